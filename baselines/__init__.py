@@ -1,0 +1,1 @@
+"""Other contestants, and the controls that every board shows."""

@@ -1,0 +1,1 @@
+"""Dataset, contestant and protocol become a run of numbers that can be checked."""

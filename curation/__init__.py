@@ -1,0 +1,1 @@
+"""From footage to a clean, pose-annotated Hugging Face dataset."""
