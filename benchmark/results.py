@@ -1,0 +1,253 @@
+"""Contract 3: the documents of a run. `run.json`, `cases/CLIP.json`, and the JSON Schema of both.
+
+No NaN and no infinity stands in them: a value that does not exist is `null` with a `state` and a `reason`.
+The leaderboard imports this module and nothing else of the project.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from talkingpose.errors import UserError
+
+RUN_SCHEMA: Literal["talkingpose.run/1"] = "talkingpose.run/1"
+CASE_SCHEMA: Literal["talkingpose.case/1"] = "talkingpose.case/1"
+
+Status = Literal["running", "complete", "partial", "failed"]
+State = Literal["ok", "partial", "unavailable", "failed"]
+Direction = Literal["higher", "lower", "none"]
+
+_T = TypeVar("_T", bound="Document")
+
+
+class ResultError(UserError):
+    """A run or a case cannot be read or is not what it says."""
+
+
+class Document(BaseModel):
+    """A part of a results file: nothing unknown in it, frozen, no NaN, no infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ProtocolRef(Document):
+    """Which rules were used; runs of different `sha256` are never ranked together."""
+
+    id: str
+    version: int
+    sha256: str
+
+
+class DatasetRef(Document):
+    """Which clips were used. `cases_sha256` covers ids, lengths and file hashes of the clips of this run."""
+
+    location: str
+    revision: str | None
+    split: str
+    cases_sha256: str
+    n_cases: int
+
+
+class ContestantRef(Document):
+    """Who made the videos, and with what settings."""
+
+    name: str
+    revision: str
+    args: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    origin: Literal["generated", "predictions"] = "generated"
+    parameters: int = 0
+    licence: str = "unknown"
+    window: int | None = None
+    control: bool = False
+    saw_driving_frames: bool = False
+
+
+class WeightRef(Document):
+    """One weight file that was used."""
+
+    name: str
+    sha256: str
+
+
+class MetricSummary(Document):
+    """One number of the run, with everything that is needed to doubt it.
+
+    `value` is the mean over clips of the clip's value unless `aggregation` says otherwise; `ci95` a cluster
+    bootstrap interval, null below two clusters. `n_infinite` counts frames whose score is infinite
+    (identical frames in PSNR): they are left out of the mean, and counted here. A `value` that is null
+    because every frame is identical has state `ok` and says so in `reason`.
+    """
+
+    value: float | None
+    ci95: tuple[float, float] | None = None
+    version: int
+    unit: str
+    direction: Direction
+    aggregation: str
+    n_cases: int
+    n_clusters: int
+    n_frames: int
+    n_infinite: int = 0
+    coverage: float | None = None
+    state: State
+    reason: str | None = None
+
+
+class Curve(Document):
+    """A per-frame metric over time, in bins of one second, averaged over the clips that reach the bin.
+
+    All lists have the length of `time_s` (middle of the bin, seconds). `slope_per_100_frames` is the
+    Theil-Sen slope over the bins of each clip, averaged over clips; null below three bins.
+    """
+
+    time_s: list[float]
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    n_clips: list[int]
+    slope_per_100_frames: float | None
+    ci95: tuple[float, float] | None = None
+
+
+class AuditEntry(Document):
+    """Something a reader of the numbers must know: a clip left out, a change of size, a limit."""
+
+    kind: str
+    clip_id: str | None = None
+    message: str
+
+
+class Cost(Document):
+    """What it took. `seconds_per_frame` covers generation alone; peaks are those of the whole process."""
+
+    seconds_per_frame: float | None
+    generation_s: float
+    scoring_s: float
+    peak_rss_mb: float
+    peak_device_mb: float | None = None
+    device: str
+
+
+class Video(Document):
+    """A generated video beside the run: file name relative to the run's folder, and its hash."""
+
+    path: str
+    sha256: str
+
+
+class CaseScore(Document):
+    """One metric on one clip; `value` null with state and reason as in `MetricSummary`."""
+
+    value: float | None
+    n_frames: int
+    n_infinite: int = 0
+    state: State
+    reason: str | None = None
+
+
+class Case(Document):
+    """`cases/CLIP.json`: one clip, complete. `key` hashes everything its numbers depend on."""
+
+    # A field named `schema` would hide a method of pydantic's base class.
+    schema_: Literal["talkingpose.case/1"] = Field(CASE_SCHEMA, alias="schema")
+    key: str
+    clip_id: str
+    split: str
+    cluster: str
+    seed: int
+    num_frames: int
+    width: int
+    height: int
+    fps: str
+    metrics: dict[str, CaseScore]
+    video: Video | None = None
+    frames_sha256: str
+    audit: list[AuditEntry] = Field(default_factory=list)
+    generation_s: float
+    scoring_s: float
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+class Run(Document):
+    """`run.json`: the whole run. `comparable` is false where a limit makes it unfit for a ranking."""
+
+    schema_: Literal["talkingpose.run/1"] = Field(RUN_SCHEMA, alias="schema")
+    status: Status
+    protocol: ProtocolRef
+    dataset: DatasetRef
+    contestant: ContestantRef
+    seed: int
+    limit: int | None = None
+    max_frames: int | None = None
+    comparable: bool
+    command: str
+    finished_at: str | None = None
+    env: dict[str, Any]
+    weights: list[WeightRef] = Field(default_factory=list)
+    cases: list[str] = Field(default_factory=list)
+    metrics: dict[str, MetricSummary] = Field(default_factory=dict)
+    drift: dict[str, Curve] = Field(default_factory=dict)
+    audit: list[AuditEntry] = Field(default_factory=list)
+    cost: Cost | None = None
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+def write_document(document: Document, path: Path) -> None:
+    """Write a document as JSON; the file is there whole or not at all."""
+    text = json.dumps(document.model_dump(mode="json", by_alias=True), indent=1, allow_nan=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_run(folder: Path) -> Run:
+    """Read `run.json` of a run's folder.
+
+    Raises:
+        ResultError: there is none, or it is no run of this schema.
+    """
+    return _read(Run, folder / "run.json", "give a folder that tp-eval wrote")
+
+
+def read_case(path: Path) -> Case:
+    """Read one `cases/CLIP.json`.
+
+    Raises:
+        ResultError: there is none, or it is no case of this schema.
+    """
+    return _read(Case, path, "run the same tp-eval command again")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of `run.json`."""
+    schema = Run.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": RUN_SCHEMA, **schema}
+
+
+def _read(kind: type[_T], path: Path, remedy: str) -> _T:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ResultError(f"{path}: no such file: {remedy}") from error
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be read ({error.strerror}): {remedy}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise ResultError(
+            f"{path}: not a {kind.__name__.lower()} of this version: {where}: {first['msg']}: {remedy}"
+        ) from error

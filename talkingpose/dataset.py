@@ -1,0 +1,315 @@
+"""Contract 1: the dataset. Its columns, and reading it clip by clip without loading it whole.
+
+`tp-curate` writes it, `tp-eval` and `tp-train` read it, `datasets.load_dataset` reads it too. A dataset is
+a folder (or the Hub copy of one) with a card, `README.md`, that names the Parquet files of each
+configuration and split:
+
+    README.md
+    clips/SPLIT-00000-of-00001.parquet         default: video, annotations, metadata
+    manifest/SPLIT-00000-of-00001.parquet      ids, spans, hashes, licences: no pixel, no keypoint
+    annotations/SPLIT-00000-of-00001.parquet   keypoints and scores, no video
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from talkingpose.errors import UserError
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow.dataset
+
+CONFIGS = ("clips", "manifest", "annotations")
+SPLITS = ("train", "validation", "test")
+NUM_KEYPOINTS = 133
+
+# Measured per clip by the filters; null where a filter did not run. All float32.
+SCORES = (
+    "face_height_px",  # median height of the main face, pixels of the source
+    "face_area",  # median area of the main face, share of the frame as stored
+    "yaw_deg",  # median absolute yaw of the head, degrees
+    "hands_visible",  # share of the sampled frames with at least one usable hand
+    "both_hands_visible",  # share of the sampled frames with both
+    "shoulders_visible",  # share of the sampled frames with both shoulders
+    "hand_sharpness",
+    "face_sharpness",
+    "motion",
+    "brightness",  # mean luma, 0 to 255
+    "text_area",  # share of the frame under burnt-in text
+    "single_person",  # share of the sampled frames with exactly one person
+    "identity_min",  # smallest similarity of a face to the clip's median face
+)
+
+_ID = ("clip_id", "source", "source_id", "url")
+_SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den", "start_s", "end_s")
+_SHAPE = ("fps", "width", "height", "num_frames", "crop_xyxy")
+_ANNOTATION = ("keypoints", "boxes", "scores")
+_RIGHTS = ("person_id", "license", "uploader_id", "fetched_at", "rights_evidence")
+_HASHES = ("sha256", "phash", "source_sha256", "config_hash", "tool_versions")
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "clips": (*_ID, *_SPAN, *_SHAPE, "video", *_ANNOTATION, *_RIGHTS, *_HASHES),
+    "manifest": (*_ID, *_SPAN, *_SHAPE, *_RIGHTS, *_HASHES),
+    "annotations": ("clip_id", "source_id", "fps", "width", "height", "num_frames", *_ANNOTATION),
+}
+
+# What a reader cannot do without; everything else may be absent in data sets of other hands.
+REQUIRED = ("clip_id", "fps", "width", "height", "num_frames", "video", "keypoints")
+
+
+class DatasetError(UserError):
+    """A dataset cannot be found, opened or used."""
+
+
+def features(config: str) -> datasets.Features:
+    """The columns of a configuration as Hugging Face features.
+
+    keypoints are [T, 133, 3] float16 (x, y, confidence, all in [0, 1]), boxes [T, 4] float32 (normalised
+    xyxy of the person); `video` holds the bytes of the file and a file name.
+
+    Raises:
+        KeyError: there is no configuration of that name.
+    """
+    from datasets import Array3D, Features, List, Value, Video
+
+    types = {
+        **{name: Value("string") for name in (*_ID, *_RIGHTS, *_HASHES)},
+        **{name: Value("int64") for name in ("start_pts", "end_pts", "time_base_num", "time_base_den")},
+        **{name: Value("float64") for name in ("start_s", "end_s", "fps")},
+        **{name: Value("int32") for name in ("width", "height", "num_frames")},
+        "crop_xyxy": List(Value("float32")),
+        "fetched_at": Value("timestamp[us, tz=UTC]"),
+        "keypoints": Array3D(shape=(None, NUM_KEYPOINTS, 3), dtype="float16"),
+        "boxes": List(List(Value("float32"))),
+        "scores": {name: Value("float32") for name in SCORES},
+        "video": Video(),
+    }
+    return Features({name: types[name] for name in COLUMNS[config]})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row without its video and keypoints.
+
+    Attributes:
+        clip_id: stable; the same source, span and crop give the same id.
+        split: one of `SPLITS`.
+        fps: frames per second, the exact ratio nearest to the stored float64.
+        width, height, num_frames: of the clip as stored.
+        cluster: what makes clips dependent on one another: the person where one is known, else the source.
+        sha256: of the stored video file, None where the dataset does not say.
+    """
+
+    clip_id: str
+    split: str
+    fps: Fraction
+    width: int
+    height: int
+    num_frames: int
+    cluster: str
+    sha256: str | None
+
+
+class ClipDataset:
+    """A dataset opened for reading, one clip at a time.
+
+    Args:
+        location: a folder, or a Hub repository as `owner/name` or `owner/name@revision`. The Hub copy is
+            fetched whole, once, into the Hub's own cache, and only if the environment allows network use.
+
+    Raises:
+        DatasetError: nothing is there, it is no dataset of this schema, or a needed column is missing.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.folder, self.revision = _resolve(location)
+        self._tables = {split: _open(self.folder, files) for split, files in _data_files(self.folder).items()}
+        for split, table in self._tables.items():
+            missing = [name for name in REQUIRED if name not in table.schema.names]
+            if missing:
+                raise DatasetError(
+                    f"dataset {location}, split {split}: no column {', '.join(missing)}: "
+                    "make it with tp-curate, or add the columns of docs/dataset.md"
+                )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have files, in the order train, validation, test, others."""
+        return tuple(self._tables)
+
+    def clips(self, split: str) -> list[Clip]:
+        """All clips of a split, sorted by clip id, without reading a video.
+
+        Raises:
+            DatasetError: no such split, a clip id twice, or a value that no clip can have.
+        """
+        if split not in self._tables:
+            known = ", ".join(self.splits) or "none"
+            raise DatasetError(f"dataset {self.location}: no split {split!r}: it has {known}")
+        table = self._tables[split]
+        optional = [n for n in ("person_id", "source_id", "sha256") if n in table.schema.names]
+        names = ["clip_id", "fps", "width", "height", "num_frames", *optional]
+        rows = table.to_table(columns=names).to_pylist()
+        clips = sorted((self._clip(row, split) for row in rows), key=lambda clip: clip.clip_id)
+        for before, after in itertools.pairwise(clips):
+            if before.clip_id == after.clip_id:
+                raise DatasetError(
+                    f"dataset {self.location}: clip id {after.clip_id} stands twice in {split}"
+                )
+        return clips
+
+    def video(self, clip: Clip) -> bytes:
+        """The bytes of the clip's video file.
+
+        Raises:
+            DatasetError: the row holds a path instead of bytes, or nothing.
+        """
+        value = self._cell(clip, "video")
+        data = value.get("bytes") if isinstance(value, dict) else None
+        if not data:
+            raise DatasetError(
+                f"dataset {self.location}, clip {clip.clip_id}: the row holds no video bytes, only a path: "
+                "write bytes and path into the column, as tp-curate does"
+            )
+        return bytes(data)
+
+    def keypoints(self, clip: Clip) -> npt.NDArray[np.float32]:
+        """The clip's keypoints, float32 (num_frames, 133, 3), x, y, confidence in [0, 1].
+
+        Raises:
+            DatasetError: their number differs from `num_frames`, or they are not 133 x 3 finite numbers.
+        """
+        value = self._cell(clip, "keypoints")
+        where = f"dataset {self.location}, clip {clip.clip_id}"
+        try:
+            keypoints = np.asarray(value, dtype=np.float32).reshape(-1, NUM_KEYPOINTS, 3)
+        except ValueError as error:
+            raise DatasetError(f"{where}: keypoints are not [T, 133, 3]: curate the clip again") from error
+        if len(keypoints) != clip.num_frames:
+            raise DatasetError(
+                f"{where}: {len(keypoints)} rows of keypoints for {clip.num_frames} frames: curate it again"
+            )
+        if not np.isfinite(keypoints).all():
+            raise DatasetError(f"{where}: keypoints hold NaN or infinity: curate the clip again")
+        return keypoints
+
+    def _clip(self, row: dict[str, Any], split: str) -> Clip:
+        fps, width, height, frames = (row[name] for name in ("fps", "width", "height", "num_frames"))
+        clip_id = row["clip_id"]
+        positive = all(isinstance(v, int | float) and v > 0 for v in (fps, width, height, frames))
+        # A clip id becomes a file name; one with a separator or a leading dot could leave the run's folder.
+        if not clip_id or not all(c.isalnum() or c in "-_." for c in clip_id) or clip_id.startswith("."):
+            raise DatasetError(
+                f"dataset {self.location}: clip id {clip_id!r} is no file name: use letters, digits, - _ ."
+            )
+        if not positive or fps > 1000:
+            raise DatasetError(
+                f"dataset {self.location}, clip {clip_id}: fps {fps}, size {width}x{height}, "
+                f"{frames} frames cannot be: curate the clip again"
+            )
+        # Rates of video are ratios such as 30000/1001; float64 keeps them apart far beyond this bound.
+        rate = Fraction(fps).limit_denominator(100_000)
+        cluster = row.get("person_id") or row.get("source_id") or clip_id
+        return Clip(clip_id, split, rate, width, height, frames, cluster, row.get("sha256"))
+
+    def _cell(self, clip: Clip, column: str) -> Any:
+        import pyarrow.compute as pc
+
+        table = self._tables[clip.split].to_table(
+            columns=[column], filter=pc.field("clip_id") == clip.clip_id
+        )
+        return table.column(column)[0].as_py()
+
+
+def fingerprint(clips: list[Clip]) -> str:
+    """SHA-256, in hex, over ids, lengths and file hashes of the clips in the order of their ids."""
+    digest = hashlib.sha256()
+    for clip in sorted(clips, key=lambda c: c.clip_id):
+        digest.update(f"{clip.clip_id} {clip.num_frames} {clip.fps} {clip.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def _resolve(location: str) -> tuple[Path, str | None]:
+    """A local folder as it is; a Hub repository as its snapshot folder and commit."""
+    folder = Path(location)
+    if folder.is_dir():
+        return folder, None
+    name, _, revision = location.partition("@")
+    if folder.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise DatasetError(
+            f"dataset {location}: no such folder: give a folder that tp-curate wrote or owner/name"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot = snapshot_download(
+            name,
+            repo_type="dataset",
+            revision=revision or None,
+            allow_patterns=["README.md", "clips/*.parquet", "data/*.parquet"],
+        )
+    except (
+        Exception
+    ) as error:  # the hub library has no common base for offline, missing, gated and proxy errors
+        raise DatasetError(
+            f"dataset {location}: no such folder, and the Hub gave nothing ({type(error).__name__}): "
+            "check the name and the network, or copy the dataset here and give its folder"
+        ) from error
+    return Path(snapshot), Path(snapshot).name
+
+
+def _data_files(folder: Path) -> dict[str, list[Path]]:
+    """Parquet files of the configuration `clips` by split, as the card names them."""
+    import yaml
+
+    card = folder / "README.md"
+    if not card.is_file():
+        raise DatasetError(f"dataset {folder}: no README.md: give the folder that tp-curate wrote (--out)")
+    text = card.read_text(encoding="utf-8")
+    header = text.split("---", 2)[1] if text.startswith("---") and text.count("---") >= 2 else ""
+    try:
+        configs = (yaml.safe_load(header) or {}).get("configs") or []
+    except (yaml.YAMLError, AttributeError) as error:
+        raise DatasetError(
+            f"dataset {card}: its YAML header cannot be read: write the dataset again"
+        ) from error
+    clips = next((c for c in configs if isinstance(c, dict) and c.get("config_name") == "clips"), None)
+    if clips is None:
+        raise DatasetError(
+            f"dataset {card}: its header names no configuration 'clips': write it with tp-curate"
+        )
+    files = {entry["split"]: sorted(_matches(folder, entry["path"])) for entry in clips["data_files"]}
+    for split, paths in files.items():
+        if not paths:
+            raise DatasetError(
+                f"dataset {folder}, split {split}: the card names files that are not there: copy it whole"
+            )
+    return dict(sorted(files.items(), key=lambda item: (*SPLITS, item[0]).index(item[0])))
+
+
+def _matches(folder: Path, patterns: str | list[str]) -> Iterator[Path]:
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        yield from folder.glob(pattern)
+
+
+def _open(folder: Path, files: list[Path]) -> pyarrow.dataset.Dataset:
+    import pyarrow
+    import pyarrow.dataset
+
+    try:
+        return pyarrow.dataset.dataset([str(path) for path in files], format="parquet")
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise DatasetError(
+            f"dataset {folder}: its Parquet cannot be read ({error}): copy or write it again"
+        ) from error
