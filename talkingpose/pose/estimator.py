@@ -1,0 +1,161 @@
+"""Pose detectors: one picture in, COCO-WholeBody keypoints out."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from talkingpose.pose.holistic import from_holistic
+from talkingpose.pose.keypoints import PoseError
+
+# File names inside mediapipe's wheel; it carries only the second and would fetch the others.
+_POSE_MODELS = ("pose_landmark_lite.tflite", "pose_landmark_full.tflite", "pose_landmark_heavy.tflite")
+_LOG_NOISE = re.compile(
+    rb"[IW]\d{4} \d\d:\d\d:"  # absl's prefix of information and warnings
+    rb"|INFO: Created TensorFlow Lite XNNPACK delegate"
+    rb"|WARNING: All log messages before absl::InitializeLog\(\)"
+)
+
+
+class PoseEstimator(Protocol):
+    """A detector of one person's pose, for the frames of one video in order."""
+
+    @property
+    def name(self) -> str:
+        """Which detector this is."""
+
+    @property
+    def version(self) -> str:
+        """Whatever changes its keypoints: release and settings."""
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Keypoints (133, 3) of an RGB picture uint8 (H, W, 3): x, y and confidence in [0, 1]."""
+
+    def close(self) -> None:
+        """Release what the detector holds; it cannot be called afterwards."""
+
+
+class HolisticEstimator:
+    """mediapipe's holistic solution as a `PoseEstimator`. Works offline, on the CPU.
+
+    It follows the person from frame to frame, so an instance belongs to one video, whose frames come in order
+    and have one size; the same frames in a fresh instance give the same keypoints.
+
+    Args:
+        static_image_mode: look for the person anew in every picture, for pictures that are not one video.
+        model_complexity: 0, 1 or 2: mediapipe's lite, full or heavy body model.
+
+    Raises:
+        PoseError: a complexity whose model mediapipe's installation lacks; it is not downloaded.
+    """
+
+    name = "mediapipe-holistic"
+
+    def __init__(self, *, static_image_mode: bool = False, model_complexity: int = 1) -> None:
+        self._graph: Any = None
+        if model_complexity not in range(len(_POSE_MODELS)):
+            raise PoseError(f"model complexity {model_complexity}: mediapipe: choose 0, 1 or 2")
+        import mediapipe
+        from mediapipe.python.solutions import holistic
+
+        model = Path(mediapipe.__file__).parent / "modules" / "pose_landmark" / _POSE_MODELS[model_complexity]
+        if not model.is_file():
+            raise PoseError(
+                f"model complexity {model_complexity}: mediapipe comes without {model.name}: choose 1"
+            )
+        mode = "static" if static_image_mode else "stream"
+        self.version = f"{mediapipe.__version__} complexity={model_complexity} {mode}"
+        self._size: tuple[int, int] | None = None
+        self._static = static_image_mode
+        self._graph = holistic.Holistic(
+            static_image_mode=static_image_mode, model_complexity=model_complexity
+        )
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Find the person's keypoints.
+
+        Args:
+            image: RGB, uint8 (H, W, 3).
+
+        Returns:
+            float32 (133, 3) as `from_holistic` makes it; all zeros where there is no person.
+
+        Raises:
+            PoseError: closed, not such a picture, another size than the frames before, or mediapipe failed.
+        """
+        if self._graph is None:
+            raise PoseError("pose estimator: closed: make a new one for each video")
+        self._check(image)
+        first = self._size is None
+        self._size = (image.shape[1], image.shape[0])
+        try:
+            with _quiet_start() if first else nullcontext():
+                results = self._graph.process(np.ascontiguousarray(image))
+        except (RuntimeError, ValueError) as error:
+            raise PoseError(f"mediapipe: {str(error).splitlines()[0]}: check the frame") from error
+        return from_holistic(results)
+
+    def close(self) -> None:
+        """Release mediapipe's graph. May be called more than once."""
+        graph, self._graph = self._graph, None
+        if graph is not None:
+            graph.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check(self, image: npt.NDArray[np.uint8]) -> None:
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+            raise PoseError(f"frame: {kind}: give a uint8 array")
+        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise PoseError(f"frame: shape {image.shape}: give RGB (H, W, 3)")
+        size = (image.shape[1], image.shape[0])
+        if not self._static and self._size not in (None, size):
+            before = "{}x{}".format(*self._size or ())
+            raise PoseError(
+                f"frame: {size[0]}x{size[1]} after {before}: give one video's frames or set static_image_mode"
+            )
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Keep the information and warnings of mediapipe's start off stderr, and only those.
+
+    mediapipe's C++ log heeds no setting and writes to file descriptor 2, so what is written there meanwhile
+    is caught, and every line that is not such noise is passed on.
+    """
+    sys.stderr.flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # a process without stderr has nothing to keep clean
+        yield
+        return
+    try:
+        with tempfile.TemporaryFile() as caught:
+            os.dup2(caught.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(stderr, 2)
+                caught.seek(0)
+                rest = b"".join(line for line in caught if not _LOG_NOISE.match(line))
+                if rest:
+                    os.write(2, rest)
+    finally:
+        os.close(stderr)
