@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ValidationError
 
 from talkingpose.errors import UserError
 
@@ -269,6 +270,22 @@ def _resolve(location: str) -> tuple[Path, str | None]:
     return Path(snapshot), Path(snapshot).name
 
 
+class _DataFiles(BaseModel):
+    split: str
+    path: str | list[str]
+
+
+class _Config(BaseModel):
+    config_name: str
+    data_files: list[_DataFiles]
+
+
+class _Card(BaseModel):
+    """What is needed of the YAML header of a dataset card."""
+
+    configs: list[_Config] = []
+
+
 def _data_files(folder: Path) -> dict[str, list[Path]]:
     """Parquet files of the configuration `clips` by split, as the card names them."""
     import yaml
@@ -279,17 +296,17 @@ def _data_files(folder: Path) -> dict[str, list[Path]]:
     text = card.read_text(encoding="utf-8")
     header = text.split("---", 2)[1] if text.startswith("---") and text.count("---") >= 2 else ""
     try:
-        configs = (yaml.safe_load(header) or {}).get("configs") or []
-    except (yaml.YAMLError, AttributeError) as error:
+        configs = _Card.model_validate(yaml.safe_load(header) or {}).configs
+    except (yaml.YAMLError, ValidationError) as error:
         raise DatasetError(
             f"dataset {card}: its YAML header cannot be read: write the dataset again"
         ) from error
-    clips = next((c for c in configs if isinstance(c, dict) and c.get("config_name") == "clips"), None)
+    clips = next((config for config in configs if config.config_name == "clips"), None)
     if clips is None:
         raise DatasetError(
             f"dataset {card}: its header names no configuration 'clips': write it with tp-curate"
         )
-    files = {entry["split"]: sorted(_matches(folder, entry["path"])) for entry in clips["data_files"]}
+    files = {entry.split: sorted(_matches(folder, entry.path)) for entry in clips.data_files}
     for split, paths in files.items():
         if not paths:
             raise DatasetError(
