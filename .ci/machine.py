@@ -7,8 +7,11 @@ libraries that the installed wheels load.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 # The packages of Debian and Ubuntu that hold the libraries which wheels expect of the system.
 DEBIAN_PACKAGES = {
@@ -42,20 +45,31 @@ def before() -> str | None:
 
 
 def after() -> str | None:
-    """Which system package an installed wheel misses, or None."""
-    missing = {}
+    """Which system packages the installed wheels miss, or None."""
+    missing = missing_libraries()
+    if missing:
+        packages = {DEBIAN_PACKAGES.get(library, f"the package that holds {library}") for library in missing}
+        return f"system libraries are missing: apt-get install {' '.join(sorted(packages))}"
     for name in MODULES:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            library = re.match(r"(\S+\.so[.\d]*): cannot open shared object", str(error))
-            if library is None:
-                return f"{name} cannot be loaded: {error}: delete .venv and run make again"
-            missing[library[1]] = DEBIAN_PACKAGES.get(library[1], f"the package that holds {library[1]}")
-    if missing:
-        packages = " ".join(sorted(set(missing.values())))
-        return f"system libraries are missing ({', '.join(sorted(missing))}): apt-get install {packages}"
+            return f"{name} cannot be loaded: {error}: delete .venv and run make again"
     return None
+
+
+def missing_libraries() -> set[str]:
+    """Names of shared libraries that the loader does not find, asked of it for all modules at once."""
+    missing: set[str] = set()
+    for name in MODULES:
+        spec = importlib.util.find_spec(name)
+        folder = Path(spec.origin).parent if spec and spec.origin else None
+        for module in folder.rglob("*.so") if folder else ():
+            answer = subprocess.run(["ldd", str(module)], capture_output=True, text=True, check=False).stdout
+            found = re.findall(r"^\s*(\S+) => not found", answer, flags=re.MULTILINE)
+            # Libraries that other wheels bring are found once their package is imported.
+            missing.update(library for library in found if library in DEBIAN_PACKAGES)
+    return missing
 
 
 if __name__ == "__main__":
