@@ -1,0 +1,129 @@
+"""The decoder policy: how a decoded picture becomes RGB, the same everywhere in the project."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, cast
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+# AVColorSpace and AVColorRange, ITU-T H.273 (https://www.itu.int/rec/T-REC-H.273).
+MATRIX_NAMES = {
+    0: "rgb",
+    1: "bt709",
+    2: "unspecified",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "ycgco",
+    9: "bt2020nc",
+    10: "bt2020c",
+}
+RANGE_NAMES = {0: "unspecified", 1: "limited", 2: "full"}
+
+_MATRICES = {
+    "bt709": Colorspace.ITU709,
+    "fcc": Colorspace.FCC,
+    "bt470bg": Colorspace.ITU601,
+    "smpte170m": Colorspace.ITU601,
+    "smpte240m": Colorspace.SMPTE240M,
+    "bt2020nc": Colorspace.BT2020,
+}
+
+
+@dataclass(frozen=True)
+class DecoderPolicy:
+    """Rules of the conversion to RGB; `describe` is what a protocol hashes.
+
+    A picture whose matrix is not tagged is taken as BT.601, one whose range is not tagged as limited
+    (full for the yuvj formats, grey and RGB): this is what OpenCV's VideoCapture does, and at the coded
+    size the result is equal to it bit for bit. A picture that is tagged (BT.709, BT.2020, full range, ...)
+    is converted as its tags say; OpenCV ignores those tags, so there its colours differ, and are wrong.
+    The matrix and the range are all that is applied: no transfer curve, no primaries, no tone mapping,
+    no deinterlacing. `flags` are libswscale's.
+    """
+
+    version: ClassVar[str] = "1"
+    flags: tuple[str, ...] = ("BICUBIC",)
+    scaling_flags: tuple[str, ...] = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "BITEXACT")
+    unspecified_matrix: str = "smpte170m"
+
+    def describe(self) -> dict[str, str]:
+        """Every rule that moves a pixel or a frame, as text: key -> rule."""
+        return {
+            "version": self.version,
+            "decoder": "FFmpeg through PyAV, one thread, software",
+            "convert": "libswscale to rgb24, flags " + "+".join(self.flags),
+            "scale": "libswscale in the same conversion, flags " + "+".join(self.scaling_flags),
+            "matrix": f"as tagged; unspecified: {self.unspecified_matrix}",
+            "range": "as tagged; unspecified: limited for YUV, full for yuvj formats, grey and RGB",
+            "transfer": "not applied",
+            "interlace": "not removed",
+            "aspect": "square pixels by widening the shorter axis, rounded half up",
+            "rotation": "display matrix, to the nearest right angle, and its mirroring, after the scaling",
+            "corrupt": "frames marked corrupt by the decoder are lost, not shown",
+            "order": "presentation order, half-open spans by presentation time",
+        }
+
+
+DECODER_POLICY = DecoderPolicy()
+
+
+def square_size(width: int, height: int, sample_aspect_ratio: Fraction) -> tuple[int, int]:
+    """(width, height) with square pixels: the axis with the coarser samples is widened, half rounds up."""
+    half = Fraction(1, 2)
+    if sample_aspect_ratio > 1:
+        return int(width * sample_aspect_ratio + half), height
+    return width, int(height / sample_aspect_ratio + half)
+
+
+class RgbConverter:
+    """Decoded frames to RGB by `DECODER_POLICY`; keeps the scaler's tables between frames."""
+
+    def __init__(self, policy: DecoderPolicy = DECODER_POLICY) -> None:
+        self._policy = policy
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """`frame` at `size` (width, height), before rotation -> uint8 (height, width, 3) RGB.
+
+        Raises av.FFmpegError where libswscale does not know the matrix or the pixel format.
+        """
+        policy = self._policy
+        scaled = size != (frame.width, frame.height)
+        rgb = self._reformatter.reformat(
+            frame,
+            width=size[0],
+            height=size[1],
+            format="rgb24",
+            src_colorspace=_MATRICES.get(self._matrix(frame)),
+            src_color_range=_range(frame),
+            dst_color_range=ColorRange.JPEG,
+            interpolation=_interpolation(policy.scaling_flags if scaled else policy.flags),
+            threads=1,
+        )
+        return cast(npt.NDArray[np.uint8], rgb.to_ndarray())
+
+    def _matrix(self, frame: av.VideoFrame) -> str:
+        name = MATRIX_NAMES.get(frame.colorspace, str(frame.colorspace))
+        return self._policy.unspecified_matrix if name == "unspecified" else name
+
+
+def _range(frame: av.VideoFrame) -> ColorRange | None:
+    if frame.color_range:
+        return None
+    name = frame.format.name
+    full = name.startswith(("yuvj", "gray")) or frame.format.is_rgb
+    return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+@functools.cache
+def _interpolation(names: tuple[str, ...]) -> Interpolation:
+    return functools.reduce(operator.or_, (Interpolation[name] for name in names))

@@ -1,0 +1,217 @@
+"""Video files as FFmpeg opens them: what may be opened, which stream is the video, what it says of itself."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import av.logging
+import numpy as np
+import numpy.typing as npt
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from talkingpose.media.error import MediaError
+from talkingpose.media.policy import MATRIX_NAMES, RANGE_NAMES, square_size
+
+# FFmpeg's messages are dropped inside FFmpeg, by a C function that never touches Python. A callback into
+# Python's logging would need the interpreter's lock from FFmpeg's threads, and deadlocks in forked children.
+# What matters of the messages is in `DecodeReport` and `MediaError`.
+av.logging.set_level(None)
+
+# Containers that hold the video themselves. Playlists and scripts (HLS, DASH, concat) are left out: they
+# would make FFmpeg open other files or addresses that the text of an untrusted file names.
+_CONTAINERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,nut,ivf,h264,hevc,obu,av1,m4v,"
+    "yuv4mpegpipe,dv,mjpeg,gif,apng,rm,wtv,gxf"
+)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says of itself.
+
+    `width` and `height` are as shown: upright and with square pixels. `fps` is the average rate.
+    `num_frames` is the container's claim, less the frames its edit list hides; None where it makes none.
+    `rotation` is the clockwise turn, in degrees (0, 90, 180, 270), that brings the picture upright, after a
+    mirroring left to right where `mirrored`. `sample_aspect_ratio` is that of the coded picture.
+    `color_matrix` and `color_range` are the tags ("bt709", ..., "unspecified"; "limited", "full",
+    "unspecified").
+    """
+
+    name: str
+    container: str
+    codec: str
+    width: int
+    height: int
+    fps: Fraction
+    time_base: Fraction
+    num_frames: int | None
+    duration_s: float | None
+    rotation: int
+    sample_aspect_ratio: Fraction
+    pixel_format: str
+    color_matrix: str
+    color_range: str
+    has_audio: bool
+    mirrored: bool = False
+
+
+@dataclass(frozen=True)
+class DisplayTurn:
+    """How a decoded picture is brought upright: mirrored left to right, then turned clockwise by quarters."""
+
+    quarters: int
+    mirrored: bool
+    exact: bool
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """`image` (height, width, 3), upright and contiguous."""
+        if self.mirrored:
+            image = image[:, ::-1]
+        return np.ascontiguousarray(np.rot90(image, -self.quarters))
+
+
+def display_turn(frame: av.VideoFrame) -> DisplayTurn:
+    """The turn that a frame's display matrix asks for (ISO 14496-12, 8.2.2); none without a matrix."""
+    data = next((d for d in frame.side_data if d.type is SideDataType.DISPLAYMATRIX), None)
+    if data is None:
+        return DisplayTurn(0, False, True)
+    a, b, _, c, d = (int(value) for value in np.frombuffer(data, np.int32)[:5])
+    mirrored = a * d - b * c < 0
+    degrees = math.degrees(math.atan2(-b, -a) if mirrored else math.atan2(b, a))
+    quarters = round(degrees / 90)
+    return DisplayTurn(quarters % 4, mirrored, abs(degrees - 90 * quarters) < 0.5)
+
+
+def open_video(source: Path | bytes, name: str) -> InputContainer:
+    """The opened container of a path or of a file's content; MediaError in one line where it is none."""
+    if isinstance(source, Path):
+        _check_file(source, name)
+    elif not source:
+        raise MediaError(f"{name}: the content is empty (0 bytes): give the whole file")
+    # An absolute path is never taken for an address such as "http://host/file".
+    file = io.BytesIO(source) if isinstance(source, bytes) else str(source.absolute())
+    try:
+        return av.open(file, "r", options={"format_whitelist": _CONTAINERS})
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(
+            f"{name}: not a video file that can be read ({_reason(error)}): "
+            "check that the file is complete, or fetch or export it again"
+        ) from error
+
+
+def video_stream(container: InputContainer, name: str) -> VideoStream:
+    """The first video stream that is not a cover picture; the other streams are not read."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        raise MediaError(f"{name}: no video in the file, only {kinds}: give a file with a video stream")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise MediaError(f"{name}: FFmpeg has no decoder for this video: convert the file to H.264 first")
+    # With more threads FFmpeg drops other frames of a damaged file than with one.
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def video_info(container: InputContainer, stream: VideoStream, frame: av.VideoFrame, name: str) -> VideoInfo:
+    """The facts of an opened video, of which `frame` is a decoded frame."""
+    turn = display_turn(frame)
+    aspect = _aspect(stream)
+    width, height = square_size(frame.width, frame.height, aspect)
+    if turn.quarters % 2:
+        width, height = height, width
+    duration = _duration(container, stream)
+    return VideoInfo(
+        name=name,
+        container=container.format.name,
+        codec=stream.codec_context.name,
+        width=width,
+        height=height,
+        fps=_rate(stream),
+        time_base=_time_base(stream),
+        num_frames=_claimed_frames(container, stream),
+        duration_s=None if duration is None else float(duration),
+        rotation=90 * turn.quarters,
+        sample_aspect_ratio=aspect,
+        pixel_format=frame.format.name,
+        color_matrix=MATRIX_NAMES.get(frame.colorspace, str(int(frame.colorspace))),
+        color_range=RANGE_NAMES.get(frame.color_range, "unspecified"),
+        has_audio=bool(container.streams.audio),
+        mirrored=turn.mirrored,
+    )
+
+
+def video_end(container: InputContainer, stream: VideoStream) -> int | None:
+    """The time, in ticks, at which the container says its video ends; None where it does not say."""
+    time_base = _time_base(stream)
+    start = stream.start_time or 0
+    if stream.duration is not None:
+        return start + stream.duration
+    tag = stream.metadata.get("DURATION")  # Matroska's statistics, "00:00:05.000000000"
+    if tag is not None and tag.count(":") == 2:
+        hours, minutes, seconds = tag.split(":")
+        return round((int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)) / time_base)
+    if container.duration is not None and len(container.streams) == 1:
+        return round(Fraction((container.start_time or 0) + container.duration, av.time_base) / time_base)
+    return None
+
+
+def _check_file(path: Path, name: str) -> None:
+    if path.is_dir():
+        raise MediaError(f"{name}: is a folder: give the path of a video file")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError:
+        raise MediaError(f"{name}: no such file: check the path") from None
+    except (OSError, ValueError) as error:
+        raise MediaError(
+            f"{name}: cannot be opened ({_reason(error)}): check the path and its rights"
+        ) from None
+    if empty:
+        raise MediaError(f"{name}: the file is empty (0 bytes): fetch or export it again")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
+def _aspect(stream: VideoStream) -> Fraction:
+    aspect = stream.sample_aspect_ratio
+    return Fraction(aspect) if aspect is not None and aspect > 0 else Fraction(1)
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate:
+            return Fraction(rate)
+    return Fraction(25)  # what FFmpeg assumes for a raw stream that states no rate
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    return Fraction(cast(Fraction, stream.time_base))
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if stream.duration is not None:
+        return stream.duration * _time_base(stream)
+    if container.duration is not None:
+        return Fraction(container.duration, av.time_base)
+    return None
+
+
+def _claimed_frames(container: InputContainer, stream: VideoStream) -> int | None:
+    if stream.frames and "mov" in container.format.name.split(","):
+        # The index already follows the edit list; the plain count holds the frames that it hides, too.
+        shown = sum(not entry.is_discard for entry in stream.index_entries)
+        return shown or stream.frames
+    return stream.frames or None
