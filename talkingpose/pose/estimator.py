@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from talkingpose.pose.holistic import from_holistic
-from talkingpose.pose.keypoints import PoseError
+from talkingpose.pose.keypoints import FACE, PoseError
 
 # File names inside mediapipe's wheel; it carries only the second and would fetch the others.
 _POSE_MODELS = ("pose_landmark_lite.tflite", "pose_landmark_full.tflite", "pose_landmark_heavy.tflite")
@@ -25,6 +25,7 @@ _LOG_NOISE = re.compile(
     rb"|INFO: Created TensorFlow Lite XNNPACK delegate"
     rb"|WARNING: All log messages before absl::InitializeLog\(\)"
 )
+_STDERR_LOCK = threading.Lock()
 
 
 class PoseEstimator(Protocol):
@@ -52,7 +53,8 @@ class HolisticEstimator:
     and have one size; the same frames in a fresh instance give the same keypoints.
 
     Args:
-        static_image_mode: look for the person anew in every picture, for pictures that are not one video.
+        static_image_mode: for pictures that are not one video: each is treated as the first of a new one.
+            (mediapipe's own mode of this name still carries the face and the hands over.)
         model_complexity: 0, 1 or 2: mediapipe's lite, full or heavy body model.
 
     Raises:
@@ -62,11 +64,9 @@ class HolisticEstimator:
     name = "mediapipe-holistic"
 
     def __init__(self, *, static_image_mode: bool = False, model_complexity: int = 1) -> None:
-        self._graph: Any = None
         if model_complexity not in range(len(_POSE_MODELS)):
             raise PoseError(f"model complexity {model_complexity}: mediapipe: choose 0, 1 or 2")
         import mediapipe
-        from mediapipe.python.solutions import holistic
 
         model = Path(mediapipe.__file__).parent / "modules" / "pose_landmark" / _POSE_MODELS[model_complexity]
         if not model.is_file():
@@ -75,11 +75,13 @@ class HolisticEstimator:
             )
         mode = "static" if static_image_mode else "stream"
         self.version = f"{mediapipe.__version__} complexity={model_complexity} {mode}"
-        self._size: tuple[int, int] | None = None
         self._static = static_image_mode
-        self._graph = holistic.Holistic(
-            static_image_mode=static_image_mode, model_complexity=model_complexity
-        )
+        self._complexity = model_complexity
+        self._size: tuple[int, int] | None = None
+        self._solution: Any = None
+        self._closed = False
+        # mediapipe warns when its models start, and once more at the first face or hand of the process.
+        self._may_warn = True
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Find the person's keypoints.
@@ -93,23 +95,33 @@ class HolisticEstimator:
         Raises:
             PoseError: closed, not such a picture, another size than the frames before, or mediapipe failed.
         """
-        if self._graph is None:
+        if self._closed:
             raise PoseError("pose estimator: closed: make a new one for each video")
         self._check(image)
-        first = self._size is None
-        self._size = (image.shape[1], image.shape[0])
         try:
-            with _quiet_start() if first else nullcontext():
-                results = self._graph.process(np.ascontiguousarray(image))
+            with _quiet_stderr() if self._may_warn or self._static else nullcontext():
+                results = self._process(image)
         except (RuntimeError, ValueError) as error:
-            raise PoseError(f"mediapipe: {str(error).splitlines()[0]}: check the frame") from error
-        return from_holistic(results)
+            reason = " ".join(str(error).split())
+            raise PoseError(f"mediapipe: {reason}: check the frame and the installation") from error
+        keypoints = from_holistic(results)
+        if keypoints[FACE.start :].any():
+            self._may_warn = False
+        return keypoints
+
+    def _process(self, image: npt.NDArray[np.uint8]) -> Any:
+        from mediapipe.python.solutions import holistic
+
+        if self._static:
+            self._release()
+        if self._solution is None:
+            self._solution = holistic.Holistic(model_complexity=self._complexity)
+        return self._solution.process(np.ascontiguousarray(image))
 
     def close(self) -> None:
         """Release mediapipe's graph. May be called more than once."""
-        graph, self._graph = self._graph, None
-        if graph is not None:
-            graph.close()
+        self._closed = True
+        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +131,11 @@ class HolisticEstimator:
     ) -> None:
         self.close()
 
+    def _release(self) -> None:
+        solution, self._solution = self._solution, None
+        if solution is not None:
+            solution.close()
+
     def _check(self, image: npt.NDArray[np.uint8]) -> None:
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
@@ -126,36 +143,44 @@ class HolisticEstimator:
         if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise PoseError(f"frame: shape {image.shape}: give RGB (H, W, 3)")
         size = (image.shape[1], image.shape[0])
-        if not self._static and self._size not in (None, size):
-            before = "{}x{}".format(*self._size or ())
+        if self._size is not None and size != self._size and not self._static:
             raise PoseError(
-                f"frame: {size[0]}x{size[1]} after {before}: give one video's frames or set static_image_mode"
+                f"frame: {size[0]}x{size[1]} after {self._size[0]}x{self._size[1]}: "
+                "give the frames of one video, or set static_image_mode"
             )
+        self._size = size
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
-    """Keep the information and warnings of mediapipe's start off stderr, and only those.
+def _quiet_stderr() -> Iterator[None]:
+    """Keep the information and warnings of mediapipe's C++ log off stderr, and only those.
 
-    mediapipe's C++ log heeds no setting and writes to file descriptor 2, so what is written there meanwhile
-    is caught, and every line that is not such noise is passed on.
+    That log heeds no setting and writes to file descriptor 2, so what is written there meanwhile is caught,
+    and every line that is not such noise is passed on. One thread at a time: two would restore each other's
+    file.
     """
-    sys.stderr.flush()
-    try:
-        stderr = os.dup(2)
-    except OSError:  # a process without stderr has nothing to keep clean
-        yield
-        return
-    try:
-        with tempfile.TemporaryFile() as caught:
-            os.dup2(caught.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(stderr, 2)
-                caught.seek(0)
-                rest = b"".join(line for line in caught if not _LOG_NOISE.match(line))
-                if rest:
-                    os.write(2, rest)
-    finally:
-        os.close(stderr)
+    with _STDERR_LOCK:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # a process without stderr has nothing to keep clean
+            stderr = None
+        if stderr is None:
+            yield
+            return
+        try:
+            with tempfile.TemporaryFile() as caught:
+                os.dup2(caught.fileno(), 2)
+                try:
+                    yield
+                finally:
+                    os.dup2(stderr, 2)
+                    caught.seek(0)
+                    _pass_on(caught, stderr)
+        finally:
+            os.close(stderr)
+
+
+def _pass_on(caught: IO[bytes], stderr: int) -> None:
+    rest = b"".join(line for line in caught if not _LOG_NOISE.match(line))
+    while rest:
+        rest = rest[os.write(stderr, rest) :]

@@ -19,11 +19,12 @@ from talkingpose.pose.keypoints import BODY, FACE, FEET, LEFT_HAND, NUM_KEYPOINT
 BODY_FROM_POSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 # The same for the 6 points of the feet; `foot_index` is the big toe, the small toe has no landmark.
 FEET_FROM_POSE = (31, None, 29, 32, None, 30)
-# Vertex of the face mesh for each of iBUG's 68 points, chosen on mediapipe's canonical face model.
+# Vertex of the face mesh for each of iBUG's 68 points. It is the map in common use except for the upper jaw,
+# spaced here from the height of the eyes on as iBUG's is, and the outer ends of the brows.
 FACE_FROM_MESH = (
-    *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),  # jaw
-    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301),  # brows, from the person's right to the left
-    *(168, 197, 5, 4, 75, 97, 2, 326, 305),  # nose: bridge, base
+    *(127, 234, 93, 132, 58, 136, 149, 148, 152, 377, 378, 365, 288, 361, 323, 454, 356),  # jaw
+    *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),  # brows, from the person's right to the left
+    *(168, 197, 5, 4, 240, 97, 2, 326, 460),  # nose: bridge, base
     *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),  # eyes, right then left
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips
     *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
