@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from talkingpose.media.report import Account
 from talkingpose.media.source import video_end
 
-VideoPacket: TypeAlias = "av.Packet[VideoStream]"
+_Packet: TypeAlias = "av.Packet[VideoStream]"
 
 _MAX_READ_ERRORS = 64  # in a row: a file of which nothing more can be read
 
@@ -40,9 +40,7 @@ def decode(
     account.file_ended(video_end(container, stream))
 
 
-def _packets(
-    container: InputContainer, stream: VideoStream, account: Account
-) -> Iterator[VideoPacket | None]:
+def _packets(container: InputContainer, stream: VideoStream, account: Account) -> Iterator[_Packet | None]:
     """Packets of the stream, over unreadable places; None at the end asks for the decoder's rest."""
     errors = 0
     while errors < _MAX_READ_ERRORS:
@@ -58,7 +56,7 @@ def _packets(
     yield None
 
 
-def _decode_packet(stream: VideoStream, packet: VideoPacket | None, account: Account) -> list[av.VideoFrame]:
+def _decode_packet(stream: VideoStream, packet: _Packet | None, account: Account) -> list[av.VideoFrame]:
     if packet is None:
         return _decode_or_count(stream, None, account)
     if not packet.is_discard:
@@ -69,9 +67,7 @@ def _decode_packet(stream: VideoStream, packet: VideoPacket | None, account: Acc
     return _decode_or_count(stream, packet, account)
 
 
-def _decode_or_count(
-    stream: VideoStream, packet: VideoPacket | None, account: Account
-) -> list[av.VideoFrame]:
+def _decode_or_count(stream: VideoStream, packet: _Packet | None, account: Account) -> list[av.VideoFrame]:
     try:
         return stream.decode(packet)
     except av.FFmpegError:

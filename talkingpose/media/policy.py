@@ -60,7 +60,7 @@ class DecoderPolicy:
         return {
             "version": self.version,
             "decoder": "FFmpeg through PyAV, one thread, software",
-            "convert": "libswscale to rgb24, flags " + "+".join(self.flags),
+            "convert": "libswscale to bgr24, read backwards, flags " + "+".join(self.flags),
             "scale": "libswscale in the same conversion, flags " + "+".join(self.scaling_flags),
             "matrix": f"as tagged; unspecified: {self.unspecified_matrix}",
             "range": "as tagged; unspecified: limited for YUV, full for yuvj formats, grey and RGB",
@@ -98,22 +98,38 @@ class RgbConverter:
         """
         policy = self._policy
         scaled = size != (frame.width, frame.height)
-        rgb = self._reformatter.reformat(
-            frame,
+        bgr = self._reformatter.reformat(
+            _plain(frame),
             width=size[0],
             height=size[1],
-            format="rgb24",
+            format="bgr24",
             src_colorspace=_MATRICES.get(self._matrix(frame)),
             src_color_range=_range(frame),
             dst_color_range=ColorRange.JPEG,
             interpolation=_interpolation(policy.scaling_flags if scaled else policy.flags),
             threads=1,
         )
-        return cast(npt.NDArray[np.uint8], rgb.to_ndarray())
+        return cast(npt.NDArray[np.uint8], bgr.to_ndarray())[:, :, ::-1]
 
     def _matrix(self, frame: av.VideoFrame) -> str:
         name = MATRIX_NAMES.get(frame.colorspace, str(frame.colorspace))
         return self._policy.unspecified_matrix if name == "unspecified" else name
+
+
+def _plain(frame: av.VideoFrame) -> av.VideoFrame:
+    """The same planes without the marks for fields and chroma siting, which libswscale would act upon."""
+    if frame.format.is_rgb or frame.format.has_palette:
+        return frame
+    plain = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    plain.colorspace, plain.color_range = frame.colorspace, frame.color_range
+    for source, target in zip(frame.planes, plain.planes, strict=True):
+        rows = np.frombuffer(source, np.uint8).reshape(source.height, -1)
+        if source.line_size < 0:  # stored from the bottom row up
+            rows = rows[::-1]
+        written = np.frombuffer(target, np.uint8).reshape(target.height, -1)
+        row_bytes = min(rows.shape[1], written.shape[1])
+        written[:, :row_bytes] = rows[:, :row_bytes]
+    return plain
 
 
 def _range(frame: av.VideoFrame) -> ColorRange | None:

@@ -14,7 +14,7 @@ import av.logging
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
+from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -81,10 +81,10 @@ class DisplayTurn:
 
 def display_turn(frame: av.VideoFrame) -> DisplayTurn:
     """The turn that a frame's display matrix asks for (ISO 14496-12, 8.2.2); none without a matrix."""
-    data = next((d for d in frame.side_data if d.type is SideDataType.DISPLAYMATRIX), None)
+    data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
     if data is None:
         return DisplayTurn(0, False, True)
-    a, b, _, c, d = (int(value) for value in np.frombuffer(data, np.int32)[:5])
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(data), np.int32)[:5])
     mirrored = a * d - b * c < 0
     degrees = math.degrees(math.atan2(-b, -a) if mirrored else math.atan2(b, a))
     quarters = round(degrees / 90)
