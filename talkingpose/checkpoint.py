@@ -149,6 +149,10 @@ def read_pth(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         CheckpointError: the file holds anything else, or is damaged.
     """
+    with path.open("rb") as file:
+        is_pth = file.read(2).startswith((b"PK", b"\x80"))
+    if not is_pth:
+        raise CheckpointError(f"checkpoint: {path}: is no .pth file: fetch it again")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -156,7 +160,7 @@ def read_pth(path: Path) -> dict[str, torch.Tensor]:
             f"checkpoint: {path}: holds more than tensors: refused, as reading it would run code in it"
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"checkpoint: {path}: is damaged or no .pth file: fetch it again") from error
+        raise CheckpointError(f"checkpoint: {path}: is damaged: fetch it again") from error
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
