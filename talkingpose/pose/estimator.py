@@ -102,6 +102,8 @@ class HolisticEstimator:
             with _quiet_stderr() if self._may_warn or self._static else nullcontext():
                 results = self._process(image)
         except (RuntimeError, ValueError) as error:
+            # A broken graph fails once more when it is closed, and has lost the person it followed.
+            self._solution, self._closed = None, True
             reason = " ".join(str(error).split())
             raise PoseError(f"mediapipe: {reason}: check the frame and the installation") from error
         keypoints = from_holistic(results)

@@ -89,6 +89,28 @@ def test_closed_means_closed():
         estimator(BLANK)
 
 
+def test_a_failure_of_mediapipe_is_one_line(monkeypatch):
+    from mediapipe.python.solutions import holistic
+
+    class Broken:
+        def __init__(self, **options):
+            pass
+
+        def process(self, image):
+            raise RuntimeError("Graph has errors:\nno memory")
+
+        def close(self):
+            raise RuntimeError("Graph has errors")
+
+    monkeypatch.setattr(holistic, "Holistic", Broken)
+    with HolisticEstimator() as estimator:
+        with pytest.raises(PoseError, match="^mediapipe: Graph has errors: no memory: check") as caught:
+            estimator(BLANK)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(PoseError, match="closed"):
+            estimator(BLANK)
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [
