@@ -104,7 +104,7 @@ def test_a_failure_of_mediapipe_is_one_line(monkeypatch):
 
     monkeypatch.setattr(holistic, "Holistic", Broken)
     with HolisticEstimator() as estimator:
-        with pytest.raises(PoseError, match="^mediapipe: Graph has errors: no memory: check") as caught:
+        with pytest.raises(PoseError, match=r"^mediapipe: Graph has errors: no memory: check") as caught:
             estimator(BLANK)
         assert "\n" not in str(caught.value)
         with pytest.raises(PoseError, match="closed"):
