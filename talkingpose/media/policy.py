@@ -123,10 +123,10 @@ def _plain(frame: av.VideoFrame) -> av.VideoFrame:
     plain = av.VideoFrame(frame.width, frame.height, frame.format.name)
     plain.colorspace, plain.color_range = frame.colorspace, frame.color_range
     for source, target in zip(frame.planes, plain.planes, strict=True):
-        rows = np.frombuffer(source, np.uint8).reshape(source.height, -1)
+        rows = np.frombuffer(memoryview(source), np.uint8).reshape(source.height, -1)
         if source.line_size < 0:  # stored from the bottom row up
             rows = rows[::-1]
-        written = np.frombuffer(target, np.uint8).reshape(target.height, -1)
+        written = np.frombuffer(memoryview(target), np.uint8).reshape(target.height, -1)
         row_bytes = min(rows.shape[1], written.shape[1])
         written[:, :row_bytes] = rows[:, :row_bytes]
     return plain

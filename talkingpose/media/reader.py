@@ -139,7 +139,7 @@ class VideoReader:
                     continue
                 if end_pts is not None and pts >= end_pts:
                     break
-                index = account.frame_shown(pts, interlaced=frame.interlaced_frame)
+                index = account.frame_shown(pts, key_frame=frame.key_frame, interlaced=frame.interlaced_frame)
                 yield Frame(index, pts, pts * info.time_base, self._picture(convert, frame, size))
         turned = f"the display matrix turns by no right angle; turned by {info.rotation} degrees"
         self._report = account.report(() if self._turn.exact else (turned,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,12 +15,13 @@ class DecodeReport:
     """The account of one iteration that ran to its end.
 
     `lost_frames` is the container's claim less the frames that came. For a span, and where the container
-    makes no claim, it is what was read and gave no good frame, and what is missing at the end by duration
-    and rate; `lost_is_estimate` then says so. Frames that FFmpeg marks corrupt are lost; frames predicted
-    from lost ones may show damage without being marked. Frame durations are the steps between presentation
-    times, in seconds, None below two frames; a lost frame inside leaves a longer step.
-    `variable_frame_rate`: the times fit no constant rate to within one tick of the time base, or the
-    longest step is half as long again as the shortest. `messages` are for people.
+    makes no claim, it is estimated from packets that gave no good frame, from gaps between times that are
+    otherwise regular, and from the duration; `lost_is_estimate` then says so. Frames that FFmpeg marks
+    corrupt are lost. FFmpeg does not notice all damage, and frames predicted from damaged ones show traces
+    of it; `doubtful_frames` counts those from a loss to the next key frame. Frame durations are the steps
+    between presentation times, in seconds, None below two frames; a lost frame inside leaves a longer step.
+    `variable_frame_rate`: the steps, those over lost frames aside, differ by more than one tick of the time
+    base, or by half. `messages` are for people.
     """
 
     num_frames: int
@@ -29,49 +31,50 @@ class DecodeReport:
     min_frame_duration: Fraction | None
     max_frame_duration: Fraction | None
     messages: tuple[str, ...]
+    doubtful_frames: int = 0
 
 
 class FrameClock:
-    """The steps between presentation times, in ticks, and whether one constant rate explains them.
-
-    Times are a constant rate rounded to ticks when some step T has |pts_k - pts_0 - k T| <= 1 for all k:
-    each frame narrows the interval in which T can lie.
-    """
+    """The steps between presentation times, in ticks."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first = self.last = 0
-        self.shortest: int | None = None
-        self.longest: int | None = None
-        self._low = Fraction(0)
-        self._high: Fraction | None = None
+        self.steps: Counter[int] = Counter()
 
     def add(self, pts: int) -> None:
         """The next frame is shown at `pts`."""
         if self.count == 0:
             self.first = pts
         else:
-            step = pts - self.last
-            self.shortest = step if self.shortest is None else min(step, self.shortest)
-            self.longest = step if self.longest is None else max(step, self.longest)
-            span = pts - self.first
-            self._low = max(self._low, Fraction(span - 1, self.count))
-            high = Fraction(span + 1, self.count)
-            self._high = high if self._high is None else min(self._high, high)
+            self.steps[pts - self.last] += 1
         self.last = pts
         self.count += 1
 
     @property
-    def is_variable(self) -> bool:
-        """Whether no constant rate fits."""
-        if self.shortest is None or self.longest is None or self._high is None:
-            return False
-        return self._low > self._high or 2 * self.longest >= 3 * self.shortest > 2 * self.shortest
-
-    @property
     def mean_step(self) -> Fraction | None:
-        """The mean step in ticks; None below two frames."""
-        return Fraction(self.last - self.first, self.count - 1) if self.count > 1 else None
+        """The mean step; None below two frames, or where times do not advance."""
+        span = self.last - self.first
+        return Fraction(span, self.count - 1) if self.count > 1 and span > 0 else None
+
+    def is_variable(self, *, ignore_gaps: bool) -> bool:
+        """Whether steps differ by more than a tick of rounding, those that lost frames explain aside."""
+        steps = [step for step in self.steps if not (ignore_gaps and self._frames_in_gap(step))]
+        if len(steps) < 2:
+            return False
+        shortest, longest = min(steps), max(steps)
+        return longest - shortest > 1 or 2 * longest >= 3 * shortest
+
+    def frames_in_gaps(self) -> int:
+        """Frames missing inside, where nine of ten steps are alike, so a longer step is a gap; else 0."""
+        gaps = {step: n for step, n in self.steps.items() if self._frames_in_gap(step)}
+        if 10 * sum(gaps.values()) > sum(self.steps.values()):
+            return 0
+        return sum(n * self._frames_in_gap(step) for step, n in gaps.items())
+
+    def _frames_in_gap(self, step: int) -> int:
+        usual = max(self.steps, key=lambda known: (self.steps[known], -known))
+        return max(0, round(Fraction(step, usual)) - 1) if usual > 0 else 0
 
 
 class Account:
@@ -102,6 +105,8 @@ class Account:
         self._damaged = 0
         self._untimed = 0
         self._read_errors = 0
+        self._doubtful = 0
+        self._since_damage = False
         self._interlaced = False
         self._file_end: int | None = None
 
@@ -112,6 +117,7 @@ class Account:
     def damaged(self, pts: int | None) -> None:
         """A packet or a frame is damaged and is not shown."""
         self._damaged += self._in_span(pts)
+        self._since_damage = True
 
     def read_failed(self) -> None:
         """The container could not be read on at some place."""
@@ -121,8 +127,10 @@ class Account:
         """A frame came without a time and was given one."""
         self._untimed += 1
 
-    def frame_shown(self, pts: int, *, interlaced: bool) -> int:
+    def frame_shown(self, pts: int, *, key_frame: bool, interlaced: bool) -> int:
         """A frame is shown at `pts`; returns its number in the iteration."""
+        self._since_damage &= not key_frame
+        self._doubtful += self._since_damage
         self._interlaced |= interlaced
         self._clock.add(pts)
         return self._clock.count - 1
@@ -136,14 +144,16 @@ class Account:
         lost = self._lost()
         estimate = lost > 0 and self._claim is None
         clock = self._clock
+        steps = clock.steps
         return DecodeReport(
             num_frames=clock.count,
             lost_frames=lost,
             lost_is_estimate=estimate,
-            variable_frame_rate=clock.is_variable,
-            min_frame_duration=None if clock.shortest is None else clock.shortest * self._time_base,
-            max_frame_duration=None if clock.longest is None else clock.longest * self._time_base,
+            variable_frame_rate=clock.is_variable(ignore_gaps=lost > 0),
+            min_frame_duration=min(steps) * self._time_base if steps else None,
+            max_frame_duration=max(steps) * self._time_base if steps else None,
             messages=notes + self._messages(lost, estimate),
+            doubtful_frames=self._doubtful,
         )
 
     def _in_span(self, pts: int | None) -> bool:
@@ -157,34 +167,35 @@ class Account:
             return max(0, self._claim - self._clock.count)
         # A packet may also be one field of an interlaced frame.
         uncountable = self._codec in _INVISIBLE_PACKETS or self._interlaced
-        inside = self._damaged if uncountable else max(0, self._packets - self._clock.count)
-        return inside + self._missing_at_end()
+        by_packets = self._damaged if uncountable else max(0, self._packets - self._clock.count)
+        return max(by_packets, self._clock.frames_in_gaps() + self._missing_at_end())
 
     def _missing_at_end(self) -> int:
         if self._file_end is None or self._clock.count == 0:
             return 0
         end = self._file_end if self._end_pts is None else min(self._file_end, self._end_pts)
         step = self._clock.mean_step or 1 / (self._fps * self._time_base)
-        if step <= 0:
-            return 0
         # A tenth of a frame absorbs the rounding of times and durations.
-        inside = max(0, self._packets - self._clock.count)
-        return max(0, int((end - self._clock.last) / step - 1 + Fraction(1, 10)) - inside)
+        return max(0, int((end - self._clock.last) / step - 1 + Fraction(1, 10)))
 
     def _messages(self, lost: int, estimate: bool) -> tuple[str, ...]:
         found = []
         if estimate:
-            found.append(f"about {lost} frames lost (estimated: unreadable packets, duration and rate)")
+            found.append(f"about {lost} frames lost (estimated from packets, times and duration)")
         elif lost:
             found.append(f"{lost} of {self._claim} frames lost")
         if self._damaged:
             found.append(f"{self._damaged} damaged packets or frames left out")
+        if self._doubtful:
+            found.append(
+                f"{self._doubtful} frames after damage, up to the next key frame, may show traces of it"
+            )
         if self._read_errors:
             found.append(f"the file could not be read on at {self._read_errors} places")
         if self._untimed:
             found.append(
                 f"{self._untimed} frames had no time; they follow the frame before at the average rate"
             )
-        if self._clock.shortest is not None and self._clock.shortest <= 0:
+        if any(step <= 0 for step in self._clock.steps):
             found.append("presentation times do not increase")
         return tuple(found)

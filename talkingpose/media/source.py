@@ -112,11 +112,16 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     """The first video stream that is not a cover picture; the other streams are not read."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
-        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-        raise MediaError(f"{name}: no video in the file, only {kinds}: give a file with a video stream")
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "no stream at all"
+        raise MediaError(
+            f"{name}: no video in the file, only {kinds}: give a complete file with a video stream"
+        )
     stream = streams[0]
     if stream.codec_context is None:
-        raise MediaError(f"{name}: FFmpeg has no decoder for this video: convert the file to H.264 first")
+        raise MediaError(
+            f"{name}: the video's codec is unknown: the file is damaged or cut off, fetch it again; "
+            "or convert it to H.264 first"
+        )
     # With more threads FFmpeg drops other frames of a damaged file than with one.
     stream.codec_context.thread_count = 1
     return stream
