@@ -80,10 +80,12 @@ class MetricSummary(Document):
     `value` is the mean over clips of the clip's value unless `aggregation` says otherwise; `ci95` a cluster
     bootstrap interval, null below two clusters. `n_infinite` counts frames whose score is infinite
     (identical frames in PSNR): they are left out of the mean, and counted here. A `value` that is null
-    because every frame is identical has state `ok` and says so in `reason`.
+    because every frame is identical has state `ok` and says so in `reason`. `frame_weighted` is the mean
+    over clips weighted by their numbers of finite scores.
     """
 
     value: float | None
+    frame_weighted: float | None = None
     ci95: tuple[float, float] | None = None
     version: int
     unit: str

@@ -1,0 +1,30 @@
+"""Control: the driving frames themselves. What a perfect model would score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from baselines.driving import lockstep
+from baselines.settings import no_checkpoint
+from talkingpose.contestant import Case, ContestantInfo, Image
+
+
+class GroundTruth:
+    """Yields the driving frames of each case, unchanged."""
+
+    def __init__(self, *, checkpoint: str | None, device: str) -> None:
+        no_checkpoint("ground-truth", checkpoint)
+        self.info = ContestantInfo(
+            name="ground-truth",
+            revision="1",
+            parameters=0,
+            licence="Apache-2.0",
+            window=1,
+            batch_size=4,
+            needs_driving_frames=True,
+            control=True,
+        )
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        """The driving frames of the cases that still run, one per time step."""
+        return lockstep(cases, iter)

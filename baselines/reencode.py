@@ -1,0 +1,109 @@
+"""Control: the driving frames through H.264. What compression alone costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from baselines.driving import lockstep
+from baselines.settings import no_checkpoint
+from talkingpose.contestant import Case, ContestantInfo, Image
+
+CRF = 23
+PRESET = "medium"
+_SCALING = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.BITEXACT
+)
+# The number of threads changes what x264 writes, so it is fixed rather than the machine's.
+_THREADS = 1
+
+
+class Reencode:
+    """Yields the driving frames after x264, CRF 23, yuv420p, as a usual upload would show them."""
+
+    def __init__(self, *, checkpoint: str | None, device: str) -> None:
+        no_checkpoint("reencode", checkpoint)
+        self.info = ContestantInfo(
+            name="reencode",
+            revision="1",
+            parameters=0,
+            licence="Apache-2.0",
+            window=1,
+            batch_size=1,
+            needs_driving_frames=True,
+            control=True,
+            args={
+                "codec": "libx264",
+                "crf": CRF,
+                "preset": PRESET,
+                "pixel_format": "yuv420p",
+                "matrix": "bt601",
+            },
+        )
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        """The re-encoded frames of the cases that still run, one per time step."""
+        return lockstep(cases, reencoded)
+
+
+def reencoded(images: Iterable[Image]) -> Iterator[Image]:
+    """Encode and decode uint8 RGB (H, W, 3) frames, H and W even, in memory.
+
+    As many frames come out as go in. At most x264's lookahead, about 60 frames, is held at a time.
+    """
+    encoder: av.VideoCodecContext | None = None
+    decoder = av.VideoCodecContext.create("h264", "r")
+    decoder.thread_count = _THREADS
+    to_yuv, to_rgb = VideoReformatter(), VideoReformatter()
+    for index, image in enumerate(images):
+        if encoder is None:
+            encoder = _encoder(image.shape[1], image.shape[0])
+        frame = to_yuv.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=_SCALING,
+            threads=1,
+        )
+        frame.pts = index
+        for packet in encoder.encode(frame):
+            yield from (_rgb(decoded, to_rgb) for decoded in decoder.decode(packet))
+    if encoder is not None:
+        for packet in encoder.encode(None):
+            yield from (_rgb(decoded, to_rgb) for decoded in decoder.decode(packet))
+        yield from (_rgb(decoded, to_rgb) for decoded in decoder.decode(None))
+
+
+def _encoder(width: int, height: int) -> av.VideoCodecContext:
+    context = av.VideoCodecContext.create("libx264", "w")
+    context.width, context.height = width, height
+    context.pix_fmt = "yuv420p"
+    # The rate steers x264's lookahead alone here; frames are told apart by their numbers.
+    context.time_base = Fraction(1, 25)
+    context.framerate = Fraction(25)
+    context.thread_count = _THREADS
+    context.options = {"crf": str(CRF), "preset": PRESET}
+    return context
+
+
+def _rgb(frame: av.VideoFrame, reformatter: VideoReformatter) -> Image:
+    rgb = reformatter.reformat(
+        frame,
+        format="rgb24",
+        src_colorspace=Colorspace.ITU601,
+        src_color_range=ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=_SCALING,
+        threads=1,
+    )
+    return np.asarray(rgb.to_ndarray(), dtype=np.uint8)

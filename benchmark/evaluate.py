@@ -1,0 +1,384 @@
+"""The whole run: dataset, contestant and protocol -> plan -> cases -> `run.json`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+from benchmark.aggregate import summaries
+from benchmark.device import peak_device_mb, peak_rss_mb, resolve_device
+from benchmark.drift import FrameScores, curve
+from benchmark.environment import environment, project_version
+from benchmark.errors import EvaluationError
+from benchmark.folder import RunFolder
+from benchmark.generate import Failed, Finished, generate
+from benchmark.metrics import Metric, metrics_of
+from benchmark.plan import Plan, PlannedCase, batches, case_key, make_plan
+from benchmark.protocol import Protocol, ProtocolError, load_protocol
+from benchmark.recorder import read_frame_scores
+from benchmark.registry import make_contestant
+from benchmark.results import (
+    AuditEntry,
+    Case,
+    ContestantRef,
+    Cost,
+    DatasetRef,
+    Run,
+    Status,
+    WeightRef,
+    write_document,
+)
+from talkingpose.contestant import Contestant, ContestantInfo
+from talkingpose.dataset import ClipDataset
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `tp-eval run` was asked for; see its help."""
+
+    model: str
+    dataset: str
+    out: Path
+    checkpoint: str | None = None
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    split: str | None = None
+    protocol: str = "tp-long@1"
+    limit: int | None = None
+    max_frames: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int | None = None
+    fresh: bool = False
+
+    def command(self) -> str:
+        """The command line that makes this run again."""
+        options = {
+            "--model": self.model,
+            "--checkpoint": self.checkpoint,
+            "--model-args": ",".join(f"{key}={value}" for key, value in self.model_args.items()) or None,
+            "--dataset": self.dataset,
+            "--split": self.split,
+            "--protocol": self.protocol,
+            "--limit": self.limit,
+            "--max-frames": self.max_frames,
+            "--seed": self.seed,
+            "--device": self.device,
+            "--batch-size": self.batch_size,
+            "--out": self.out,
+        }
+        given = [word for key, value in options.items() if value is not None for word in (key, str(value))]
+        return shlex.join(["tp-eval", *given])
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of the progress of a run: lines of text, and numbers of frames as they are made."""
+
+    say: Callable[[str], None]
+    planned: Callable[[int], None] = lambda frames: None
+    made: Callable[[int], None] = lambda frames: None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything that is settled before the first frame."""
+
+    settings: Settings
+    device: str
+    protocol: Protocol
+    protocol_sha256: str
+    metrics: Sequence[Metric]
+    dataset: ClipDataset
+    contestant: Contestant
+    info: ContestantInfo
+    plan: Plan
+
+    def key(self, case: PlannedCase) -> str:
+        return case_key(
+            case,
+            protocol_sha256=self.protocol_sha256,
+            contestant=self.info,
+            metric_versions={metric.spec.id: metric.spec.version for metric in self.metrics},
+            max_frames=self.settings.max_frames,
+            project_version=project_version(),
+        )
+
+    @property
+    def comparable(self) -> bool:
+        return self.settings.limit is None and self.settings.max_frames is None
+
+
+def evaluate(settings: Settings, listener: Listener) -> Run:
+    """Run a contestant over a dataset and write the folder of the run.
+
+    A folder that holds part of the same run is completed. Cases that fail are listed in the audit, and the
+    run is `partial`, or `failed` where none is left.
+
+    Raises:
+        UserError: something the user can mend; nothing is written then.
+    """
+    folder = RunFolder(settings.out)
+    folder.check()
+    job = _prepare(settings)
+    listener.say(_first_line(job))
+    with _write_errors(folder.path), folder.locked():
+        _open_folder(folder, job)
+        done = {
+            case.clip.clip_id: folder.finished(case.clip.clip_id, job.key(case)) for case in job.plan.cases
+        }
+        run = _started(job)
+        folder.write_run(run)
+        failures = _generate_missing(folder, job, done, listener)
+        run = _completed(folder, job, run, [case for case in done.values() if case is not None], failures)
+        folder.write_run(run)
+    return run
+
+
+def _prepare(settings: Settings) -> _Job:
+    """Everything that may be wrong with the request comes to light here, cheap things first."""
+    if settings.batch_size is not None and settings.batch_size < 1:
+        raise EvaluationError(f"--batch-size {settings.batch_size}: give a number from 1 on")
+    protocol = load_protocol(settings.protocol)
+    try:
+        metrics = metrics_of(protocol.metrics, protocol.deltas)
+    except LookupError as error:
+        raise ProtocolError(
+            f"protocol {protocol.name}: {error}: install the version it was made for"
+        ) from error
+    device = resolve_device(settings.device)
+    dataset = ClipDataset(settings.dataset)
+    plan = make_plan(
+        dataset,
+        protocol,
+        split=settings.split,
+        limit=settings.limit,
+        max_frames=settings.max_frames,
+        seed=settings.seed,
+    )
+    contestant = make_contestant(
+        settings.model, checkpoint=settings.checkpoint, device=device, args=settings.model_args
+    )
+    info = contestant.info
+    if info.needs_gpu and device == "cpu":
+        raise EvaluationError(
+            f"--model {settings.model}: needs a GPU, and this run is on the CPU: give --device cuda"
+        )
+    return _Job(settings, device, protocol, protocol.sha256(), metrics, dataset, contestant, info, plan)
+
+
+def _first_line(job: _Job) -> str:
+    settings, plan = job.settings, job.plan
+    checkpoint = f" ({settings.checkpoint})" if settings.checkpoint else ""
+    limits = " ".join(
+        f"--{name} {value}"
+        for name, value in (("limit", settings.limit), ("max-frames", settings.max_frames))
+        if value is not None
+    )
+    return (
+        f"{job.info.name}{checkpoint}, protocol {job.protocol.name} ({job.protocol_sha256[:12]}), "
+        f"dataset {settings.dataset} ({plan.split}), {len(plan.cases)} clips, {plan.num_frames} frames, "
+        f"seed {settings.seed}, {job.device}" + ("" if job.comparable else f"; not comparable: {limits}")
+    )
+
+
+def _open_folder(folder: RunFolder, job: _Job) -> None:
+    """Start afresh, go on, or refuse."""
+    if job.settings.fresh:
+        folder.clear()
+        return
+    there = folder.run()
+    difference = _difference(there, _started(job)) if there is not None else None
+    if difference is not None:
+        raise EvaluationError(
+            f"--out {folder.path}: holds another run ({difference}): choose another folder, or give --fresh"
+        )
+
+
+def _difference(there: Run, asked: Run) -> str | None:
+    """The first thing in which two runs differ that moves a number, None where they are one run."""
+    pairs = {
+        "model": (there.contestant.name, asked.contestant.name),
+        "revision of the model": (there.contestant.revision, asked.contestant.revision),
+        "settings of the model": (there.contestant.args, asked.contestant.args),
+        "weights": ([w.sha256 for w in there.weights], [w.sha256 for w in asked.weights]),
+        "protocol": (there.protocol, asked.protocol),
+        "seed": (there.seed, asked.seed),
+        "--limit": (there.limit, asked.limit),
+        "--max-frames": (there.max_frames, asked.max_frames),
+        "split": (there.dataset.split, asked.dataset.split),
+        "clips of the dataset": (there.dataset.cases_sha256, asked.dataset.cases_sha256),
+        "version of the project": (there.env.get("talkingpose"), asked.env.get("talkingpose")),
+    }
+    for what, (old, new) in pairs.items():
+        if old != new:
+            short = isinstance(old, str | int | None) and isinstance(new, str | int | None)
+            return f"{what}: {_shortened(old)}, now {_shortened(new)}" if short else f"another {what}"
+    return None
+
+
+def _shortened(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+def _generate_missing(
+    folder: RunFolder, job: _Job, done: dict[str, Case | None], listener: Listener
+) -> list[Failed]:
+    """Generate what is not done, write each case as it ends into the folder and into `done`."""
+    missing = [case for case in job.plan.cases if done[case.clip.clip_id] is None]
+    if len(missing) < len(job.plan.cases):
+        listener.say(f"{len(job.plan.cases) - len(missing)} of {len(job.plan.cases)} clips are done already")
+    listener.planned(sum(case.num_frames for case in missing))
+    failures: list[Failed] = []
+    for ended, outcome in enumerate(_outcomes(folder, job, done, listener), start=1):
+        clip_id = outcome.planned.clip.clip_id
+        if isinstance(outcome, Failed):
+            failures.append(outcome)
+            listener.say(f"{ended}/{len(missing)} {clip_id}: failed: {outcome.reason}")
+        else:
+            case = _case_document(job, outcome)
+            write_document(case, folder.case(clip_id))
+            done[clip_id] = case
+            each = outcome.generation_s / case.num_frames
+            listener.say(f"{ended}/{len(missing)} {clip_id}: {case.num_frames} frames, {each:.3f} s each")
+    return sorted(failures, key=lambda failure: failure.planned.clip.clip_id)
+
+
+def _outcomes(
+    folder: RunFolder, job: _Job, done: Mapping[str, Case | None], listener: Listener
+) -> Iterator[Finished | Failed]:
+    for batch in batches(job.plan.cases, job.settings.batch_size or job.info.batch_size):
+        todo = {case.clip.clip_id for case in batch if done[case.clip.clip_id] is None}
+        if todo:
+            yield from generate(
+                batch,
+                todo,
+                dataset=job.dataset,
+                contestant=job.contestant,
+                metrics=job.metrics,
+                folder=folder,
+                seed=job.settings.seed,
+                on_frame=listener.made,
+            )
+
+
+def _case_document(job: _Job, finished: Finished) -> Case:
+    planned, recorded = finished.planned, finished.recorded
+    return Case(
+        schema="talkingpose.case/1",
+        key=job.key(planned),
+        clip_id=planned.clip.clip_id,
+        split=planned.clip.split,
+        cluster=planned.clip.cluster,
+        seed=planned.seed,
+        num_frames=planned.num_frames,
+        width=planned.width,
+        height=planned.height,
+        fps=str(planned.clip.fps),
+        metrics=recorded.metrics,
+        video=recorded.video,
+        frames_sha256=recorded.frames_sha256,
+        audit=[entry for entry in job.plan.audit if entry.clip_id == planned.clip.clip_id],
+        generation_s=finished.generation_s,
+        scoring_s=finished.scoring_s,
+    )
+
+
+def _started(job: _Job) -> Run:
+    """The run as far as it is known before the first frame."""
+    info, plan, settings = job.info, job.plan, job.settings
+    return Run(
+        schema="talkingpose.run/1",
+        status="running",
+        protocol=job.protocol.reference_of_run(),
+        dataset=DatasetRef(
+            location=settings.dataset,
+            revision=job.dataset.revision,
+            split=plan.split,
+            cases_sha256=plan.cases_sha256,
+            n_cases=len(plan.cases),
+        ),
+        contestant=ContestantRef(
+            name=info.name,
+            revision=info.revision,
+            args=dict(info.args),
+            origin="generated",
+            parameters=info.parameters,
+            licence=info.licence,
+            window=info.window,
+            control=info.control,
+            saw_driving_frames=info.needs_driving_frames,
+        ),
+        seed=settings.seed,
+        limit=settings.limit,
+        max_frames=settings.max_frames,
+        comparable=job.comparable,
+        command=settings.command(),
+        env={**environment(), "device": job.device, "batch_size": settings.batch_size or info.batch_size},
+        weights=[WeightRef(name=weight.name, sha256=weight.sha256) for weight in info.weights],
+        cases=[case.clip.clip_id for case in plan.cases],
+        audit=list(plan.audit),
+    )
+
+
+def _completed(
+    folder: RunFolder, job: _Job, run: Run, cases: Sequence[Case], failures: Sequence[Failed]
+) -> Run:
+    """The run with its numbers."""
+    rule = job.protocol.aggregation
+    specs = [metric.spec for metric in job.metrics]
+    status: Status = "complete" if not failures else "partial" if cases else "failed"
+    return run.model_copy(
+        update={
+            "status": status,
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "metrics": summaries(specs, cases, len(job.plan.cases), rule),
+            "drift": {
+                spec.id: curve(_frame_scores(folder, cases, spec.id), job.protocol.drift, rule)
+                for spec in specs
+                if spec.per_frame and cases
+            },
+            "audit": [*job.plan.audit, *(_failure_entry(failure) for failure in failures)],
+            "cost": _cost(cases, job.device),
+        }
+    )
+
+
+def _frame_scores(folder: RunFolder, cases: Sequence[Case], metric: str) -> list[FrameScores]:
+    return [
+        FrameScores(case.cluster, Fraction(case.fps), read_frame_scores(folder.frames(case.clip_id), metric))
+        for case in cases
+    ]
+
+
+def _failure_entry(failure: Failed) -> AuditEntry:
+    return AuditEntry(kind="failed", clip_id=failure.planned.clip.clip_id, message=failure.reason)
+
+
+def _cost(cases: Sequence[Case], device: str) -> Cost:
+    frames = sum(case.num_frames for case in cases)
+    generation_s = sum(case.generation_s for case in cases)
+    return Cost(
+        seconds_per_frame=generation_s / frames if frames else None,
+        generation_s=generation_s,
+        scoring_s=sum(case.scoring_s for case in cases),
+        peak_rss_mb=peak_rss_mb(),
+        peak_device_mb=peak_device_mb(device),
+        device=device,
+    )
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    """A full disk or a folder that vanished is for the user to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise EvaluationError(
+            f"--out {path}: cannot be written ({error.strerror or error}): check the disk, then run it again"
+        ) from error

@@ -1,0 +1,146 @@
+"""Protocols: frozen, versioned rules under which numbers may be compared, and their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import EvaluationError
+from benchmark.results import ProtocolRef
+
+
+class ProtocolError(EvaluationError):
+    """A protocol is unknown, or its file is not what this version can follow."""
+
+
+class Rules(BaseModel):
+    """A part of a protocol: frozen, nothing unknown in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Admission(Rules):
+    """Which clips take part: those of at least `min_frames` frames."""
+
+    min_frames: int = Field(gt=0)
+
+
+class SizeRule(Rules):
+    """The size at which a clip is generated and scored.
+
+    A clip keeps its stored size where its longer side is at most `max_side` pixels and both sides are
+    multiples of `multiple`. Every other clip is scaled, down and never up, by the named filter.
+    """
+
+    max_side: int = Field(gt=0)
+    multiple: int = Field(gt=0)
+    filter: Literal["bicubic"]
+
+    def apply(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height, in pixels, at which a clip of the given size is evaluated.
+
+        Each side is scaled by the same factor, then rounded to the nearest multiple, and to the next lower
+        one where the nearest would exceed the stored side or `max_side`.
+
+        Raises:
+            ProtocolError: a side is shorter than one multiple.
+        """
+        if min(width, height) < self.multiple:
+            raise ProtocolError(
+                f"{width}x{height} pixels is too small, {self.multiple} a side is least: leave the clip out"
+            )
+        factor = min(1.0, self.max_side / max(width, height))
+        return self._side(width, factor), self._side(height, factor)
+
+    def _side(self, side: int, factor: float) -> int:
+        nearest = round(side * factor / self.multiple)
+        largest = min(side, self.max_side) // self.multiple
+        return max(1, min(nearest, largest)) * self.multiple
+
+
+class Aggregation(Rules):
+    """How the numbers of the clips become one, with its interval."""
+
+    value: Literal["mean over clips"]
+    interval: Literal["percentile bootstrap over clusters"]
+    level: float = Field(gt=0, lt=1)
+    resamples: int = Field(gt=0)
+    seed: int
+
+
+class Drift(Rules):
+    """How a per-frame score becomes a curve over time."""
+
+    bin_seconds: Literal[1]
+    incomplete_bins: Literal["dropped"]
+    slope: Literal["theil-sen over the bins of each clip, per 100 frames, mean over clips"]
+    min_bins: int = Field(ge=2)
+
+
+class Protocol(Rules):
+    """Everything that moves a number, apart from the clips and the contestant."""
+
+    id: str
+    version: int = Field(gt=0)
+    title: str
+    task: Literal["self-reenactment"]
+    reference: Literal["frame 0, as decoded and scaled"]
+    alignment: Literal["frame t with frame t, equal counts demanded"]
+    admission: Admission
+    size: SizeRule
+    metrics: Mapping[str, int]
+    deltas: tuple[int, ...]
+    aggregation: Aggregation
+    drift: Drift
+
+    @property
+    def name(self) -> str:
+        """As on the command line: `tp-long@1`."""
+        return f"{self.id}@{self.version}"
+
+    def sha256(self) -> str:
+        """SHA-256, in hex, over the canonical JSON of all rules (not the title) and the decoder policy."""
+        from talkingpose.media import DECODER_POLICY
+
+        rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title"})
+        rules["decoder"] = DECODER_POLICY.describe()
+        canonical = json.dumps(rules, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def reference_of_run(self) -> ProtocolRef:
+        """How a run names this protocol."""
+        return ProtocolRef(id=self.id, version=self.version, sha256=self.sha256())
+
+
+def protocol_names() -> list[str]:
+    """The names of all protocols of this version, sorted."""
+    found = (files("benchmark") / "protocols").iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in found if entry.name.endswith(".yaml"))
+
+
+def load_protocol(name: str) -> Protocol:
+    """Read a bundled protocol by its name, such as `tp-long@1`.
+
+    Raises:
+        ProtocolError: there is no protocol of that name.
+    """
+    import yaml
+
+    known = protocol_names()
+    if name not in known:
+        raise ProtocolError(f"protocol {name!r}: not known: choose one of {', '.join(known)}")
+    text = (files("benchmark") / "protocols" / f"{name}.yaml").read_text(encoding="utf-8")
+    try:
+        protocol = Protocol.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ProtocolError(f"protocol {name}: {where}: {first['msg']}: install the project again") from error
+    if protocol.name != name:
+        raise ProtocolError(f"protocol {name}: its file says {protocol.name}: install the project again")
+    return protocol
