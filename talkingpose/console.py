@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,22 +41,27 @@ def run(app: typer.Typer, program: str, args: list[str] | None = None) -> NoRetu
     130 and the remark that the same command resumes. Anything else is a fault of this project and keeps
     its traceback.
     """
-    import click
+    from typer.exceptions import Abort, TyperException
 
+    # Read by torch's thread pool when it is loaded. Its threads wait for one another by spinning, which on a
+    # machine with other work made two threads twenty times slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(args=args, prog_name=program, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        sys.exit(EXIT_USAGE)
-    except click.ClickException as error:
-        fail(program, f"{_one_line(error.format_message())} ({program} --help lists what is possible)")
-    except (KeyboardInterrupt, click.Abort):
-        note(f"{program}: stopped; the same command goes on from here")
-        sys.exit(EXIT_INTERRUPTED)
+    except TyperException as error:
+        message = error.format_message()
+        if message.startswith("Usage:"):  # a command without arguments shows its help
+            print(message)
+            sys.exit(EXIT_USAGE)
+        fail(program, f"{_one_line(message)} ({program} --help lists what is possible)")
+    except (KeyboardInterrupt, Abort):
+        code = EXIT_INTERRUPTED
     except Exception as error:
         if isinstance(error, user_errors()):
             fail(program, str(error))
         raise
+    if code == EXIT_INTERRUPTED:  # how typer reports a Ctrl-C
+        note(f"{program}: stopped; the same command goes on from here")
     sys.exit(code if isinstance(code, int) else EXIT_COMPLETE)
 
 
