@@ -187,6 +187,19 @@ def without_inert_motion(state: Mapping[str, torch.Tensor], path: Path) -> dict[
     return {key: value for key, value in state.items() if key not in motion}
 
 
+def require_weights(name: str, model: nn.Module) -> None:
+    """Refuse a model that diffusers loaded from a file without some of its keys; those lie on the meta device.
+
+    Raises:
+        CheckpointError: naming `name` and the first key without a value.
+    """
+    missing = [key for key, value in model.named_parameters() if value.is_meta]
+    if missing:
+        raise CheckpointError(
+            f"checkpoint: {name}: {len(missing)} of its weights missing, {missing[0]} first: fetch it again"
+        )
+
+
 def _find(root: Path, places: tuple[str, ...]) -> Path:
     for place in places:
         if (root / place).exists():

@@ -31,7 +31,7 @@ from talkingpose.attention import (
     project_reference,
     write_bank,
 )
-from talkingpose.checkpoint import read_official, write_official
+from talkingpose.checkpoint import read_official, require_weights, write_official
 from talkingpose.feedback import FeedbackState, FixedGain
 from talkingpose.pose_guider import PoseGuider, install_pose_input
 
@@ -71,6 +71,10 @@ class TalkingPosePipeline(DiffusionPipeline):
             the pose feature; weights and their names stay stock.
         pose_guider: a pose picture to a feature of the size of the latents.
         scheduler: DDIM, eta 0.
+
+    Raises:
+        CheckpointError: a model came without some of its weights.
+        PipelineError: pose guider and VAE do not fit together.
     """
 
     model_cpu_offload_seq = "image_encoder->vae->reference_unet->pose_guider->denoising_unet"
@@ -86,6 +90,14 @@ class TalkingPosePipeline(DiffusionPipeline):
         scheduler: DDIMScheduler,
     ) -> None:
         super().__init__()
+        models = {
+            "vae": vae,
+            "reference_unet": reference_unet,
+            "denoising_unet": denoising_unet,
+            "pose_guider": pose_guider,
+        }
+        for name, model in models.items():
+            require_weights(name, model)
         install_reference_writer(reference_unet)
         install_reference_reader(denoising_unet)
         install_pose_input(denoising_unet)

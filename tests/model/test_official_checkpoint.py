@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from talkingpose import TalkingPosePipeline
 from talkingpose.checkpoint import (
@@ -18,6 +19,8 @@ from talkingpose.checkpoint import (
     read_official,
     read_pth,
 )
+from talkingpose.pipeline import PipelineError
+from talkingpose.pose_guider import PoseGuider
 
 LAYER = "down_blocks.0.motion_modules.0.temporal_transformer"
 
@@ -164,8 +167,6 @@ def test_a_broken_vae_is_refused(folder):
 
 
 def test_vae_weights_that_are_missing_are_refused(folder):
-    from safetensors.torch import load_file, save_file
-
     file = folder / "vae" / "diffusion_pytorch_model.safetensors"
     state = load_file(file)
     del state["decoder.conv_in.weight"]
@@ -194,9 +195,16 @@ def test_save_official_writes_the_same_files(pipe, parity_folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
-def test_parts_of_different_models_are_refused(pipe):
-    from talkingpose.pipeline import PipelineError
-    from talkingpose.pose_guider import PoseGuider
+def test_saved_pipelines_with_missing_weights_are_refused(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    file = tmp_path / "denoising_unet" / "diffusion_pytorch_model.safetensors"
+    state = load_file(file)
+    del state["conv_in.bias"]
+    save_file(state, file)
+    with pytest.raises(CheckpointError, match="denoising_unet: 1 of its weights missing, conv_in.bias"):
+        TalkingPosePipeline.from_pretrained(tmp_path)
 
+
+def test_parts_of_different_models_are_refused(pipe):
     with pytest.raises(PipelineError, match="4 times smaller, the VAE 8 times"):
         TalkingPosePipeline(**{**pipe.components, "pose_guider": PoseGuider(32, 3, (16, 32, 64))})
