@@ -1,0 +1,152 @@
+"""What single clips say: a table of clips against contestants per headline metric, worst clips first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from statistics import fmean
+
+from benchmark.results import Case, CaseScore, Video
+from leaderboard import numbers
+from leaderboard.columns import HEADLINE, Column, columns_of
+from leaderboard.groups import Entry, Group
+from leaderboard.table import IDENTICAL, NO_REASON, Notes, is_infinite, verdict
+
+_LEVELS = 4
+
+
+@dataclass(frozen=True)
+class ClipCell:
+    """A clip's value as text; `level` 0 to 4 is how bad it is among all of the table (4: worst)."""
+
+    text: str
+    order: str = ""
+    level: int = 0
+    note: int = 0
+
+
+@dataclass(frozen=True)
+class ClipTable:
+    """One metric on every clip: rows are (place of the clip in `Clips.clips`, cells in entry order)."""
+
+    column: Column
+    rows: tuple[tuple[int, tuple[ClipCell, ...]], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a board and what each entry made of it, in entry order (None: no file of it)."""
+
+    clip_id: str
+    num_frames: int
+    width: int
+    height: int
+    fps: float
+    cases: tuple[Case | None, ...]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of a group, worst first by the first headline metric that was measured on any."""
+
+    clips: tuple[Clip, ...]
+    tables: tuple[ClipTable, ...]
+    missing: int
+
+
+def group_clips(group: Group) -> Clips:
+    """Collect the clips of a group. `missing` counts clip files that runs list and that are not there."""
+    by_entry = [{case.clip_id: case for case in entry.loaded.cases} for entry in group.entries]
+    names = sorted({name for cases in by_entry for name in cases})
+    clips = [_clip(name, tuple(cases.get(name) for cases in by_entry)) for name in names]
+    columns = [c for c in columns_of(entry.run for entry in group.entries) if c.name in HEADLINE]
+    for column in reversed(columns):
+        clips.sort(key=lambda clip, column=column: _badness(clip, column, group))
+    tables = tuple(table for column in columns if (table := _table(column, clips, group)).rows)
+    missing = sum(len(set(entry.run.cases)) - len(entry.loaded.cases) for entry in group.entries)
+    return Clips(tuple(clips), tables, missing)
+
+
+def videos_of(clip: Clip, entries: tuple[Entry, ...]) -> list[tuple[Entry, Path, Video]]:
+    """The videos of a clip with the folder they lie in: the real one first, then the contestants."""
+    pairs = [
+        (entry, entry.loaded.folder, case.video)
+        for entry, case in zip(entries, clip.cases, strict=True)
+        if case is not None and case.video is not None
+    ]
+    return sorted(
+        pairs, key=lambda pair: pair[0].run.contestant.name != "ground-truth" or not pair[0].control
+    )
+
+
+def _clip(name: str, cases: tuple[Case | None, ...]) -> Clip:
+    known = [case for case in cases if case is not None]
+    first = known[0]
+    frames = max(case.num_frames for case in known)
+    return Clip(name, frames, first.width, first.height, _rate(first.fps), cases)
+
+
+def _rate(text: str) -> float:
+    """Frames per second of a fraction; 0 where the text is none (the player then has no frame step)."""
+    try:
+        rate = float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return 0.0
+    return rate if 0 < rate <= 1000 else 0.0
+
+
+def _score(case: Case | None, column: Column) -> CaseScore | None:
+    return case.metrics.get(column.name) if case is not None else None
+
+
+def _badness(clip: Clip, column: Column, group: Group) -> tuple[bool, float]:
+    """A sort key, worst first: the mean over models, or over all entries where there are no models."""
+    counted = len(group.models) or len(group.entries)
+    scores = [_score(case, column) for case in clip.cases[:counted]]
+    values = [score.value for score in scores if score is not None and score.value is not None]
+    if not values:
+        return (True, 0.0)
+    return (False, fmean(values) if column.direction == "higher" else -fmean(values))
+
+
+def _table(column: Column, clips: list[Clip], group: Group) -> ClipTable:
+    notes = Notes()
+    order = sorted(range(len(clips)), key=lambda place: _badness(clips[place], column, group))
+    values = sorted(
+        score.value
+        for clip in clips
+        for case in clip.cases
+        if (score := _score(case, column)) is not None and score.value is not None
+    )
+    rows = [
+        (place, tuple(_cell(_score(case, column), column, values, notes) for case in clips[place].cases))
+        for place in order
+    ]
+    measured = any(cell.text != numbers.NOTHING for _, cells in rows for cell in cells)
+    return ClipTable(column, tuple(rows) if measured else (), tuple(notes.texts))
+
+
+def _cell(score: CaseScore | None, column: Column, values: list[float], notes: Notes) -> ClipCell:
+    if score is None:
+        return ClipCell(numbers.NOTHING)
+    if is_infinite(score.value, score.n_infinite, score.state):
+        note = notes.add(verdict("infinite", score.reason, IDENTICAL))
+        return ClipCell(numbers.INFINITE, "1e999" if column.direction == "higher" else "-1e999", 0, note)
+    if score.value is None:
+        note = notes.add(verdict(score.state, score.reason, NO_REASON))
+        return ClipCell("n/a", note=note)
+    note = 0
+    if score.state != "ok":
+        note = notes.add(verdict(score.state, score.reason, NO_REASON))
+    return ClipCell(
+        numbers.significant(score.value), repr(score.value), _level(score.value, column, values), note
+    )
+
+
+def _level(value: float, column: Column, values: list[float]) -> int:
+    if column.direction == "none" or values[0] == values[-1]:
+        return 0
+    share = sum(other < value for other in values) / (len(values) - 1)
+    return round(_LEVELS * (share if column.direction == "lower" else 1 - share))

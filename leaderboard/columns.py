@@ -1,0 +1,90 @@
+"""The metric columns of a board: what they are called, in which order, what they mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmark.results import Direction, MetricSummary, Run
+
+HEADLINE = ("psnr", "ssim", "tje@2")
+_TITLES = {"psnr": "PSNR", "psnr_pooled": "PSNR, pooled", "ssim": "SSIM", "lpips": "LPIPS", "fid": "FID"}
+_TITLES |= {"fvd": "FVD", "csim": "CSIM", "akd": "AKD", "mkr": "MKR", "aed": "AED", "flicker": "Flicker"}
+_MEANINGS = {
+    "psnr": "Peak signal-to-noise ratio of a frame against the real frame, range 255. "
+    "Identical frames have an infinite ratio: they are counted, not averaged.",
+    "ssim": "Structural similarity of a frame to the real frame, on RGB with a Gaussian window.",
+    "tje": "Temporal jittering error: how far the change over \u0394 frames is from the real change, "
+    "mean over time, pixels and channels, in levels of 0 to 255. At small \u0394 it cannot see slow drift or "
+    "blur: read it with the large \u0394, the controls and the skill beside it.",
+}
+_DELTA = re.compile(r"tje@(\d{1,6})")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric in one version; runs that measured another version of it fill another column."""
+
+    name: str
+    version: int
+    unit: str
+    direction: Direction
+
+    @property
+    def delta(self) -> int | None:
+        """The distance in frames of a temporal jittering error."""
+        match = _DELTA.fullmatch(self.name)
+        return int(match.group(1)) if match else None
+
+    @property
+    def title(self) -> str:
+        """What stands at the head of the column."""
+        return f"TJE@{self.delta}" if self.delta is not None else _TITLES.get(self.name, self.name)
+
+    @property
+    def unit_text(self) -> str:
+        """The unit as it is shown: nothing where the metric is a plain number."""
+        return "" if self.unit == "1" else self.unit
+
+    @property
+    def headline(self) -> bool:
+        """Whether it is one of the first three columns."""
+        return self.name in HEADLINE
+
+    @property
+    def arrow(self) -> str:
+        """Where better is."""
+        return {"higher": "\u2191", "lower": "\u2193", "none": ""}[self.direction]
+
+    @property
+    def better(self) -> str:
+        """Where better is, in words."""
+        return {"higher": "higher is better", "lower": "lower is better", "none": "no better or worse"}[
+            self.direction
+        ]
+
+    @property
+    def meaning(self) -> str | None:
+        """What is measured, in a sentence or two, where this page knows."""
+        return _MEANINGS.get("tje" if self.delta is not None else self.name)
+
+
+def column_of(name: str, summary: MetricSummary) -> Column:
+    """The column a number belongs to."""
+    return Column(name, summary.version, summary.unit, summary.direction)
+
+
+def columns_of(runs: Iterable[Run]) -> list[Column]:
+    """All columns of some runs: the headline first, then the other deltas, then the rest by name."""
+    found = {column_of(name, summary) for run in runs for name, summary in run.metrics.items()}
+    return sorted(found, key=_order)
+
+
+def _order(column: Column) -> tuple[int, int, str, int, str, str]:
+    rest = (column.name, column.version, column.unit, column.direction)
+    if column.headline:
+        return (0, HEADLINE.index(column.name), *rest)
+    if column.delta is not None:
+        return (1, column.delta, *rest)
+    return (2, 0, *rest)

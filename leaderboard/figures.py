@@ -1,0 +1,296 @@
+"""The figures of a board: scores over time, jittering error over its delta, cost against quality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.results import Curve
+from leaderboard import svg
+from leaderboard.columns import Column
+from leaderboard.groups import Entry, Group
+from leaderboard.table import score_of, summary_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Points of all curves of a panel together; it keeps a page of thirty runs small.
+_POINTS_PER_PANEL = 420
+_DASHES = ((0, (5, 2)), (0, (2, 1.6)), (0, (6, 2, 1.5, 2)), (0, (1, 1.5)))
+
+
+def _regular(corners: int, turn: float = 0.0, inner: float = 1.0) -> tuple[tuple[float, float], ...]:
+    steps = corners if inner == 1.0 else 2 * corners
+    angles = [math.pi / 2 + turn + 2 * math.pi * step / steps for step in range(steps)]
+    radii = [1.0 if inner == 1.0 or step % 2 == 0 else inner for step in range(steps)]
+    return tuple((r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles, strict=True))
+
+
+MARKERS = (
+    _regular(16),
+    _regular(4, math.pi / 4),
+    _regular(3),
+    _regular(4),
+    _regular(3, math.pi),
+    _regular(4, 0, 0.38),
+    _regular(5, 0, 0.45),
+    _regular(4, math.pi / 4, 0.38),
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How an entry looks everywhere on the page: `name` its class on the page, a colour and a shape."""
+
+    name: str
+    colour: int | None
+    shape: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure with the words around it."""
+
+    title: str
+    unit: str
+    arrow: str
+    markup: str
+    remark: str = ""
+
+
+def mark_of(entry: Entry) -> Mark:
+    """Colour and shape of an entry; 64 models differ in at least one, controls are grey and hollow."""
+    shape = (entry.series + entry.series // 8) % 8
+    if entry.control:
+        return Mark(f"k{entry.series}", None, shape)
+    return Mark(f"m{entry.series}", entry.series % 8, shape)
+
+
+def drift_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
+    """One panel per metric that has a course over time in any run, in the order of the columns."""
+    panels = []
+    known = {column.name: column for column in reversed(columns)}
+    names = sorted(
+        {name for entry in group.entries for name in entry.run.drift},
+        key=lambda name: (columns.index(known[name]) if name in known else len(columns), name),
+    )
+    for place, name in enumerate(names):
+        curves = [
+            (entry, entry.run.drift[name])
+            for entry in group.entries
+            if name in entry.run.drift and any(value is not None for value in entry.run.drift[name].mean)
+        ]
+        if curves:
+            key = f"g{group.number}d{place}"
+            panels.append(_drift_panel(key, name, known.get(name), curves, styles))
+    return panels
+
+
+def spectrum_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
+    """Jittering error over delta and, where there is a frozen control, skill over delta."""
+    deltas = [column for column in columns if column.delta]
+    if len({column.delta for column in deltas}) < 2:
+        return []
+    panels = [_spectrum(group, deltas, styles, against_frozen=False)]
+    if any(score_of(entry, column, group.frozen) is not None for entry in group.models for column in deltas):
+        panels.append(_spectrum(group, deltas, styles, against_frozen=True))
+    return [panel for panel in panels if panel.markup]
+
+
+def cost_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
+    """Headline metrics against seconds per frame, where at least two models have both."""
+    panels = []
+    for place, column in enumerate(column for column in columns if column.headline):
+        points = [
+            (entry, entry.run.cost.seconds_per_frame, summary)
+            for entry in group.models
+            if entry.run.cost is not None
+            and entry.run.cost.seconds_per_frame
+            and (summary := summary_of(entry.run, column)) is not None
+            and summary.value is not None
+        ]
+        if len(points) < 2:
+            continue
+        with _axes() as (figure, axes):
+            for entry, seconds, summary in points:
+                style = _style(entry)
+                assert summary.value is not None
+                if summary.ci95 is not None:
+                    (line,) = axes.plot([seconds] * 2, summary.ci95, color=style["color"], lw=1, alpha=0.6)
+                    line.set_gid(f"curve {mark_of(entry).name}")
+                (dot,) = axes.plot([seconds], [summary.value], **style | {"ms": 6.5, "ls": "none"})
+                dot.set_gid(f"curve {mark_of(entry).name}")
+            axes.set_xscale("log")
+            _plain_log(axes, [seconds for _, seconds, _ in points])
+            _label(axes, "seconds per frame", _ascii(column.unit_text))
+            title = f"{column.title} against seconds per frame"
+            markup = svg.figure_markup(figure, _ascii(title), f"g{group.number}q{place}", styles)
+        panels.append(Panel(column.title, column.unit_text, column.arrow, markup))
+    return panels
+
+
+def _drift_panel(
+    key: str,
+    name: str,
+    column: Column | None,
+    curves: Sequence[tuple[Entry, Curve]],
+    styles: svg.StyleSheet,
+) -> Panel:
+    step = _step(curves)
+    with _axes() as (figure, axes):
+        for entry, curve in curves:
+            style, label = _style(entry), f"curve {mark_of(entry).name}"
+            time = curve.time_s[::step]
+            if not entry.control:
+                low, high = _gaps(curve.low[::step]), _gaps(curve.high[::step])
+                band = axes.fill_between(time, low, high, color=style["color"], alpha=0.14, lw=0)
+                band.set_gid(label + " band")
+            every = max(1, math.ceil(len(time) / (5 if len(curves) <= 10 else 2)))
+            (line,) = axes.plot(
+                time, _gaps(curve.mean[::step]), **style, markevery=(entry.series % every, every)
+            )
+            line.set_gid(label)
+        if column is not None and column.direction == "lower" and axes.get_ylim()[1] > 0:
+            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        unit = column.unit_text if column is not None else ""
+        _label(axes, "time in the clip (s)", _ascii(unit))
+        title = column.title if column is not None else name
+        markup = svg.figure_markup(figure, _ascii(f"{title} over time"), key, styles)
+    remark = f"every {step} s drawn" if step > 1 else ""
+    return Panel(title, unit, column.arrow if column is not None else "", markup, remark)
+
+
+def _spectrum(
+    group: Group, columns: Sequence[Column], styles: svg.StyleSheet, *, against_frozen: bool
+) -> Panel:
+    title, unit, arrow = ("Skill", "1 \u2212 TJE / TJE of frozen", "\u2191")
+    if not against_frozen:
+        title, unit, arrow = ("TJE", columns[0].unit_text, "\u2193")
+    drawn = False
+    with _axes() as (figure, axes):
+        for entry in group.models if against_frozen else group.entries:
+            points = list(_points(entry, columns, group.frozen, against_frozen))
+            if not points:
+                continue
+            drawn = True
+            style, label = _style(entry), f"curve {mark_of(entry).name}"
+            deltas, values, intervals = zip(*points, strict=True)
+            (line,) = axes.plot(deltas, values, **style)
+            line.set_gid(label)
+            bars = [
+                (delta, ci) for delta, ci in zip(deltas, intervals, strict=True) if ci and not entry.control
+            ]
+            if bars:
+                low, high = [ci[0] for _, ci in bars], [ci[1] for _, ci in bars]
+                band = axes.fill_between(
+                    [d for d, _ in bars], low, high, color=style["color"], alpha=0.14, lw=0
+                )
+                band.set_gid(label + " band")
+        axes.set_xscale("log", base=2)
+        _plain_log(axes, sorted({column.delta for column in columns if column.delta}), exact=True)
+        if not against_frozen:
+            axes.set_ylim(bottom=0)
+        _label(axes, "\u0394 (frames, log scale)", "skill" if against_frozen else _ascii(unit))
+        key = f"g{group.number}{'k' if against_frozen else 't'}"
+        markup = svg.figure_markup(figure, f"{title} over delta", key, styles) if drawn else ""
+    return Panel(title, unit, arrow, markup)
+
+
+def _points(
+    entry: Entry, columns: Sequence[Column], frozen: Entry | None, against_frozen: bool
+) -> Iterator[tuple[int, float, tuple[float, float] | None]]:
+    for column in columns:
+        summary = summary_of(entry.run, column)
+        if summary is None or summary.value is None or column.delta is None:
+            continue
+        if not against_frozen:
+            yield column.delta, summary.value, summary.ci95
+        elif (score := score_of(entry, column, frozen)) is not None:
+            yield column.delta, score, None
+
+
+class _axes:  # noqa: N801 - used as a function
+    """A small figure with one pair of axes in the page's look."""
+
+    def __enter__(self) -> tuple[Any, Axes]:
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        settings = {
+            "font.size": 8.5,
+            "axes.edgecolor": svg.MUTED,
+            "axes.labelcolor": svg.MUTED,
+            "axes.linewidth": 0.7,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.unicode_minus": True,
+            "grid.color": svg.RULE,
+            "grid.linewidth": 0.7,
+            "xtick.color": svg.MUTED,
+            "ytick.color": svg.MUTED,
+            "xtick.major.size": 3,
+            "ytick.major.size": 0,
+            "xtick.minor.size": 0,
+            "text.parse_math": False,
+            "axes.formatter.use_mathtext": False,
+        }
+        self._context = matplotlib.rc_context(settings)
+        self._context.__enter__()
+        figure = Figure(figsize=(4.6, 3.0), dpi=72, layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_axisbelow(True)
+        axes.locator_params(nbins=6)
+        return figure, axes
+
+    def __exit__(self, *exception: Any) -> None:
+        self._context.__exit__(*exception)
+
+
+def _style(entry: Entry) -> dict[str, Any]:
+    mark = mark_of(entry)
+    colour = svg.CONTROL if mark.colour is None else svg.SERIES[mark.colour]
+    shape: dict[str, Any] = {"marker": MARKERS[mark.shape], "ms": 5.5, "mec": colour, "clip_on": False}
+    if mark.colour is None:
+        dashes = _DASHES[entry.series % len(_DASHES)]
+        return shape | {"color": colour, "ls": dashes, "lw": 1.1, "mfc": svg.PAPER, "mew": 1.0}
+    return shape | {"color": colour, "lw": 1.5, "mfc": colour, "mew": 0.0}
+
+
+def _label(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, parse_math=False)
+    axes.set_ylabel(y, parse_math=False)
+    axes.margins(x=0.03)
+
+
+def _plain_log(axes: Axes, values: Sequence[float], *, exact: bool = False) -> None:
+    """Ticks of a log axis as plain numbers: at the values themselves, or at 1, 2 and 5 of every decade."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    ticks = list(values)
+    if not exact:
+        low, high = min(values) / 1.5, max(values) * 1.5
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [m * 10.0**d for d in decades for m in (1, 2, 5) if low <= m * 10.0**d <= high]
+        ticks = ticks[:: max(1, math.ceil(len(ticks) / 7))]
+        axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _step(curves: Sequence[tuple[Entry, Curve]]) -> int:
+    longest = max(len(curve.time_s) for _, curve in curves)
+    return max(1, math.ceil(longest * len(curves) / _POINTS_PER_PANEL))
+
+
+def _gaps(values: Sequence[float | None]) -> list[float]:
+    # matplotlib leaves a gap where a value is not a number; nothing of it reaches the page.
+    return [math.nan if value is None else value for value in values]
+
+
+def _ascii(text: str) -> str:
+    # Text from a run may hold signs that the fonts of matplotlib lack; they would be warnings, not figures.
+    return text.encode("ascii", "replace").decode()[:40]

@@ -1,0 +1,173 @@
+"""Which runs may stand in one ranking: the same rules, the same clips, no limits, complete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.results import Run
+from leaderboard.runs import LoadedRun
+
+CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "flicker")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One run in its group. `series` numbers the models and the controls of a group, each from 0."""
+
+    loaded: LoadedRun
+    label: str
+    series: int
+
+    @property
+    def run(self) -> Run:
+        """The run's document."""
+        return self.loaded.run
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a control row, which is never ranked."""
+        return self.run.contestant.control
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that may be compared with one another; `why` says why they stand apart from other groups."""
+
+    number: int
+    ranked: bool
+    why: str
+    models: tuple[Entry, ...]
+    controls: tuple[Entry, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Models, then controls."""
+        return self.models + self.controls
+
+    @property
+    def any_run(self) -> Run:
+        """A run that speaks for what all of them share: protocol and clips."""
+        return self.entries[0].run
+
+    @property
+    def frozen(self) -> Entry | None:
+        """The control that repeats its first frame, the zero of the skill score."""
+        return next((entry for entry in self.controls if entry.run.contestant.name == "frozen"), None)
+
+
+def group_runs(runs: Sequence[LoadedRun]) -> list[Group]:
+    """Sort runs into groups that may be compared; groups that are ranked come first."""
+    by_key: dict[tuple[object, ...], list[LoadedRun]] = {}
+    for loaded in runs:
+        by_key.setdefault(_key(loaded.run), []).append(loaded)
+    ordered = sorted(by_key.values(), key=lambda members: _order(members[0].run))
+    first = ordered[0][0].run if ordered else None
+    groups = []
+    for number, members in enumerate(ordered, start=1):
+        run = members[0].run
+        assert first is not None
+        why = _why(run, first, alone=len(ordered) == 1, newest=_newest(runs, run.protocol.id))
+        models, controls = _entries(members)
+        groups.append(Group(number, is_rankable(run), why, models, controls))
+    return groups
+
+
+def is_rankable(run: Run) -> bool:
+    """Whether a run may be ranked at all: comparable by its own word, complete, without limits."""
+    return run.comparable and run.status == "complete" and run.limit is None and run.max_frames is None
+
+
+def setting_text(value: str | int | float | bool | None) -> str:
+    """A setting of a run as a person writes it."""
+    if value is None:
+        return "not set"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _key(run: Run) -> tuple[object, ...]:
+    clips = (run.dataset.cases_sha256, run.limit, run.max_frames)
+    rules = (run.protocol.id, run.protocol.version, run.protocol.sha256)
+    return (*rules, *clips, run.comparable, run.status)
+
+
+def _order(run: Run) -> tuple[object, ...]:
+    rules = (run.protocol.id, -run.protocol.version, run.protocol.sha256)
+    limits = (run.limit or 0, run.max_frames or 0, run.comparable, run.status)
+    return (not is_rankable(run), *rules, run.dataset.cases_sha256, *limits)
+
+
+def _newest(runs: Sequence[LoadedRun], protocol: str) -> int:
+    return max(loaded.run.protocol.version for loaded in runs if loaded.run.protocol.id == protocol)
+
+
+def _why(run: Run, first: Run, *, alone: bool, newest: int) -> str:
+    reasons = []
+    if run.status != "complete":
+        reasons.append(f"Not ranked: these runs are not complete (status {run.status}).")
+    limits = [f"the first {run.limit} clips"] if run.limit is not None else []
+    limits += [f"the first {run.max_frames} frames of a clip"] if run.max_frames is not None else []
+    if limits:
+        reasons.append(f"Not ranked: these runs were limited to {' and '.join(limits)}.")
+    elif not run.comparable:
+        reasons.append("Not ranked: these runs say of themselves that they are not comparable.")
+    if alone:
+        return " ".join(reasons)
+    if run.protocol.version < newest:
+        reasons.append(f"Superseded: version {newest} of this protocol exists.")
+    if run.protocol.id != first.protocol.id:
+        reasons.append("Another protocol: its numbers cannot be set against those of other boards.")
+    elif run.protocol.sha256 != first.protocol.sha256:
+        reasons.append("The rules differ from those of the first board (another protocol hash).")
+    elif run.dataset.cases_sha256 != first.dataset.cases_sha256:
+        reasons.append("The same rules as on the first board, but other clips.")
+    return " ".join(reasons)
+
+
+def _entries(members: Sequence[LoadedRun]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    labels = _labels(members)
+    named = sorted(zip(members, labels, strict=True), key=lambda item: (item[1].casefold(), item[1]))
+    models = [item for item in named if not item[0].run.contestant.control]
+    controls = sorted((item for item in named if item[0].run.contestant.control), key=_control_rank)
+    return _numbered(models), _numbered(controls)
+
+
+def _numbered(named: Sequence[tuple[LoadedRun, str]]) -> tuple[Entry, ...]:
+    return tuple(Entry(loaded, label, series) for series, (loaded, label) in enumerate(named))
+
+
+def _control_rank(item: tuple[LoadedRun, str]) -> tuple[int, str]:
+    name = item[0].run.contestant.name
+    known = name in CONTROL_ORDER
+    return (CONTROL_ORDER.index(name) if known else len(CONTROL_ORDER), item[1])
+
+
+def _labels(members: Sequence[LoadedRun]) -> list[str]:
+    """Names; runs of one name get what tells them apart: revision, settings, seed, origin, date, number."""
+    labels = []
+    for loaded in members:
+        twins = [other.run for other in members if other.run.contestant.name == loaded.run.contestant.name]
+        labels.append(_label(loaded.run, twins))
+    return [
+        label if labels.count(label) == 1 else f"{label} #{labels[: place + 1].count(label)}"
+        for place, label in enumerate(labels)
+    ]
+
+
+def _label(run: Run, twins: Sequence[Run]) -> str:
+    who = run.contestant
+    if len(twins) == 1:
+        return who.name
+    parts = []
+    if len({twin.contestant.revision for twin in twins}) > 1:
+        parts.append(who.revision[:12])
+    for name in sorted({name for twin in twins for name in twin.contestant.args}):
+        values = {json.dumps(twin.contestant.args.get(name)) for twin in twins}
+        if len(values) > 1 and name in who.args:
+            parts.append(f"{name}={setting_text(who.args[name])}")
+    if len({twin.seed for twin in twins}) > 1:
+        parts.append(f"seed {run.seed}")
+    if len({twin.contestant.origin for twin in twins}) > 1:
+        parts.append(who.origin)
+    return f"{who.name} ({', '.join(parts)})" if parts else who.name

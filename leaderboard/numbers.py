@@ -1,0 +1,72 @@
+"""Numbers as text: rounded by what is known of them, with typographic signs, never NaN or infinity."""
+
+from __future__ import annotations
+
+import math
+
+NOTHING = "\u2013"
+INFINITE = "\u221e"
+_MINUS = "\u2212"
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """A number with the given count of significant digits; zero is plain `0`."""
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent >= 6 or exponent < -4:
+        mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+        return _signed(f"{mantissa}e{int(power)}")
+    return fixed(value, max(0, digits - 1 - exponent))
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number with the given count of decimals, without a negative zero."""
+    # Adding zero turns -0.0 into 0.0.
+    return _signed(f"{round(value, decimals) + 0.0:.{decimals}f}")
+
+
+def measured(value: float, interval: tuple[float, float] | None) -> str:
+    """A value rounded by its interval (two significant digits of the width), else to four digits."""
+    decimals = _decimals(interval)
+    return significant(value) if decimals is None else fixed(value, decimals)
+
+
+def bounds(interval: tuple[float, float]) -> str:
+    """An interval as `[low, high]`, both ends rounded as the value between them."""
+    return f"[{measured(interval[0], interval)}, {measured(interval[1], interval)}]"
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as a percentage; only 1 itself reads 100 %."""
+    if 0.999 <= share < 1:
+        return "> 99.9\u202f%"
+    return f"{significant(100 * share, 3)}\u202f%" if share < 1 else "100\u202f%"
+
+
+def memory(megabytes: float) -> str:
+    """Memory in GB or MB."""
+    if megabytes >= 1000:
+        return f"{significant(megabytes / 1000, 3)}\u202fGB"
+    return f"{significant(megabytes, 3)}\u202fMB"
+
+
+def count(number: int) -> str:
+    """A large count with its unit: 2.10 G, 860 M."""
+    for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= scale:
+            return f"{significant(number / scale, 3)}\u202f{unit}"
+    return str(number)
+
+
+def _decimals(interval: tuple[float, float] | None) -> int | None:
+    if interval is None:
+        return None
+    width = abs(interval[1] - interval[0])
+    if not 1e-6 < width < 1e6:
+        return None
+    return max(0, 1 - math.floor(math.log10(width)))
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", _MINUS)

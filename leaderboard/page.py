@@ -1,0 +1,202 @@
+"""The page: what the template is given, and the policy that keeps it from loading anything else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.results import Run
+from leaderboard import figures, numbers, svg
+from leaderboard.clips import Clips, videos_of
+from leaderboard.columns import Column
+from leaderboard.groups import Entry, Group, setting_text
+from leaderboard.published import published_families
+from leaderboard.table import FACT_UNITS, FACTS, Table, board_table
+
+if TYPE_CHECKING:
+    import jinja2
+
+PAPER = "https://arxiv.org/abs/2512.00909"
+_AUDIT_SHOWN = 12
+# Control characters, and the marks that reverse the order of the text after them.
+_UNSHOWABLE = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
+_CLEAN = dict.fromkeys(_UNSHOWABLE, "�") | {ord("\n"): "\n", ord("\t"): " ", 0x85: " "}
+
+
+@dataclass(frozen=True)
+class Board:
+    """One group as the template shows it."""
+
+    group: Group
+    table: Table
+    drift: Sequence[figures.Panel]
+    slopes: Sequence[tuple[Entry, Sequence[str]]]
+    slope_columns: Sequence[str]
+    spectrum: Sequence[figures.Panel]
+    cost: Sequence[figures.Panel]
+    devices: Sequence[str]
+    clips: Clips
+    players: Sequence[Sequence[tuple[Entry, str | None]]]
+
+
+def render_page(
+    title: str, groups: Sequence[Group], clips: Sequence[Clips], media: Mapping[tuple[Path, str], str | None]
+) -> str:
+    """The whole page as HTML. `media` maps (run folder, path of a video) to its name under `media/`."""
+    styles = svg.StyleSheet()
+    boards = [
+        _board(group, group_clips, media, styles) for group, group_clips in zip(groups, clips, strict=True)
+    ]
+    css = (_asset("style.css") + styles.css()).strip()
+    script = _asset("board.js").strip()
+    template = _environment().get_template("index.html.j2")
+    return template.render(
+        title=title,
+        boards=boards,
+        markers=[svg.marker_path(vertices) for vertices in figures.MARKERS],
+        mark=figures.mark_of,
+        css=css,
+        script=script,
+        policy=_policy(css, script),
+        families=published_families(),
+        paper=PAPER,
+        numbers=numbers,
+        facts=list(zip(FACTS, FACT_UNITS, strict=True)),
+        share=_share,
+        dates=_dates,
+        settings=_settings,
+        audit_shown=_AUDIT_SHOWN,
+        meanings=_meanings(boards),
+    )
+
+
+def clean(value: Any) -> Any:
+    """What the template may print: texts without control characters, and whole numbers.
+
+    Raises:
+        TypeError: anything else, so that neither None nor an unrounded number can reach the page.
+    """
+    if hasattr(value, "__html__"):
+        return value
+    if isinstance(value, str):
+        return value.translate(_CLEAN).encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise TypeError(f"not for the page: {value!r}")
+
+
+def _board(
+    group: Group, clips: Clips, media: Mapping[tuple[Path, str], str | None], styles: svg.StyleSheet
+) -> Board:
+    table = board_table(group)
+    names = [c.name for c in table.columns if any(c.name in entry.run.drift for entry in group.entries)]
+    names += sorted({name for entry in group.entries for name in entry.run.drift} - set(names))
+    titles = {column.name: f"{column.title} {column.arrow}".strip() for column in table.columns}
+    return Board(
+        group=group,
+        table=table,
+        drift=figures.drift_panels(group, table.columns, styles),
+        slopes=[(entry, [_slope(entry.run, name) for name in names]) for entry in group.entries],
+        slope_columns=[titles.get(name, name) for name in names],
+        spectrum=figures.spectrum_panels(group, table.columns, styles),
+        cost=figures.cost_panels(group, table.columns, styles),
+        devices=sorted({entry.run.cost.device for entry in group.models if entry.run.cost is not None}),
+        clips=clips,
+        players=[
+            [(entry, media[folder, video.path]) for entry, folder, video in videos_of(clip, group.entries)]
+            for clip in clips.clips
+        ],
+    )
+
+
+def _slope(run: Run, name: str) -> str:
+    curve = run.drift.get(name)
+    if curve is None or curve.slope_per_100_frames is None:
+        return numbers.NOTHING
+    value = numbers.measured(curve.slope_per_100_frames, curve.ci95)
+    return value if curve.ci95 is None else f"{value} {numbers.bounds(curve.ci95)}"
+
+
+def _meanings(boards: Sequence[Board]) -> list[tuple[str, str]]:
+    """What the metrics of the page measure, each once; jittering errors share one entry."""
+    columns: list[Column] = [column for board in boards for column in board.table.columns]
+    return list(
+        dict.fromkeys(
+            ("TJE@\u0394" if column.delta is not None else column.title, column.meaning)
+            for column in columns
+            if column.meaning is not None
+        )
+    )
+
+
+def _share(values: Sequence[object]) -> str:
+    """The one value that all runs of a board have, or all of them."""
+    return ", ".join(sorted({str(value) for value in values}))
+
+
+def _dates(group: Group) -> str:
+    days = sorted({run.finished_at[:10] for run in (e.run for e in group.entries) if run.finished_at})
+    if not days:
+        return "not stated"
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+
+
+def _settings(run: Run) -> list[tuple[str, str]]:
+    """What else a run says of its contestant, for its entry under the board."""
+    who = run.contestant
+    settings = [("Revision", who.revision), ("Licence", who.licence), ("Seed", str(run.seed))]
+    if who.args:
+        settings.append(
+            (
+                "Settings",
+                ", ".join(f"{name} = {setting_text(value)}" for name, value in sorted(who.args.items())),
+            )
+        )
+    if who.window is not None:
+        settings.append(("Window", f"{who.window} frames"))
+    if run.weights:
+        settings.append(("Weights", ", ".join(f"{w.name} ({w.sha256[:12]})" for w in run.weights)))
+    if run.finished_at:
+        settings.append(("Finished", run.finished_at))
+    if run.cost is not None:
+        times = f"{numbers.significant(run.cost.generation_s, 3)} s generating, "
+        settings.append(("Time", f"{times}{numbers.significant(run.cost.scoring_s, 3)} s scoring"))
+    for name, value in sorted(run.env.items()):
+        if isinstance(value, str | int | float | bool):
+            settings.append((name, setting_text(value)))
+    return settings
+
+
+def _policy(css: str, script: str) -> str:
+    """Nothing but this page's own style and script, and videos beside it."""
+    return (
+        f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(script)}'; img-src data:; "
+        "media-src 'self' file:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _asset(name: str) -> str:
+    return resources.files("leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("leaderboard"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=clean,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

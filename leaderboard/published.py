@@ -1,0 +1,43 @@
+"""Numbers from papers: shown, never ranked, never mixed with one another or with measured runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+
+@dataclass(frozen=True)
+class Family:
+    """Rows that were measured by one party under one protocol. Values are texts as printed there."""
+
+    name: str
+    data: str
+    source: str
+    faults: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@cache
+def published_families() -> tuple[Family, ...]:
+    """The families of `published.yaml`; the first column is the name of the method.
+
+    Raises:
+        ValueError: a row has more or fewer values than its family has columns.
+    """
+    import yaml
+
+    text = resources.files("leaderboard").joinpath("published.yaml").read_text(encoding="utf-8")
+    families = []
+    for entry in yaml.safe_load(text)["families"]:
+        columns = ("Method", *entry["columns"])
+        rows = tuple(tuple(value.strip() for value in row.split("|")) for row in entry["rows"])
+        for row in rows:
+            if len(row) != len(columns):
+                raise ValueError(
+                    f"published.yaml: {entry['name']}: {row[0]}: {len(row)} of {len(columns)} values"
+                )
+        words = (" ".join(entry[name].split()) for name in ("name", "data", "source", "faults"))
+        families.append(Family(*words, columns, rows))
+    return tuple(families)

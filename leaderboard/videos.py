@@ -1,0 +1,40 @@
+"""Videos of runs, copied beside the page under names that come from their content."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from benchmark.results import ResultError, Video
+
+SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
+_CHUNK = 1 << 20
+
+
+def copy_video(run_folder: Path, video: Video, media: Path) -> str | None:
+    """Copy a video into `media` and return its name there; None where the file is not in the run's folder.
+
+    Raises:
+        ResultError: the path leads out of the run, the file is no video by its name, or it is not the
+            file the run was scored with.
+    """
+    source = run_folder / video.path
+    # A path from a run is text from a stranger: it must not fetch any other file of this machine.
+    if not source.resolve().is_relative_to(run_folder.resolve()):
+        raise ResultError(f"{run_folder}: video {video.path!r} lies outside the run: mend the run's cases")
+    if source.suffix.lower() not in SUFFIXES:
+        raise ResultError(f"{source}: not a video by its name ({', '.join(SUFFIXES)}): mend the run's cases")
+    if not source.is_file():
+        return None
+    digest = hashlib.sha256()
+    media.mkdir(exist_ok=True)
+    partial = media / ".partial"
+    with source.open("rb") as reader, partial.open("wb") as writer:
+        while chunk := reader.read(_CHUNK):
+            digest.update(chunk)
+            writer.write(chunk)
+    if digest.hexdigest() != video.sha256.lower():
+        raise ResultError(f"{source}: not the video that was scored (its SHA-256 differs): run tp-eval again")
+    name = f"{digest.hexdigest()[:16]}{source.suffix.lower()}"
+    partial.replace(media / name)
+    return name
