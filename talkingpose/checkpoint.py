@@ -188,7 +188,7 @@ def without_inert_motion(state: Mapping[str, torch.Tensor], path: Path) -> dict[
 
 
 def require_weights(name: str, model: nn.Module) -> None:
-    """Refuse a model that diffusers loaded from a file without some of its keys; those lie on the meta device.
+    """Refuse a model loaded from a file that lacks keys: diffusers leaves those weights on the meta device.
 
     Raises:
         CheckpointError: naming `name` and the first key without a value.
