@@ -26,6 +26,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
+from talkingpose.errors import UserError
 from talkingpose.pose_guider import PoseGuider
 
 # The official inference samples on linear betas although it trained on scaled_linear ones (configs/inference/
@@ -56,7 +57,7 @@ _VAES = ("vae", "sd-vae-ft-mse")
 _IMAGE_ENCODERS = ("image_encoder", "sd-image-variations-diffusers/image_encoder")
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A folder of weights that cannot be used as it is; the message is one line for the user."""
 
 

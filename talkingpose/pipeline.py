@@ -32,6 +32,7 @@ from talkingpose.attention import (
     write_bank,
 )
 from talkingpose.checkpoint import read_official, require_weights, write_official
+from talkingpose.errors import UserError
 from talkingpose.feedback import FeedbackState, FixedGain
 from talkingpose.pose_guider import PoseGuider, install_pose_input
 
@@ -42,7 +43,7 @@ Frame = np.ndarray | torch.Tensor
 OutputType = Literal["np", "pt", "latent"]
 
 
-class PipelineError(ValueError):
+class PipelineError(UserError):
     """Input the pipeline cannot use, or a result that is not a picture; the message is one line for the
     user."""
 
