@@ -139,6 +139,9 @@ class VideoReader:
                     continue
                 if end_pts is not None and pts >= end_pts:
                     break
+                if account.is_late(pts):
+                    account.damaged(pts)
+                    continue
                 index = account.frame_shown(pts, key_frame=frame.key_frame, interlaced=frame.interlaced_frame)
                 yield Frame(index, pts, pts * info.time_base, self._picture(convert, frame, size))
         turned = f"the display matrix turns by no right angle; turned by {info.rotation} degrees"
@@ -187,8 +190,8 @@ class VideoReader:
             image = convert(frame, size)
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(
-                f"{self.name}: pixel format {frame.format.name} cannot be converted to RGB: "
-                "convert the file to yuv420p H.264 first"
+                f"{self.name}: pixel format {frame.format.name}, matrix {self.info.color_matrix} cannot be "
+                "converted to RGB: convert the file to yuv420p, matrix BT.709, first"
             ) from error
         return self._turn.apply(image)
 

@@ -15,11 +15,12 @@ class DecodeReport:
     """The account of one iteration that ran to its end.
 
     `lost_frames` is the container's claim less the frames that came. For a span, and where the container
-    makes no claim, it is estimated from packets that gave no good frame, from gaps between times that are
-    otherwise regular, and from the duration; `lost_is_estimate` then says so. Frames that FFmpeg marks
-    corrupt are lost. FFmpeg does not notice all damage, and frames predicted from damaged ones show traces
-    of it; `doubtful_frames` counts those from a loss to the next key frame. Frame durations are the steps
-    between presentation times, in seconds, None below two frames; a lost frame inside leaves a longer step.
+    makes no claim, it is estimated from packets that gave no good frame, from the duration, and, if there
+    is other damage, from gaps between times that are otherwise regular; `lost_is_estimate` then says so.
+    Frames that FFmpeg marks corrupt are lost, and so are those that come out of order after damage. FFmpeg
+    does not notice all damage, and frames predicted from damaged ones show traces of it: `doubtful_frames`
+    counts those from a loss to the next key frame. Frame durations are the steps between presentation
+    times, in seconds, None below two frames; a lost frame inside leaves a longer step.
     `variable_frame_rate`: the steps, those over lost frames aside, differ by more than one tick of the time
     base, or by half. `messages` are for people.
     """
@@ -119,6 +120,10 @@ class Account:
         self._damaged += self._in_span(pts)
         self._since_damage = True
 
+    def is_late(self, pts: int) -> bool:
+        """Whether a frame at `pts` comes after a later one, as decoders give some after damage."""
+        return self._damaged > 0 and self._clock.count > 0 and pts <= self._clock.last
+
     def read_failed(self) -> None:
         """The container could not be read on at some place."""
         self._read_errors += 1
@@ -168,7 +173,10 @@ class Account:
         # A packet may also be one field of an interlaced frame.
         uncountable = self._codec in _INVISIBLE_PACKETS or self._interlaced
         by_packets = self._damaged if uncountable else max(0, self._packets - self._clock.count)
-        return max(by_packets, self._clock.frames_in_gaps() + self._missing_at_end())
+        missing_at_end = self._missing_at_end()
+        # Without any sign of damage a gap is taken for what cameras do: a frame that was never recorded.
+        damage = by_packets or self._damaged or self._read_errors or missing_at_end
+        return max(by_packets, missing_at_end + (self._clock.frames_in_gaps() if damage else 0))
 
     def _missing_at_end(self) -> int:
         if self._file_end is None or self._clock.count == 0:
@@ -195,6 +203,11 @@ class Account:
         if self._untimed:
             found.append(
                 f"{self._untimed} frames had no time; they follow the frame before at the average rate"
+            )
+        if not lost and self._clock.frames_in_gaps():
+            gaps = self._clock.frames_in_gaps()
+            found.append(
+                f"gaps of {gaps} frames between regular times: not recorded, or lost without a trace"
             )
         if any(step <= 0 for step in self._clock.steps):
             found.append("presentation times do not increase")

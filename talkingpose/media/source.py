@@ -219,4 +219,8 @@ def _claimed_frames(container: InputContainer, stream: VideoStream) -> int | Non
         # The index already follows the edit list; the plain count holds the frames that it hides, too.
         shown = sum(not entry.is_discard for entry in stream.index_entries)
         return shown or stream.frames
+    index = stream.index_entries
+    if container.format.name == "avi" and index and index[-1].timestamp + 1 == stream.frames:
+        # The plain count holds empty chunks, which repeat a picture and give no frame.
+        return len(index)
     return stream.frames or None

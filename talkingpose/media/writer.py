@@ -11,6 +11,7 @@ from types import TracebackType
 import av
 import numpy as np
 import numpy.typing as npt
+from av.bitstream import BitStreamFilterContext
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.reformatter import (
@@ -33,6 +34,8 @@ _PRESETS = (
 _TO_YUV = (
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.BITEXACT
 )
+# Leaves out the H.264 messages in which x264 writes its version and settings.
+_WITHOUT_MESSAGES = "filter_units=remove_types=6"
 _AVCOL_SPC_RGB, _AVCOL_SPC_SMPTE170M = 0, 6
 _MAX_TERM = 2**31 - 1
 
@@ -70,6 +73,7 @@ class VideoWriter:
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._reformatter = VideoReformatter()
+        self._filter = BitStreamFilterContext(_WITHOUT_MESSAGES, "h264")
         self._size = (0, 0)
         self.num_frames = 0
 
@@ -163,7 +167,10 @@ class VideoWriter:
     def _encode(self, frame: av.VideoFrame | None) -> None:
         assert self._stream is not None and self._container is not None
         try:
-            self._container.mux(self._stream.encode(frame))
+            for packet in self._stream.encode(frame):
+                for kept in self._filter.filter(packet):
+                    kept.stream, kept.time_base = self._stream, 1 / self._fps
+                    self._container.mux(kept)
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{self.path}: cannot be written ({error.strerror}): check the disk") from error
 

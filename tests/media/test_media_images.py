@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from talkingpose.media import MediaError, read_image, resize_image
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+
+
+def png(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def test_path_and_bytes_give_the_same(tmp_path: Path, picture: np.ndarray) -> None:
+    path = tmp_path / "p.png"
+    path.write_bytes(png(Image.fromarray(picture)))
+    for source in (path, str(path), path.read_bytes()):
+        image = read_image(source)
+        assert image.dtype == np.uint8 and image.flags.writeable
+        assert np.array_equal(image, picture)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path: Path, picture: np.ndarray, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = {
+        1: picture,
+        2: picture[:, ::-1],
+        3: picture[::-1, ::-1],
+        4: picture[::-1],
+        5: picture.transpose(1, 0, 2),
+        6: np.rot90(picture, -1),
+        7: np.rot90(picture.transpose(1, 0, 2), 2),
+        8: np.rot90(picture, 1),
+    }
+    assert np.array_equal(read_image(png(Image.fromarray(picture), exif=exif)), upright[orientation])
+
+
+def test_alpha_is_laid_on_white(picture: np.ndarray) -> None:
+    alpha = np.zeros((20, 30, 1), np.uint8)
+    alpha[:10] = 255
+    image = read_image(png(Image.fromarray(np.concatenate([picture, alpha], 2))))
+    assert np.array_equal(image[:10], picture[:10])
+    assert (image[10:] == 255).all()
+
+
+def test_grey_palette_and_sixteen_bits_become_rgb(picture: np.ndarray) -> None:
+    grey = Image.fromarray(picture[:, :, 0])
+    assert np.array_equal(read_image(png(grey)), np.repeat(picture[:, :, :1], 3, 2))
+    palette = grey.convert("P")
+    assert np.array_equal(read_image(png(palette)), np.array(palette.convert("RGB")))
+    wide = Image.fromarray(picture[:, :, 0].astype(np.uint16) << 8)
+    assert np.array_equal(read_image(png(wide)), np.repeat(picture[:, :, :1], 3, 2))
+
+
+def test_bad_pictures_give_one_line_that_names_the_file(tmp_path: Path, picture: np.ndarray) -> None:
+    whole = png(Image.fromarray(picture))
+    contents = {"empty.png": b"", "text.png": b"no picture", "cut.png": whole[: len(whole) // 2]}
+    for name, content in contents.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(MediaError, match=re.escape(str(path))) as caught:
+            read_image(path)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(MediaError, match=r"^face: "):
+            read_image(content, name="face")
+    with pytest.raises(MediaError, match="no such file"):
+        read_image(tmp_path / "missing.png")
+    with pytest.raises(MediaError, match="is a folder"):
+        read_image(tmp_path)
+
+
+def test_resize_names_its_filter(picture: np.ndarray) -> None:
+    lanczos = np.array(Image.fromarray(picture).resize((11, 7), Image.Resampling.LANCZOS))
+    bicubic = np.array(Image.fromarray(picture).resize((11, 7), Image.Resampling.BICUBIC))
+    assert np.array_equal(resize_image(picture, (11, 7)), lanczos)
+    assert np.array_equal(resize_image(picture, (11, 7), "bicubic"), bicubic)
+    area = cv2.resize(picture, (10, 10), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(resize_image(picture, (10, 10), "area"), area)
+    assert resize_image(picture[:, ::-1, 0], (5, 4), "area").shape == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "kind"),
+    [
+        (np.zeros((4, 4, 3), np.float32), (2, 2), "lanczos"),
+        (np.zeros((4, 0, 3), np.uint8), (2, 2), "area"),
+        (np.zeros((4, 4, 3), np.uint8), (0, 2), "area"),
+        (np.zeros((4, 4, 3), np.uint8), (2, 2), "nearest"),
+    ],
+)
+def test_resize_refuses_what_it_cannot_do(image: np.ndarray, size: tuple[int, int], kind: str) -> None:
+    with pytest.raises(MediaError):
+        resize_image(image, size, kind)
