@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +20,10 @@ _LEVELS = 4
 
 @dataclass(frozen=True)
 class ClipCell:
-    """A clip's value as text; `level` 0 to 4 is how bad it is among all of the table (4: worst)."""
+    """A clip's value as text; `order` only where the text does not say what to sort by.
+
+    `level` 0 to 4 is how bad it is among all of the table (4: worst).
+    """
 
     text: str
     order: str = ""
@@ -63,7 +68,7 @@ def group_clips(group: Group) -> Clips:
     clips = [_clip(name, tuple(cases.get(name) for cases in by_entry)) for name in names]
     columns = [c for c in columns_of(entry.run for entry in group.entries) if c.name in HEADLINE]
     for column in reversed(columns):
-        clips.sort(key=lambda clip, column=column: _badness(clip, column, group))
+        clips.sort(key=functools.partial(_badness, column=column, group=group))
     tables = tuple(table for column in columns if (table := _table(column, clips, group)).rows)
     missing = sum(len(set(entry.run.cases)) - len(entry.loaded.cases) for entry in group.entries)
     return Clips(tuple(clips), tables, missing)
@@ -90,11 +95,10 @@ def _clip(name: str, cases: tuple[Case | None, ...]) -> Clip:
 
 def _rate(text: str) -> float:
     """Frames per second of a fraction; 0 where the text is none (the player then has no frame step)."""
-    try:
-        rate = float(Fraction(text))
-    except (ValueError, ZeroDivisionError, OverflowError):
+    if not re.fullmatch(r"\d{1,9}(/0*[1-9]\d{0,8})?", text, re.ASCII):
         return 0.0
-    return rate if 0 < rate <= 1000 else 0.0
+    rate = float(Fraction(text))
+    return rate if rate <= 1000 else 0.0
 
 
 def _score(case: Case | None, column: Column) -> CaseScore | None:
@@ -140,9 +144,7 @@ def _cell(score: CaseScore | None, column: Column, values: list[float], notes: N
     note = 0
     if score.state != "ok":
         note = notes.add(verdict(score.state, score.reason, NO_REASON))
-    return ClipCell(
-        numbers.significant(score.value), repr(score.value), _level(score.value, column, values), note
-    )
+    return ClipCell(numbers.significant(score.value), "", _level(score.value, column, values), note)
 
 
 def _level(value: float, column: Column, values: list[float]) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,12 @@ from leaderboard.table import score_of, summary_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Points of all curves of a panel together; it keeps a page of thirty runs small.
 _POINTS_PER_PANEL = 420
+# Bands of more models than this cover one another; their intervals are in the table of slopes.
+_BANDS = 12
 _DASHES = ((0, (5, 2)), (0, (2, 1.6)), (0, (6, 2, 1.5, 2)), (0, (1, 1.5)))
 
 
@@ -90,7 +95,7 @@ def drift_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet
 
 def spectrum_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
     """Jittering error over delta and, where there is a frozen control, skill over delta."""
-    deltas = [column for column in columns if column.delta]
+    deltas = sorted((column for column in columns if column.delta), key=lambda column: column.delta or 0)
     if len({column.delta for column in deltas}) < 2:
         return []
     panels = [_spectrum(group, deltas, styles, against_frozen=False)]
@@ -119,9 +124,9 @@ def cost_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet)
                 assert summary.value is not None
                 if summary.ci95 is not None:
                     (line,) = axes.plot([seconds] * 2, summary.ci95, color=style["color"], lw=1, alpha=0.6)
-                    line.set_gid(f"curve {mark_of(entry).name}")
-                (dot,) = axes.plot([seconds], [summary.value], **style | {"ms": 6.5, "ls": "none"})
-                dot.set_gid(f"curve {mark_of(entry).name}")
+                    line.set_gid(_gid(entry))
+                (dot,) = axes.plot([seconds], [summary.value], **style | {"ls": "none"})
+                dot.set_gid(_gid(entry))
             axes.set_xscale("log")
             _plain_log(axes, [seconds for _, seconds, _ in points])
             _label(axes, "seconds per frame", _ascii(column.unit_text))
@@ -139,14 +144,13 @@ def _drift_panel(
     styles: svg.StyleSheet,
 ) -> Panel:
     step = _step(curves)
+    banded = sum(not entry.control for entry, _ in curves) <= _BANDS
     with _axes() as (figure, axes):
         for entry, curve in curves:
-            style, label = _style(entry), f"curve {mark_of(entry).name}"
+            style, label = _style(entry), _gid(entry)
             time = curve.time_s[::step]
-            if not entry.control:
-                low, high = _gaps(curve.low[::step]), _gaps(curve.high[::step])
-                band = axes.fill_between(time, low, high, color=style["color"], alpha=0.14, lw=0)
-                band.set_gid(label + " band")
+            if not entry.control and banded:
+                _band(axes, list(zip(time, curve.low[::step], curve.high[::step], strict=True)), style, label)
             every = max(1, math.ceil(len(time) / (5 if len(curves) <= 10 else 2)))
             (line,) = axes.plot(
                 time, _gaps(curve.mean[::step]), **style, markevery=(entry.series % every, every)
@@ -158,8 +162,9 @@ def _drift_panel(
         _label(axes, "time in the clip (s)", _ascii(unit))
         title = column.title if column is not None else name
         markup = svg.figure_markup(figure, _ascii(f"{title} over time"), key, styles)
-    remark = f"every {step} s drawn" if step > 1 else ""
-    return Panel(title, unit, column.arrow if column is not None else "", markup, remark)
+    remarks = [f"drawn every {step} s"] if step > 1 else []
+    remarks += [] if banded else ["without bands"]
+    return Panel(title, unit, column.arrow if column is not None else "", markup, ", ".join(remarks))
 
 
 def _spectrum(
@@ -175,19 +180,15 @@ def _spectrum(
             if not points:
                 continue
             drawn = True
-            style, label = _style(entry), f"curve {mark_of(entry).name}"
+            style, label = _style(entry), _gid(entry)
             deltas, values, intervals = zip(*points, strict=True)
             (line,) = axes.plot(deltas, values, **style)
             line.set_gid(label)
-            bars = [
-                (delta, ci) for delta, ci in zip(deltas, intervals, strict=True) if ci and not entry.control
-            ]
-            if bars:
-                low, high = [ci[0] for _, ci in bars], [ci[1] for _, ci in bars]
-                band = axes.fill_between(
-                    [d for d, _ in bars], low, high, color=style["color"], alpha=0.14, lw=0
-                )
-                band.set_gid(label + " band")
+            if not entry.control and len(group.models) <= _BANDS:
+                bounds = [
+                    (d, *ci) if ci else (d, None, None) for d, ci in zip(deltas, intervals, strict=True)
+                ]
+                _band(axes, bounds, style, label)
         axes.set_xscale("log", base=2)
         _plain_log(axes, sorted({column.delta for column in columns if column.delta}), exact=True)
         if not against_frozen:
@@ -211,42 +212,39 @@ def _points(
             yield column.delta, score, None
 
 
-class _axes:  # noqa: N801 - used as a function
-    """A small figure with one pair of axes in the page's look."""
+@contextmanager
+def _axes() -> Iterator[tuple[Figure, Axes]]:
+    """A small figure with one pair of axes in the page's look, whatever the user's own matplotlib settings."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
 
-    def __enter__(self) -> tuple[Any, Axes]:
-        import matplotlib
-        from matplotlib.figure import Figure
-
-        settings = {
-            "font.size": 8.5,
-            "axes.edgecolor": svg.MUTED,
-            "axes.labelcolor": svg.MUTED,
-            "axes.linewidth": 0.7,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.unicode_minus": True,
-            "grid.color": svg.RULE,
-            "grid.linewidth": 0.7,
-            "xtick.color": svg.MUTED,
-            "ytick.color": svg.MUTED,
-            "xtick.major.size": 3,
-            "ytick.major.size": 0,
-            "xtick.minor.size": 0,
-            "text.parse_math": False,
-            "axes.formatter.use_mathtext": False,
-        }
-        self._context = matplotlib.rc_context(settings)
-        self._context.__enter__()
+    settings: Any = {
+        "font.size": 8.5,
+        "axes.edgecolor": svg.MUTED,
+        "axes.labelcolor": svg.MUTED,
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": svg.RULE,
+        "grid.linewidth": 0.7,
+        "xtick.color": svg.MUTED,
+        "ytick.color": svg.MUTED,
+        "xtick.major.size": 3,
+        "ytick.major.size": 0,
+        "text.parse_math": False,
+    }
+    with style.context(["default", settings]):
         figure = Figure(figsize=(4.6, 3.0), dpi=72, layout="constrained")
         axes = figure.add_subplot()
         axes.set_axisbelow(True)
         axes.locator_params(nbins=6)
-        return figure, axes
+        yield figure, axes
 
-    def __exit__(self, *exception: Any) -> None:
-        self._context.__exit__(*exception)
+
+def _gid(entry: Entry) -> str:
+    mark = mark_of(entry)
+    return f"curve {mark.name} {mark.shape}"
 
 
 def _style(entry: Entry) -> dict[str, Any]:
@@ -259,6 +257,19 @@ def _style(entry: Entry) -> dict[str, Any]:
     return shape | {"color": colour, "lw": 1.5, "mfc": colour, "mew": 0.0}
 
 
+def _band(
+    axes: Axes, bounds: Sequence[tuple[float, float | None, float | None]], style: dict[str, Any], label: str
+) -> None:
+    """An interval along a curve, from (place, low, high); it breaks where there is no interval."""
+    for known, part in itertools.groupby(bounds, key=lambda point: None not in point):
+        points = list(part)
+        if known and len(points) > 1:
+            outline = [(x, low) for x, low, _ in points] + [(x, high) for x, _, high in reversed(points)]
+            x, y = zip(*outline, strict=True)
+            (area,) = axes.fill(x, y, color=style["color"], alpha=0.14, lw=0)
+            area.set_gid(label)
+
+
 def _label(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x, parse_math=False)
     axes.set_ylabel(y, parse_math=False)
@@ -266,14 +277,14 @@ def _label(axes: Axes, x: str, y: str) -> None:
 
 
 def _plain_log(axes: Axes, values: Sequence[float], *, exact: bool = False) -> None:
-    """Ticks of a log axis as plain numbers: at the values themselves, or at 1, 2 and 5 of every decade."""
+    """Ticks of a log axis as plain numbers: at the values themselves, or at round ones in between."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     ticks = list(values)
     if not exact:
-        low, high = min(values) / 1.5, max(values) * 1.5
+        low, high = min(values) / 2, max(values) * 2
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [m * 10.0**d for d in decades for m in (1, 2, 5) if low <= m * 10.0**d <= high]
+        ticks = [m * 10.0**d for d in decades for m in (1, 1.5, 2, 3, 5, 7) if low <= m * 10.0**d <= high]
         ticks = ticks[:: max(1, math.ceil(len(ticks) / 7))]
         axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(FixedLocator(ticks))

@@ -14,7 +14,7 @@ CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "flicker"
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One run in its group. `series` numbers the models and the controls of a group, each from 0."""
+    """One run in its group. `series` numbers the models and the controls of a page, each from 0."""
 
     loaded: LoadedRun
     label: str
@@ -63,13 +63,16 @@ def group_runs(runs: Sequence[LoadedRun]) -> list[Group]:
     for loaded in runs:
         by_key.setdefault(_key(loaded.run), []).append(loaded)
     ordered = sorted(by_key.values(), key=lambda members: _order(members[0].run))
-    first = ordered[0][0].run if ordered else None
+    labelled = [list(zip(members, _labels(members), strict=True)) for members in ordered]
+    series = _series(labelled)
     groups = []
-    for number, members in enumerate(ordered, start=1):
-        run = members[0].run
-        assert first is not None
+    for number, named in enumerate(labelled, start=1):
+        run, first = named[0][0].run, ordered[0][0].run
         why = _why(run, first, alone=len(ordered) == 1, newest=_newest(runs, run.protocol.id))
-        models, controls = _entries(members)
+        entries = [Entry(loaded, label, series[_series_key(loaded, label)]) for loaded, label in named]
+        entries.sort(key=lambda entry: entry.series)
+        models = tuple(entry for entry in entries if not entry.control)
+        controls = tuple(entry for entry in entries if entry.control)
         groups.append(Group(number, is_rankable(run), why, models, controls))
     return groups
 
@@ -125,22 +128,21 @@ def _why(run: Run, first: Run, *, alone: bool, newest: int) -> str:
     return " ".join(reasons)
 
 
-def _entries(members: Sequence[LoadedRun]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-    labels = _labels(members)
-    named = sorted(zip(members, labels, strict=True), key=lambda item: (item[1].casefold(), item[1]))
-    models = [item for item in named if not item[0].run.contestant.control]
-    controls = sorted((item for item in named if item[0].run.contestant.control), key=_control_rank)
-    return _numbered(models), _numbered(controls)
+_SeriesKey = tuple[bool, int, str, str]
 
 
-def _numbered(named: Sequence[tuple[LoadedRun, str]]) -> tuple[Entry, ...]:
-    return tuple(Entry(loaded, label, series) for series, (loaded, label) in enumerate(named))
+def _series(labelled: Sequence[Sequence[tuple[LoadedRun, str]]]) -> dict[_SeriesKey, int]:
+    """A number for every label, models and controls each from 0, the same on all boards of a page."""
+    keys = sorted({_series_key(loaded, label) for named in labelled for loaded, label in named})
+    num_models = sum(not key[0] for key in keys)
+    return {key: place - num_models if key[0] else place for place, key in enumerate(keys)}
 
 
-def _control_rank(item: tuple[LoadedRun, str]) -> tuple[int, str]:
-    name = item[0].run.contestant.name
-    known = name in CONTROL_ORDER
-    return (CONTROL_ORDER.index(name) if known else len(CONTROL_ORDER), item[1])
+def _series_key(loaded: LoadedRun, label: str) -> _SeriesKey:
+    """What models are sorted by (their label), and controls (a fixed order of the known ones)."""
+    control, name = loaded.run.contestant.control, loaded.run.contestant.name
+    known = control and name in CONTROL_ORDER
+    return (control, CONTROL_ORDER.index(name) if known else len(CONTROL_ORDER), label.casefold(), label)
 
 
 def _labels(members: Sequence[LoadedRun]) -> list[str]:

@@ -37,6 +37,11 @@ def bounds(interval: tuple[float, float]) -> str:
     return f"[{measured(interval[0], interval)}, {measured(interval[1], interval)}]"
 
 
+def shortest(value: float) -> str:
+    """A rate with at most four significant digits and no trailing zeros: 25, 29.97."""
+    return f"{value:.4g}"
+
+
 def percent(share: float) -> str:
     """A share in [0, 1] as a percentage; only 1 itself reads 100 %."""
     if 0.999 <= share < 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -52,7 +52,10 @@ def render_page(
     boards = [
         _board(group, group_clips, media, styles) for group, group_clips in zip(groups, clips, strict=True)
     ]
-    css = (_asset("style.css") + styles.css()).strip()
+    shapes = _video_shapes(clips)
+    css = (
+        _asset("style.css") + styles.css() + "".join(_shape_rule(*item) for item in shapes.items())
+    ).strip()
     script = _asset("board.js").strip()
     template = _environment().get_template("index.html.j2")
     return template.render(
@@ -60,6 +63,7 @@ def render_page(
         boards=boards,
         markers=[svg.marker_path(vertices) for vertices in figures.MARKERS],
         mark=figures.mark_of,
+        shapes=shapes,
         css=css,
         script=script,
         policy=_policy(css, script),
@@ -114,6 +118,16 @@ def _board(
     )
 
 
+def _video_shapes(clips: Sequence[Clips]) -> dict[tuple[int, int], str]:
+    """A class for every size of video, so that a player has its shape before its file is loaded."""
+    sizes = sorted({(clip.width, clip.height) for part in clips for clip in part.clips})
+    return {size: f"v{number}" for number, size in enumerate(sizes)}
+
+
+def _shape_rule(size: tuple[int, int], name: str) -> str:
+    return f".{name} video{{aspect-ratio:{max(1, size[0])}/{max(1, size[1])}}}\n"
+
+
 def _slope(run: Run, name: str) -> str:
     curve = run.drift.get(name)
     if curve is None or curve.slope_per_100_frames is None:
@@ -134,9 +148,9 @@ def _meanings(boards: Sequence[Board]) -> list[tuple[str, str]]:
     )
 
 
-def _share(values: Sequence[object]) -> str:
+def _share(values: Iterable[object]) -> str:
     """The one value that all runs of a board have, or all of them."""
-    return ", ".join(sorted({str(value) for value in values}))
+    return ", ".join(sorted({"not stated" if value is None else str(value) for value in values}))
 
 
 def _dates(group: Group) -> str:

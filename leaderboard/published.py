@@ -38,6 +38,14 @@ def published_families() -> tuple[Family, ...]:
                 raise ValueError(
                     f"published.yaml: {entry['name']}: {row[0]}: {len(row)} of {len(columns)} values"
                 )
-        words = (" ".join(entry[name].split()) for name in ("name", "data", "source", "faults"))
-        families.append(Family(*words, columns, rows))
+        families.append(
+            Family(
+                name=entry["name"],
+                data=entry["data"],
+                source=entry["source"],
+                faults=" ".join(entry["faults"].split()),
+                columns=columns,
+                rows=rows,
+            )
+        )
     return tuple(families)

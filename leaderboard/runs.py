@@ -36,13 +36,20 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         if (path / "run.json").exists():
             found[path.resolve()] = None
             continue
-        children = sorted(child for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
+        children = _subfolders(path)
         inside = [child for child in children if (child / "run.json").exists()]
         if not inside:
             raise ResultError(f"{path}: no run in it (no run.json): give a folder that tp-eval wrote")
         found.update(dict.fromkeys(child.resolve() for child in inside))
         left_out.update(dict.fromkeys(child for child in children if child not in inside))
     return list(found), list(left_out)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(child for child in folder.iterdir() if child.is_dir() and child.name[0] != ".")
+    except OSError as error:
+        raise ResultError(f"{folder}: cannot be read ({error.strerror}): mend its permissions") from error
 
 
 def load_run(folder: Path) -> LoadedRun:

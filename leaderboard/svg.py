@@ -7,7 +7,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,8 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper", 
 _VARIABLES |= {colour: f"--s{number}" for number, colour in enumerate(SERIES)}
 
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
-_DROPPED = {f"{_SVG}metadata", f"{_SVG}style"}
+# Nothing is drawn outside the axes, so nothing needs to be clipped.
+_DROPPED = {f"{_SVG}metadata", f"{_SVG}style", f"{_SVG}clipPath"}
 _KEPT_ATTRIBUTES = {"d", "x", "y", "transform", "viewBox", "style"}
 
 
@@ -45,12 +46,13 @@ class StyleSheet:
 def figure_markup(figure: Figure, title: str, key: str, styles: StyleSheet) -> str:
     """The `<svg>` element of a figure, for a page that also holds others.
 
-    Artists whose gid starts with `curve ` become groups of these classes. `key` starts every identifier
-    that is left, and is unique on the page. The markup depends on nothing but the figure.
+    An artist whose gid is `curve NAME SHAPE` becomes a group of the classes `curve NAME`; its markers are
+    the page's own, `#mpSHAPE`. `key` starts every identifier that is left, and is unique on the page. The
+    markup depends on nothing but the figure.
     """
     import matplotlib
 
-    settings = {"svg.hashsalt": "talkingpose", "svg.fonttype": "none", "font.family": "sans-serif"}
+    settings: Any = {"svg.hashsalt": "talkingpose", "svg.fonttype": "none", "font.family": "sans-serif"}
     buffer = io.BytesIO()
     with matplotlib.rc_context(settings):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -67,9 +69,9 @@ def figure_markup(figure: Figure, title: str, key: str, styles: StyleSheet) -> s
 
 
 def marker_path(vertices: Sequence[tuple[float, float]]) -> str:
-    """The path of a marker in a box from -5 to 5, y upwards as in matplotlib."""
-    size = max(max(abs(x), abs(y)) for x, y in vertices) / 4.6
-    points = "L".join(f"{_short(x / size)} {_short(-y / size)}" for x, y in vertices)
+    """The path of a marker of the page, within 2.75 units of the origin; the vertices have y upwards."""
+    size = max(max(abs(x), abs(y)) for x, y in vertices) / 2.75
+    points = " ".join(f"{x / size + 0.0:.2f} {-y / size + 0.0:.2f}" for x, y in vertices)
     return f"M{points}Z"
 
 
@@ -78,7 +80,6 @@ def _referenced(root: ET.Element) -> set[str]:
     for element in root.iter():
         target = element.attrib.get(f"{_XLINK}href", "")
         found.add(target.removeprefix("#"))
-        found.update(re.findall(r"url\(#([^)]*)\)", element.attrib.get("clip-path", "")))
     return found - {""}
 
 
@@ -89,6 +90,8 @@ def _clean(element: ET.Element, names: dict[str, str], styles: StyleSheet) -> No
     element.text = element.text if element.tag == "text" or (element.text or "").strip() else None
     element.tail = None
     for name in sorted(_KEPT_ATTRIBUTES & set(old)):
+        if old[name].startswith("rotate(-0 "):
+            continue
         if name == "style":
             element.attrib["class"] = styles.name(old[name])
         else:
@@ -97,20 +100,39 @@ def _clean(element: ET.Element, names: dict[str, str], styles: StyleSheet) -> No
     if identity in names:
         element.attrib["id"] = names[identity]
     elif identity.startswith("curve "):
-        element.attrib["class"] = identity
+        element.attrib["class"], _, shape = identity.rpartition(" ")
+        _use_page_markers(element, shape)
     if f"{_XLINK}href" in old:
-        element.attrib["href"] = "#" + names[old[f"{_XLINK}href"].removeprefix("#")]
-    if "clip-path" in old:
-        target = re.sub(r".*#([^)]*)\).*", r"\1", old["clip-path"])
-        element.attrib["clip-path"] = f"url(#{names[target]})"
+        target = old[f"{_XLINK}href"].removeprefix("#")
+        element.attrib["href"] = "#" + names.get(target, target)
     for child in list(element):
         # A comment has a function for a tag.
-        if not isinstance(child.tag, str) or child.tag in _DROPPED:
+        if not isinstance(child.tag, str) or child.tag in _DROPPED or child.attrib.get("id") == "patch_1":
             element.remove(child)
         else:
             _clean(child, names, styles)
-            if child.tag in {"g", "defs"} and not len(child):
-                element.remove(child)
+    _flatten(element)
+
+
+def _use_page_markers(curve: ET.Element, shape: str) -> None:
+    for child in list(curve):
+        if child.tag == f"{_SVG}defs":
+            curve.remove(child)
+    for use in curve.iter(f"{_SVG}use"):
+        use.attrib[f"{_XLINK}href"] = f"#mp{shape}"
+
+
+def _flatten(element: ET.Element) -> None:
+    """Put the children of groups that say nothing in place of the group."""
+    children: list[ET.Element] = []
+    for child in element:
+        if child.tag in {"g", "defs"} and not len(child):
+            continue
+        if child.tag == "g" and not child.attrib:
+            children.extend(child)
+        else:
+            children.append(child)
+    element[:] = children
 
 
 def _declaration(part: str) -> str:
@@ -122,7 +144,11 @@ def _declaration(part: str) -> str:
 
 def _rounded(text: str) -> str:
     shorter = re.sub(r"-?\d+\.\d+", lambda match: _short(float(match.group())), text)
-    return re.sub(r"\s*([A-Za-z])\s*", r"\1", " ".join(shorter.split())) if shorter[:1] == "M" else shorter
+    if shorter[:1] != "M":
+        return shorter
+    # After `M x y` further pairs are lines of themselves, and a minus sign parts two numbers.
+    joined = re.sub(r"\s*([A-Za-z])\s*", r"\1", " ".join(shorter.split()))
+    return re.sub(r" -", "-", joined.replace("L", " "))
 
 
 def _short(value: float) -> str:

@@ -80,7 +80,7 @@ def board_table(group: Group) -> Table:
     models = [rows[entry] for entry in group.models]
     if by >= 0:
         sign = -1 if columns[by].direction == "higher" else 1
-        models.sort(key=lambda row: sign * float(row.metrics[by].order))
+        models.sort(key=lambda row: sign * _value(row.entry, columns[by]))
     controls = tuple(rows[entry] for entry in group.controls)
     return Table(tuple(columns), tuple(models), controls, tuple(notes.texts), by if len(models) > 1 else -1)
 
@@ -102,6 +102,12 @@ def score_of(entry: Entry, column: Column, frozen: Entry | None) -> float | None
         return None
     own, still = summary_of(entry.run, column), summary_of(frozen.run, column)
     return skill(own.value, still.value) if own is not None and still is not None else None
+
+
+def _value(entry: Entry, column: Column) -> float:
+    summary = summary_of(entry.run, column)
+    assert summary is not None and summary.value is not None
+    return summary.value
 
 
 def column_ranks(group: Group, column: Column) -> dict[Entry, tuple[int, int]]:
@@ -160,7 +166,7 @@ def _cell(
     shown = ""
     if rank is not None:
         shown = f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]}\u2013{rank[1]}"
-    return Cell(text, repr(summary.value), False, lines, shown, rank == (1, 1), note)
+    return Cell(text, _order(summary.value), False, lines, shown, rank == (1, 1), note)
 
 
 def verdict(kind: str, reason: str | None, default: str) -> str:
@@ -170,6 +176,10 @@ def verdict(kind: str, reason: str | None, default: str) -> str:
         text = f"{kind}: {text}"
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _order(value: float) -> str:
+    return f"{value:.8g}"
 
 
 def _remarks(summary: MetricSummary) -> list[str]:
@@ -230,15 +240,15 @@ def _facts(run: Run, usual: tuple[int, int, int]) -> tuple[Cell, ...]:
     if cost is not None:
         device = Cell(cost.device, word=True)
         if cost.seconds_per_frame is not None:
-            pace = Cell(numbers.significant(cost.seconds_per_frame, 3), repr(cost.seconds_per_frame))
+            pace = Cell(numbers.significant(cost.seconds_per_frame, 3), _order(cost.seconds_per_frame))
         shown = (f"{numbers.memory(cost.peak_device_mb)} device",) if cost.peak_device_mb is not None else ()
-        peak = Cell(numbers.memory(cost.peak_rss_mb), repr(cost.peak_rss_mb), lines=shown)
+        peak = Cell(numbers.memory(cost.peak_rss_mb), _order(cost.peak_rss_mb), lines=shown)
     size = run.contestant.parameters
     parameters = Cell(numbers.count(size), str(size)) if size > 0 else nothing
     clips, clusters, frames = usual
     counts = (str(clusters or numbers.NOTHING), f"{frames:,}".replace(",", "\u202f") if frames else "")
     text = " \u00b7 ".join(part for part in (str(clips), *counts) if part)
     shares = [s.coverage for s in run.metrics.values() if s.coverage is not None]
-    coverage = Cell(numbers.percent(min(shares)), repr(min(shares))) if shares else nothing
+    coverage = Cell(numbers.percent(min(shares)), _order(min(shares))) if shares else nothing
     seed = Cell(str(run.seed), str(run.seed))
     return (pace, device, peak, parameters, Cell(text, str(clips)), coverage, seed)

@@ -26,10 +26,14 @@ def copy_video(run_folder: Path, video: Video, media: Path) -> str | None:
         raise ResultError(f"{source}: not a video by its name ({', '.join(SUFFIXES)}): mend the run's cases")
     if not source.is_file():
         return None
-    digest = hashlib.sha256()
     media.mkdir(exist_ok=True)
     partial = media / ".partial"
-    with source.open("rb") as reader, partial.open("wb") as writer:
+    try:
+        reader = source.open("rb")
+    except OSError as error:
+        raise ResultError(f"{source}: cannot be read ({error.strerror}): mend its permissions") from error
+    digest = hashlib.sha256()
+    with reader, partial.open("wb") as writer:
         while chunk := reader.read(_CHUNK):
             digest.update(chunk)
             writer.write(chunk)

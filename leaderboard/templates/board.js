@@ -16,7 +16,10 @@
       const value = (row) => {
         const cell = row.cells[column];
         if (cell.dataset.v !== undefined) return parseFloat(cell.dataset.v);
-        return cell.tagName === "TH" || cell.classList.contains("word") ? cell.textContent.trim() : null;
+        const text = cell.textContent.trim();
+        if (cell.tagName === "TH" || cell.classList.contains("word")) return text;
+        const number = parseFloat(text.replaceAll("\u2212", "-"));
+        return Number.isNaN(number) ? null : number;
       };
       const rank = (x) => (x === null ? 2 : typeof x === "string" ? 1 : 0);
       const order = (a, b) => {
@@ -147,6 +150,7 @@
 
     for (const video of videos) {
       video.controls = false;
+      video.muted = video.playsInline = true;
       for (const event of ["loadedmetadata", "seeked", "timeupdate"]) video.addEventListener(event, show);
     }
     play.addEventListener("click", async () => {
