@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from curation.synth import clothing, colors, parts
-from curation.synth.canvas import Canvas, Touch, capsule, disc
+from curation.synth.canvas import Canvas, Touch, capsule, capsules, disc, moved
 from curation.synth.figure import Figure, Hand
 from curation.synth.identity import Identity
 
 # Radii of a finger's joints and of its tip, and of the thumb's, in hand lengths.
-_FINGER = (0.050, 0.045, 0.041, 0.034)
-_THUMB = (0.070, 0.056, 0.050, 0.040)
+_FINGER = np.array([0.050, 0.045, 0.041, 0.034])
+_RADII = np.stack([[0.070, 0.056, 0.050, 0.040], _FINGER, _FINGER, _FINGER, 0.88 * _FINGER])
 _SLEEVE_EASE = {"suit": 1.24, "hoodie": 1.26, "sweater": 1.18, "shirt": 1.15, "turtleneck": 1.10}
 
 
@@ -39,39 +39,74 @@ def _job(paint: Callable[..., None], *arguments: object) -> Callable[[], None]:
 
 
 def _paint_upper_arm(
-    canvas: Canvas, identity: Identity, shoulder: np.ndarray, elbow: np.ndarray, side: int, tile: np.ndarray | None
+    canvas: Canvas,
+    identity: Identity,
+    shoulder: np.ndarray,
+    elbow: np.ndarray,
+    side: int,
+    tile: np.ndarray | None,
 ) -> None:
     radius = identity.body.arm_radius
     part = parts.UPPER_ARM[side]
     ease = _SLEEVE_EASE.get(identity.clothing.garment, 1.08)
-    top = shoulder[:2] + (0.0, 0.3 * radius)
+    medial = 1.0 if side == 0 else -1.0
+    cap = 0.94 * ease * radius + 0.003
+    top = moved(shoulder[:2], -0.05 * medial * radius, cap - 0.45 * radius)
+    # The shoulder grows out of the torso between neck and armpit.
+    fade = disc(moved(shoulder[:2], 0.75 * medial * radius, 0.20 * radius), (1.25 * radius, 1.65 * radius))
+    chest = shoulder[:2] + radius * np.array([[-0.2, -0.5], [2.6, -0.9], [2.6, 2.6], [0.2, 2.0]]) * (
+        medial,
+        1.0,
+    )
     pattern = clothing.sleeve_pattern(identity, tile, canvas.size, shoulder, elbow, identity.body.upper_arm)
+    cloth = clothing.fabric_ramp(identity)
     if identity.clothing.long_sleeves:
-        limb = capsule(top, elbow[:2], radius * 1.10 * ease, radius * 0.90 * ease)
-        _cast_shadow(canvas, limb, 0.010, 0.26)
+        limb = capsule(top, elbow[:2], cap, radius * 0.88 * ease)
+        _cast_shadow(
+            canvas, capsule(0.6 * top + 0.4 * elbow[:2], elbow[:2], radius, 0.9 * radius), 0.010, 0.24
+        )
+        creases = _creases(shoulder, elbow, radius * ease)
         canvas.paint(
             [limb],
-            clothing.fabric_ramp(identity),
+            cloth,
             part,
             bulge=0.036,
-            depth=0.60,
-            rim=0.10,
-            touches=_creases(shoulder, elbow, radius * ease),
-            soften=0.006,
+            depth=0.56,
+            rim=0.06,
+            touches=creases,
             pattern=pattern,
+            beyond=[chest],
+            fade=fade,
         )
         return
-    limb = capsule(top, elbow[:2], radius * 1.05, radius * 0.84)
-    _cast_shadow(canvas, limb, 0.010, 0.26)
+    # The bare arm starts inside the sleeve.
+    limb = _frustum(elbow[:2], 0.5 * (top + elbow[:2]), radius * 0.84, radius * 0.92)
+    _cast_shadow(canvas, limb, 0.010, 0.24)
     canvas.paint([limb], colors.skin_ramp(identity.skin), part, bulge=0.036, depth=0.62)
     hem = shoulder + 0.58 * (elbow - shoulder)
-    sleeve = _frustum(top, hem[:2], radius * 1.14, radius * 1.20)
-    canvas.glow(sleeve + (0.0, 0.008), (30, 8, 10), 0.35, 0.008, on_cover=True)
-    canvas.paint([sleeve], clothing.fabric_ramp(identity), part, bulge=0.036, depth=0.60, rim=0.10, pattern=pattern)
+    sleeve = _frustum(top, hem[:2], cap, radius * 1.16)
+    hem_shadow = capsule(hem[:2], hem[:2] + 0.06 * (elbow - shoulder)[:2], radius * 0.8, radius * 0.8)
+    canvas.glow(hem_shadow, (60, 20, 18), 0.24, 0.010, on_cover=True)
+    canvas.paint(
+        [sleeve],
+        cloth,
+        part,
+        bulge=0.034,
+        depth=0.56,
+        rim=0.06,
+        pattern=pattern,
+        beyond=[chest],
+        fade=fade,
+    )
 
 
 def _paint_forearm(
-    canvas: Canvas, identity: Identity, elbow: np.ndarray, wrist: np.ndarray, side: int, tile: np.ndarray | None
+    canvas: Canvas,
+    identity: Identity,
+    elbow: np.ndarray,
+    wrist: np.ndarray,
+    side: int,
+    tile: np.ndarray | None,
 ) -> None:
     radius = identity.body.arm_radius
     part = parts.FOREARM[side]
@@ -135,7 +170,13 @@ def _creases(start: np.ndarray, end: np.ndarray, radius: float) -> list[Touch]:
     touches = []
     for at, tilt, amount in ((0.18, 0.06, -18), (0.80, -0.07, -24), (0.90, 0.05, 16)):
         middle = start[:2] + at * along
-        touches.append(Touch(np.array([middle - 0.9 * across - tilt * along, middle + 0.5 * across + tilt * along]), amount, 0.010))
+        touches.append(
+            Touch(
+                np.array([middle - 0.9 * across - tilt * along, middle + 0.5 * across + tilt * along]),
+                amount,
+                0.010,
+            )
+        )
     return touches
 
 
@@ -148,26 +189,41 @@ def _paint_hand(canvas: Canvas, identity: Identity, hand: Hand, side: int) -> No
     joints, size = hand.joints, hand.length
     facing = float(hand.normal[2])
     ramp = colors.skin_ramp(_hand_color(identity, facing))
-    fingers = [(joints[[1 + 4 * i, 2 + 4 * i, 3 + 4 * i, 4 + 4 * i]], i) for i in range(5)]
+    skin, contour = _fingers(hand)
     palm = _palm(hand)
-    _cast_shadow(canvas, np.concatenate([_hull(joints[:, :2])]), 0.022, 0.36)
-    # The middle of the palm against the middle of a finger's outer half says which one is nearer.
-    level = float(joints[[0, 5, 17], 2].mean()) + 0.01 * size
-    behind = [f for f in fingers if f[0][1:, 2].mean() < level - 0.02 * size]
-    front = [f for f in fingers if f[0][1:, 2].mean() >= level - 0.02 * size]
-    for chain, index in sorted(behind, key=lambda f: float(f[0][:, 2].mean())):
-        _paint_finger(canvas, identity, chain, index, side, hand, ramp)
+    _cast_shadow(canvas, _hull(joints[:, :2]), 0.022, 0.36)
+    # How near each finger is beyond its knuckle, against the middle of the palm.
+    nearness = joints[1:, 2].reshape(5, 4)[:, 1:].sum(axis=1) / 3.0 - joints[[0, 5, 17], 2].sum() / 3.0
+    order = np.argsort(nearness)
+    dark = _contour(identity)
+    backs = facing < -0.2
+
+    def paint_finger(index: int) -> None:
+        canvas.flat(contour[index], dark)
+        nail = []
+        if backs:
+            end, before = joints[4 * index + 4, :2], joints[4 * index + 3, :2]
+            nail = [Touch(disc(end + 0.1 * (end - before), 0.019 * size), 34)]
+        part = parts.FINGERS[side][index]
+        canvas.paint(skin[index], ramp, part, bulge=0.042 * size, depth=0.45, touches=nail, soften=0.0015)
+
+    for index in order[nearness[order] < -0.01 * size].tolist():
+        paint_finger(index)
     touches = _palm_touches(hand, facing)
-    canvas.flat([_grown(palm[0], 0.003)], _contour(identity))
-    canvas.paint(palm, ramp, parts.PALM[side], bulge=0.20 * size, depth=0.42, touches=touches, soften=0.004)
-    for chain, index in sorted(front, key=lambda f: float(f[0][:, 2].mean())):
-        _paint_finger(canvas, identity, chain, index, side, hand, ramp)
+    canvas.flat([_grown(palm[2], 0.003)], dark)
+    canvas.paint(
+        palm[:2], ramp, parts.PALM[side], bulge=0.20 * size, depth=0.42, touches=touches, soften=0.004
+    )
+    for index in order[nearness[order] >= -0.01 * size].tolist():
+        paint_finger(index)
 
 
 def _hand_color(identity: Identity, facing: float) -> colors.Color:
     """Palms are lighter and pinker than backs of hands, the more so the darker the skin."""
-    palm = colors.mix(identity.skin, (236, 186, 164), 0.12 + 0.25 * (1 - colors.luminance(identity.skin) / 255))
-    amount = round(8 * float(np.clip(0.5 + 1.2 * facing, 0, 1))) / 8
+    palm = colors.mix(
+        identity.skin, (236, 186, 164), 0.12 + 0.25 * (1 - colors.luminance(identity.skin) / 255)
+    )
+    amount = round(8 * min(max(0.5 + 1.2 * facing, 0.0), 1.0)) / 8
     return colors.mix(identity.skin, palm, amount)
 
 
@@ -185,7 +241,8 @@ def _grown(shape: np.ndarray, by: float) -> np.ndarray:
     return center + offset * (1.0 + by / np.maximum(np.hypot(offset[:, 0], offset[:, 1]), 1e-6))[:, None]
 
 
-def _palm(hand: Hand) -> list[np.ndarray]:
+def _palm(hand: Hand) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the palm, the ball of the thumb, and what of the palm has a contour."""
     joints, size = hand.joints[:, :2], hand.length
     side = hand.thumbwards[:2] * size
     along = hand.along[:2] * size
@@ -194,10 +251,14 @@ def _palm(hand: Hand) -> list[np.ndarray]:
         disc(joints[0] - 0.060 * side, 0.080 * size),
         disc(joints[1], 0.075 * size),
         disc(joints[0] + 0.22 * along - 0.115 * side, 0.075 * size),
-        *(disc(joints[index], radius * size) for index, radius in ((5, 0.056), (9, 0.056), (13, 0.054), (17, 0.05))),
+        *(
+            disc(joints[index], radius * size)
+            for index, radius in ((5, 0.056), (9, 0.056), (13, 0.054), (17, 0.05))
+        ),
     ]
     ball = capsule(joints[1], joints[2], 0.085 * size, 0.06 * size)
-    return [_hull(np.concatenate(discs)), ball]
+    # The contour leaves the wrist out: hand and forearm are one skin.
+    return _hull(np.concatenate(discs)), ball, _hull(np.concatenate(discs[2:]))
 
 
 def _palm_touches(hand: Hand, facing: float) -> list[Touch]:
@@ -205,8 +266,16 @@ def _palm_touches(hand: Hand, facing: float) -> list[Touch]:
     along, side, normal = hand.along[:2] * size, hand.thumbwards[:2] * size, hand.normal[:2] * size
     if facing > 0.25:
         middle = joints[0] + 0.26 * along
-        life = np.array([middle + 0.10 * side + 0.10 * along, middle + 0.03 * side, middle + 0.05 * side - 0.16 * along])
-        heart = np.array([middle - 0.14 * side + 0.07 * along, middle - 0.02 * side + 0.11 * along, middle + 0.10 * side + 0.16 * along])
+        life = np.array(
+            [middle + 0.10 * side + 0.10 * along, middle + 0.03 * side, middle + 0.05 * side - 0.16 * along]
+        )
+        heart = np.array(
+            [
+                middle - 0.14 * side + 0.07 * along,
+                middle - 0.02 * side + 0.11 * along,
+                middle + 0.10 * side + 0.16 * along,
+            ]
+        )
         hollow = disc(middle + 0.04 * along, 0.085 * size)
         return [Touch(hollow, -10), Touch(life, -30, 0.004), Touch(heart, -26, 0.004)]
     if facing < -0.25:
@@ -219,23 +288,18 @@ def _palm_touches(hand: Hand, facing: float) -> list[Touch]:
     return []
 
 
-def _paint_finger(
-    canvas: Canvas, identity: Identity, chain: np.ndarray, index: int, side: int, hand: Hand, ramp: np.ndarray
-) -> None:
-    radii = np.array(_THUMB if index == 0 else _FINGER) * hand.length
-    if index == 4:
-        radii = radii * 0.88
-    points = chain[:, :2]
-    first = 1 if index == 0 else 0
-    segments = [capsule(points[i], points[i + 1], radii[i], radii[i + 1]) for i in range(first, 3)]
-    outline = [capsule(points[i], points[i + 1], radii[i] + 0.0035, radii[i + 1] + 0.0035) for i in range(first, 3)]
+def _fingers(hand: Hand) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return for each finger the outlines of its segments, and the same a little wider as its contour."""
+    chains = hand.joints[1:, :2].reshape(5, 4, 2)
+    start, end = chains[:, :3].reshape(15, 2), chains[:, 1:].reshape(15, 2)
+    radii = _RADII * hand.length
+    near, far = radii[:, :3].reshape(15), radii[:, 1:].reshape(15)
+    skin = capsules(start, end, near, far).reshape(5, 3, 18, 2)
     # No contour at the root: finger and palm are one skin.
-    root = points[first] + 0.6 * (points[first + 1] - points[first])
-    if float(np.hypot(*(points[first + 1] - points[first]))) > 0.5 * radii[1]:
-        outline[0] = capsule(root, points[first + 1], radii[first] + 0.0035, radii[first + 1] + 0.0035)
-    canvas.flat(outline, _contour(identity))
-    touches = []
-    if hand.normal[2] < -0.2:
-        tip = points[3] + 0.1 * (points[3] - points[2])
-        touches.append(Touch(disc(tip, 0.55 * radii[3]), 34))
-    canvas.paint(segments, ramp, parts.FINGERS[side][index], bulge=0.85 * radii[0], depth=0.45, touches=touches, soften=0.0015)
+    root = chains.copy()
+    root[:, 0] += 0.6 * (chains[:, 1] - chains[:, 0])
+    root[0, 1] += 0.6 * (chains[0, 2] - chains[0, 1])
+    outline = capsules(root[:, :3].reshape(15, 2), root[:, 1:].reshape(15, 2), near + 0.0035, far + 0.0035)
+    outline = outline.reshape(5, 3, 18, 2)
+    # The thumb's first bone is in the palm.
+    return [skin[0, 1:], *skin[1:]], [outline[0, 1:], *outline[1:]]

@@ -52,7 +52,9 @@ def _box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
 
 
-def _solid(canvas: Canvas, shape: np.ndarray, color: Color, depth: float = 0.25, bulge: float = 0.012) -> None:
+def _solid(
+    canvas: Canvas, shape: np.ndarray, color: Color, depth: float = 0.25, bulge: float = 0.012
+) -> None:
     """Paint a thing that stands before the wall, with its shadow on the wall."""
     away = -0.012 * np.array(canvas.light)
     canvas.glow(shape + away, (20, 16, 24), 0.35, 0.012)
@@ -80,7 +82,9 @@ def _art(
     sky = colors.mix(identity.backdrop.accent, (255, 250, 240), float(rng.uniform(0.35, 0.7)))
     canvas.flat([_box(x0, y0, x1, y1)], sky)
     if rng.random() < 0.5:
-        canvas.flat([disc(np.array([x0 + 0.65 * (x1 - x0), y0 + 0.35 * (y1 - y0)]), 0.2 * (x1 - x0))], (246, 214, 140))
+        canvas.flat(
+            [disc(np.array([x0 + 0.65 * (x1 - x0), y0 + 0.35 * (y1 - y0)]), 0.2 * (x1 - x0))], (246, 214, 140)
+        )
     for level, shade in ((0.55, 0.15), (0.72, 0.45)):
         ridge = y0 + (y1 - y0) * (level + 0.10 * rng.normal(0, 1, 5).clip(-1, 1))
         line = smooth(np.stack([np.linspace(x0, x1, 5), np.minimum(ridge, y1)], axis=1), 4, closed=False)
@@ -97,7 +101,13 @@ def _shelf(canvas: Canvas, identity: Identity, rng: np.random.Generator) -> None
             if rng.random() < 0.14:
                 x += float(rng.uniform(0.05, 0.12))
                 if rng.random() < 0.6:
-                    _solid(canvas, disc(np.array([x - 0.05, top + 0.215]), 0.036), identity.backdrop.accent, 0.5, 0.03)
+                    _solid(
+                        canvas,
+                        disc(np.array([x - 0.05, top + 0.215]), 0.036),
+                        identity.backdrop.accent,
+                        0.5,
+                        0.03,
+                    )
                 continue
             width, height = float(rng.uniform(0.022, 0.05)), float(rng.uniform(0.15, 0.235))
             palette = (identity.backdrop.accent, *colors.CLOTH)
@@ -135,7 +145,9 @@ def _window(canvas: Canvas, identity: Identity, rng: np.random.Generator) -> Non
         _solid(canvas, curtain, identity.backdrop.accent, 0.45, 0.02)
         for fold in (0.03, 0.065):
             canvas.glow(
-                np.array([[x + fold, -0.1], [x + fold + 0.008, -0.1], [x + fold + 0.008, 0.95], [x + fold, 0.95]]),
+                np.array(
+                    [[x + fold, -0.1], [x + fold + 0.008, -0.1], [x + fold + 0.008, 0.95], [x + fold, 0.95]]
+                ),
                 (20, 20, 30),
                 0.30,
                 0.006,
@@ -155,7 +167,9 @@ def _panels(canvas: Canvas, identity: Identity, rng: np.random.Generator) -> Non
     for index in range(int(1.2 / width) + 1):
         x = index * width - 0.05
         tone = colors.mix(identity.backdrop.wood, identity.backdrop.wall, float(rng.uniform(0.25, 0.55)))
-        canvas.paint([_box(x, -0.1, x + width - 0.008, 1.1)], colors.cloth_ramp(tone), 0, bulge=0.02, depth=0.18)
+        canvas.paint(
+            [_box(x, -0.1, x + width - 0.008, 1.1)], colors.cloth_ramp(tone), 0, bulge=0.02, depth=0.18
+        )
     for x in (0.13, 0.87):
         y = float(rng.uniform(0.14, 0.3))
         canvas.glow(disc(np.array([x, y]), 0.16), (255, 226, 170), 0.55, 0.10)
@@ -166,7 +180,9 @@ def _office(canvas: Canvas, identity: Identity, rng: np.random.Generator) -> Non
     side = float(rng.choice((-1.0, 1.0)))
     x = 0.5 + 0.27 * side
     _solid(canvas, _box(x - 0.23, 0.06, x + 0.23, 0.44), (44, 46, 54))
-    canvas.flat([_box(x - 0.215, 0.075, x + 0.215, 0.42)], colors.mix(identity.backdrop.accent, (30, 40, 60), 0.35))
+    canvas.flat(
+        [_box(x - 0.215, 0.075, x + 0.215, 0.42)], colors.mix(identity.backdrop.accent, (30, 40, 60), 0.35)
+    )
     heights = rng.uniform(0.05, 0.25, 7)
     for index, height in enumerate(heights):
         bar = _box(x - 0.18 + 0.053 * index, 0.39 - height, x - 0.148 + 0.053 * index, 0.39)
@@ -180,13 +196,22 @@ def _office(canvas: Canvas, identity: Identity, rng: np.random.Generator) -> Non
     _solid(canvas, _box(-0.1, y, 1.1, y + 0.035), identity.backdrop.wood)
     canvas.flat([_box(-0.1, y + 0.035, 1.1, 1.1)], colors.mix(identity.backdrop.wood, (28, 24, 30), 0.45))
     for edge in (0.0, 0.34, 0.68, 1.0):
-        canvas.flat([_box(edge - 0.004, y + 0.05, edge + 0.004, 1.1)], colors.mix(identity.backdrop.wood, (20, 16, 20), 0.7))
+        canvas.flat(
+            [_box(edge - 0.004, y + 0.05, edge + 0.004, 1.1)],
+            colors.mix(identity.backdrop.wood, (20, 16, 20), 0.7),
+        )
 
 
 def _plant(canvas: Canvas, identity: Identity, rng: np.random.Generator, x: float) -> None:
     base = np.array([x, 0.74])
     green = ((62, 112, 72), (84, 136, 84), (46, 92, 70), (118, 150, 86))[int(rng.integers(4))]
-    _solid(canvas, np.array([[x - 0.06, 0.74], [x + 0.06, 0.74], [x + 0.045, 0.93], [x - 0.045, 0.93]]), (196, 122, 86), 0.5, 0.03)
+    _solid(
+        canvas,
+        np.array([[x - 0.06, 0.74], [x + 0.06, 0.74], [x + 0.045, 0.93], [x - 0.045, 0.93]]),
+        (196, 122, 86),
+        0.5,
+        0.03,
+    )
     for angle in np.linspace(-1.25, 1.25, 9) + rng.normal(0, 0.08, 9):
         length, width = float(rng.uniform(0.2, 0.36)), float(rng.uniform(0.018, 0.032))
         direction = np.array([np.sin(angle), -np.cos(angle)])

@@ -46,7 +46,7 @@ class Canvas:
 
     def paint(
         self,
-        shapes: Sequence[np.ndarray],
+        shapes: Sequence[np.ndarray] | np.ndarray,
         ramp: np.ndarray,
         part: int,
         *,
@@ -57,131 +57,138 @@ class Canvas:
         soften: float = 0.006,
         pattern: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
         tone: float = 0.0,
+        beyond: Sequence[np.ndarray] = (),
+        fade: np.ndarray | None = None,
     ) -> None:
         """Paint the union of polygons as one soft, lit body.
 
         `bulge` is how far from its edge a body is round (unit square), `depth` the contrast of its light,
         `rim` the darkening towards all edges, `touches` light and shade on it, blurred by `soften`;
-        `pattern` is (tile, second ramp, 2x3 map from tile to canvas pixels); `tone` shifts all shading.
+        `pattern` is (tile, second ramp, 2x3 map from tile to canvas pixels); `tone` shifts all shading;
+        `beyond` are polygons into which the body continues, so that its light shows no edge there; `fade` is
+        where it fades into what is painted already.
         """
         radius = self.pixels(bulge)
-        box = self._box(shapes, 2 * radius)
-        if box is None:
+        drawn = self._drawn(shapes)
+        tight = self._box(drawn, 0)
+        if tight is None:
             return
-        x0, y0, x1, y1 = box
-        mask = self._mask(shapes, box)
-        shade = self._shade(mask, radius, depth, rim, tone)
+        # Around the shape only its height is needed, to light its edge.
+        box = (tight[0] - 2 * radius, tight[1] - 2 * radius, tight[2] + 2 * radius, tight[3] + 2 * radius)
+        inside = np.s_[2 * radius : -2 * radius, 2 * radius : -2 * radius]
+        mask = _mask(drawn, box)
+        whole = mask if not beyond else np.maximum(mask, _mask(self._drawn(beyond), box))
+        mask = mask[inside]
+        if fade is not None:
+            # Only over what is painted; elsewhere the body keeps its edge.
+            faded = _soft(_mask([self._fixed(fade)], box), radius)[inside]
+            mask = cv2.subtract(mask, cv2.multiply(faded, self._window(self.cover, tight), scale=1 / 255))
+        shade = self._shade(whole, radius, depth, rim, tone)[inside]
         if touches:
-            shade = self._touched(shade, touches, box, soften)
-        inside = self._crop(box)
-        colored = cv2.applyColorMap(shade[inside], ramp)
+            shade = self._touched(shade, touches, tight, soften)
+        colored = cv2.applyColorMap(shade, ramp)
         if pattern is not None:
             tile, second, matrix = pattern
             moved = matrix.copy()
-            moved[:, 2] -= (x0, y0)
-            figure = cv2.warpAffine(
-                tile, moved, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-            )
-            colored = _blend(cv2.applyColorMap(shade[inside], second), colored, figure[inside])
-        self._put(colored, mask[inside], box, part)
+            moved[:, 2] -= tight[:2]
+            size = (shade.shape[1], shade.shape[0])
+            figure = cv2.warpAffine(tile, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+            colored = _blend(cv2.applyColorMap(shade, second), colored, figure)
+        self._put(colored, mask, tight, part)
 
-    def flat(self, shapes: Sequence[np.ndarray], color: Sequence[int], opacity: float = 1.0) -> None:
+    def flat(
+        self, shapes: Sequence[np.ndarray] | np.ndarray, color: Sequence[int], opacity: float = 1.0
+    ) -> None:
         """Paint polygons in one colour, without light and without changing the owner."""
-        box = self._box(shapes, 1)
-        if box is None:
+        drawn = self._drawn(shapes)
+        if opacity >= 1.0:
+            paint = tuple(int(c) for c in color)
+            for shape in drawn:
+                cv2.fillPoly(self.image, [shape], paint, cv2.LINE_AA, _SHIFT)
             return
-        mask = self._mask(shapes, box)[self._crop(box)]
-        if opacity < 1.0:
-            mask = cv2.convertScaleAbs(mask, alpha=opacity)
-        target = self._window(self.image, box)
-        target[...] = _blend(_solid(color, mask.shape), target, mask)
+        box = self._box(drawn, 1)
+        if box is not None:
+            mask = _mask(drawn, box)
+            self._veil(cv2.convertScaleAbs(mask, alpha=opacity), color, box)
 
     def glow(
         self, shape: np.ndarray, color: Sequence[int], opacity: float, blur: float, *, on_cover: bool = False
     ) -> None:
         """Lay a blurred veil of one colour over the picture, or only over what can receive a shadow."""
         radius = self.pixels(blur)
-        box = self._box([shape], 2 * radius)
+        drawn = self._drawn([shape])
+        box = self._box(drawn, radius + 1)
         if box is None:
             return
-        mask = _soft(self._mask([shape], box), radius)[self._crop(box)]
+        mask = _soft(_mask(drawn, box), radius)
         if on_cover:
             mask = cv2.multiply(mask, self._window(self.cover, box), scale=opacity / 255.0)
         else:
             mask = cv2.convertScaleAbs(mask, alpha=opacity)
-        target = self._window(self.image, box)
-        target[...] = _blend(_solid(color, mask.shape), target, mask)
+        self._veil(mask, color, box)
 
     def inset(self, hole: np.ndarray, layers: Sequence[tuple[np.ndarray, Sequence[int]]]) -> None:
         """Paint flat polygons, one after the other, only inside `hole`."""
-        box = self._box([hole], 1)
+        drawn = self._drawn([hole])
+        box = self._box(drawn, 1)
         if box is None:
             return
-        x0, y0 = max(box[0], 0), max(box[1], 0)
         target = self._window(self.image, box)
         filled = target.copy()
+        # OpenCV adds the offset before it removes the fixed-point bits.
+        offset = (-box[0] * (1 << _SHIFT), -box[1] * (1 << _SHIFT))
         for shape, color in layers:
             paint = tuple(int(c) for c in color)
-            cv2.fillPoly(filled, [self._fixed(shape, (x0, y0))], paint, cv2.LINE_AA, _SHIFT)
-        target[...] = _blend(filled, target, self._mask([hole], box)[self._crop(box)])
+            cv2.fillPoly(filled, [self._fixed(shape)], paint, cv2.LINE_AA, _SHIFT, offset)
+        target[...] = _blend(filled, target, _mask(drawn, box))
 
     def line(self, points: np.ndarray, color: Sequence[int], width: float, closed: bool = False) -> None:
         """Draw an anti-aliased line; a width below one pixel is drawn with one pixel."""
+        paint = tuple(int(c) for c in color)
         cv2.polylines(
-            self.image,
-            [self._fixed(points)],
-            closed,
-            tuple(int(c) for c in color),
-            self.pixels(width),
-            cv2.LINE_AA,
-            _SHIFT,
+            self.image, [self._fixed(points)], closed, paint, self.pixels(width), cv2.LINE_AA, _SHIFT
         )
 
-    def put_layer(self, layer: np.ndarray, alpha: np.ndarray, top: int) -> None:
-        """Blend a layer that spans the picture's width, from row `top` to the bottom."""
-        target = self.image[top:]
+    def put_layer(self, layer: np.ndarray, alpha: np.ndarray, corner: tuple[int, int]) -> None:
+        """Blend a layer into the picture with its upper left pixel at `corner` (x, y)."""
+        left, top = corner
+        window = (slice(top, top + layer.shape[0]), slice(left, left + layer.shape[1]))
+        target, cover = self.image[window], self.cover[window]
         target[...] = _blend(layer, target, alpha)
-        np.maximum(self.cover[top:], alpha, out=self.cover[top:])
+        np.maximum(cover, alpha, out=cover)
 
-    def own(self, shapes: Sequence[np.ndarray], part: int) -> None:
+    def own(self, shapes: Sequence[np.ndarray] | np.ndarray, part: int) -> None:
         """Say that `part` is seen inside these polygons."""
         for shape in shapes:
             cv2.fillPoly(self.owner, [self._fixed(shape)], part, cv2.LINE_8, _SHIFT)
 
-    def _fixed(self, points: np.ndarray, offset: tuple[int, int] = (0, 0)) -> np.ndarray:
-        shifted = points * self.size - 0.5 - np.asarray(offset)
-        return np.rint(shifted * (1 << _SHIFT)).astype(np.int32)
+    def _fixed(self, points: np.ndarray) -> np.ndarray:
+        """Return points of the unit square as OpenCV's fixed-point pixel coordinates."""
+        return np.rint(points * (self.size << _SHIFT) - (1 << _SHIFT) / 2).astype(np.int32)
 
-    def _box(self, shapes: Sequence[np.ndarray], pad: int) -> tuple[int, int, int, int] | None:
-        points = shapes[0] if len(shapes) == 1 else np.concatenate(shapes)
-        low = np.floor(points.min(axis=0) * self.size).astype(int) - pad - 2
-        high = np.ceil(points.max(axis=0) * self.size).astype(int) + pad + 2
-        height, width = self.image.shape[:2]
-        # The box may leave the picture by the padding, so that a body cut by the frame keeps its shading.
-        x0, y0 = max(int(low[0]), -pad), max(int(low[1]), -pad)
-        x1, y1 = min(int(high[0]), width + pad), min(int(high[1]), height + pad)
-        if x1 <= max(x0, 0) or y1 <= max(y0, 0) or x0 >= width or y0 >= height:
-            return None
-        return x0, y0, x1, y1
+    def _drawn(self, shapes: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
+        if isinstance(shapes, np.ndarray):
+            return list(self._fixed(shapes))
+        return [self._fixed(shape) for shape in shapes]
 
-    def _mask(self, shapes: Sequence[np.ndarray], box: tuple[int, int, int, int]) -> np.ndarray:
-        x0, y0, x1, y1 = box
-        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        for shape in shapes:
-            cv2.fillPoly(mask, [self._fixed(shape, (x0, y0))], 255, cv2.LINE_AA, _SHIFT)
-        return mask
+    def _box(self, drawn: Sequence[np.ndarray], pad: int) -> tuple[int, int, int, int] | None:
+        """Return (x0, y0, x1, y1) of the shapes' part of the picture, or None where there is none."""
+        x, y, width, height = cv2.boundingRect(drawn[0] if len(drawn) == 1 else np.concatenate(drawn))
+        rows, columns = self.image.shape[:2]
+        x0, y0 = max((x >> _SHIFT) - pad - 1, 0), max((y >> _SHIFT) - pad - 1, 0)
+        x1 = min(((x + width) >> _SHIFT) + pad + 3, columns)
+        y1 = min(((y + height) >> _SHIFT) + pad + 3, rows)
+        return None if x1 <= x0 or y1 <= y0 else (x0, y0, x1, y1)
 
-    def _crop(self, box: tuple[int, int, int, int]) -> tuple[slice, slice]:
-        x0, y0, x1, y1 = box
-        height, width = self.image.shape[:2]
-        return (
-            slice(max(0, -y0), y1 - y0 - max(0, y1 - height)),
-            slice(max(0, -x0), x1 - x0 - max(0, x1 - width)),
-        )
+    def _veil(self, mask: np.ndarray, color: Sequence[int], box: tuple[int, int, int, int]) -> None:
+        target = self._window(self.image, box)
+        layer = np.empty_like(target)
+        layer[:] = color
+        target[...] = _blend(layer, target, mask)
 
     def _window(self, array: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
         x0, y0, x1, y1 = box
-        return array[max(y0, 0) : y1, max(x0, 0) : x1]
+        return array[y0:y1, x0:x1]
 
     def _shade(self, mask: np.ndarray, radius: int, depth: float, rim: float, tone: float) -> np.ndarray:
         """Light a body as if it rose from its edge: the difference of its blurred mask along the light."""
@@ -198,13 +205,15 @@ class Canvas:
         self, shade: np.ndarray, touches: Sequence[Touch], box: tuple[int, int, int, int], soften: float
     ) -> np.ndarray:
         layer = np.full(shade.shape, _NEUTRAL, np.uint8)
+        offset = (-box[0] * (1 << _SHIFT), -box[1] * (1 << _SHIFT))
         for touch in touches:
-            points = self._fixed(touch.points, box[:2])
+            points = self._fixed(touch.points)
             level = int(np.clip(_NEUTRAL + touch.amount, 0, 255))
             if touch.width:
-                cv2.polylines(layer, [points], False, level, self.pixels(touch.width), cv2.LINE_AA, _SHIFT)
+                moved = points + np.array(offset, np.int32)
+                cv2.polylines(layer, [moved], False, level, self.pixels(touch.width), cv2.LINE_AA, _SHIFT)
             else:
-                cv2.fillPoly(layer, [points], level, cv2.LINE_AA, _SHIFT)
+                cv2.fillPoly(layer, [points], level, cv2.LINE_AA, _SHIFT, offset)
         if soften:
             layer = _soft(layer, self.pixels(soften))
         return cv2.addWeighted(shade, 1.0, layer, 1.0, -_NEUTRAL)
@@ -217,6 +226,15 @@ class Canvas:
         owner = self._window(self.owner, box)
         # A pixel belongs to the last part that covers at least half of it.
         np.copyto(owner, part, where=mask > 127)
+
+
+def _mask(drawn: Sequence[np.ndarray], box: tuple[int, int, int, int]) -> np.ndarray:
+    x0, y0, x1, y1 = box
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    offset = (-x0 * (1 << _SHIFT), -y0 * (1 << _SHIFT))
+    for shape in drawn:
+        cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA, _SHIFT, offset)
+    return mask
 
 
 def _soft(mask: np.ndarray, radius: int) -> np.ndarray:
@@ -235,12 +253,6 @@ def _shifted(array: np.ndarray, dx: int, dy: int) -> np.ndarray:
 def _blend(top: np.ndarray, below: np.ndarray, mask: np.ndarray) -> np.ndarray:
     weight = mask.astype(np.float32) * np.float32(1 / 255)
     return cv2.blendLinear(top, np.ascontiguousarray(below), weight, 1.0 - weight)
-
-
-def _solid(color: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
-    layer = np.empty((*shape[:2], 3), np.uint8)
-    layer[:] = np.asarray(color, np.uint8)
-    return layer
 
 
 @lru_cache(maxsize=64)
@@ -268,7 +280,16 @@ def smooth(points: np.ndarray, steps: int = 4, closed: bool = True) -> np.ndarra
     return _spline_matrix(len(points), steps, closed) @ points
 
 
-_CIRCLE = np.stack([np.cos(np.arange(20) * np.pi / 10), np.sin(np.arange(20) * np.pi / 10)], axis=1)
+_TURN = np.arange(20) * np.pi / 10
+_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
+# A round end: half a turn, from one side of a limb to the other.
+_HALF = np.linspace(-np.pi / 2, np.pi / 2, 9)
+_END = np.stack([np.cos(_HALF), np.sin(_HALF)], axis=1)
+
+
+def moved(points: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Return (n, 2) points or one point, each moved by (x, y)."""
+    return points + np.array([x, y])
 
 
 def disc(center: np.ndarray, radius: float | tuple[float, float]) -> np.ndarray:
@@ -276,7 +297,17 @@ def disc(center: np.ndarray, radius: float | tuple[float, float]) -> np.ndarray:
     return center + _CIRCLE * radius
 
 
+def capsules(a: np.ndarray, b: np.ndarray, radius_a: np.ndarray, radius_b: np.ndarray) -> np.ndarray:
+    """Return the outlines of limbs from points a to points b (n, 2), each end round: (n, 18, 2)."""
+    along = b - a
+    along = along / np.maximum(np.sqrt((along * along).sum(axis=1, keepdims=True)), 1e-6)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    end = _END[:, :1] * along[:, None] + _END[:, 1:] * across[:, None]
+    far = b[:, None] + radius_b[:, None, None] * end
+    near = a[:, None] - radius_a[:, None, None] * end
+    return np.concatenate([far, near], axis=1)
+
+
 def capsule(a: np.ndarray, b: np.ndarray, radius_a: float, radius_b: float) -> np.ndarray:
-    """Return the outline of a limb between two points with a round end of its own radius at each."""
-    outline = np.concatenate([disc(a, radius_a), disc(b, radius_b)]).astype(np.float32)
-    return cv2.convexHull(outline)[:, 0].astype(np.float64)
+    """Return the outline of one limb, (18, 2); see `capsules`."""
+    return capsules(a[None], b[None], np.array([radius_a]), np.array([radius_b]))[0]

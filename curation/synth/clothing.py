@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.synth import colors, parts
-from curation.synth.canvas import Canvas, Touch, disc, smooth
+from curation.synth.canvas import Canvas, Touch, disc, moved, smooth
 from curation.synth.identity import Identity
 
 # The layer reaches below the frame, so that a torso that rises shows no gap.
@@ -76,7 +76,11 @@ def neckline(identity: Identity) -> np.ndarray:
     wide = {"turtleneck": 1.04, "suit": 1.2, "vneck": 1.3}.get(garment, 1.15)
     pointed = garment in ("vneck", "suit", "shirt")
     x = half * wide * np.array([-1.0, -0.75, -0.4, 0.0, 0.4, 0.75, 1.0])
-    fall = np.array([0.0, 0.25, 0.6, 1.0, 0.6, 0.25, 0.0]) if pointed else np.array([0, 0.5, 0.87, 1.0, 0.87, 0.5, 0])
+    fall = (
+        np.array([0.0, 0.25, 0.6, 1.0, 0.6, 0.25, 0.0])
+        if pointed
+        else np.array([0, 0.5, 0.87, 1.0, 0.87, 0.5, 0])
+    )
     points = np.stack([body.center_x + x, top + deep * fall], axis=1)
     return points if pointed else smooth(points, 3, closed=False)
 
@@ -90,16 +94,16 @@ def torso_outline(identity: Identity) -> np.ndarray:
     side = np.array(
         [
             [edge[0] - body.center_x, edge[1]],
-            [body.neck_half + 0.035, y - 0.052],
-            [0.66 * s, y - 0.042],
-            [s - 0.015, y - 0.026],
-            [s + 0.022 + loose, y + 0.012],
-            [s + 0.010 + loose, y + 0.08],
-            [s - 0.022 + loose, y + 0.17],
-            [0.80 * s + loose, y + 0.30],
-            [0.5 * (0.78 * s + body.hip_half) + loose, body.hip_y - 0.12],
-            [body.hip_half + 0.025 + loose, body.hip_y + 0.02],
-            [body.hip_half + 0.035 + loose, 1.3],
+            [body.neck_half + 0.032, y - 0.056],
+            [0.66 * s, y - 0.048],
+            [s - 0.020, y - 0.032],
+            [s + 0.016 + loose, y + 0.006],
+            [s + 0.008 + loose, y + 0.07],
+            [0.90 * s + loose, y + 0.17],
+            [0.82 * s + loose, y + 0.26],
+            [0.55 * (0.78 * s) + 0.45 * body.hip_half + loose, y + 0.38],
+            [body.hip_half + 0.018 + loose, body.hip_y],
+            [body.hip_half + 0.022 + loose, 1.3],
         ]
     )
     line = smooth(side, 4, closed=False)
@@ -116,7 +120,9 @@ def paint_torso(identity: Identity, size: int, tile: np.ndarray | None) -> Torso
     outline = torso_outline(identity)
     pattern = None
     if tile is not None:
-        shift = np.array([[1.0, 0.0, identity.body.center_x * size - tile.shape[0] / 2], [0.0, 1.0, 0.3 * size]])
+        shift = np.array(
+            [[1.0, 0.0, identity.body.center_x * size - tile.shape[0] / 2], [0.0, 1.0, 0.3 * size]]
+        )
         pattern = (tile, colors.cloth_ramp(identity.clothing.second), shift)
     canvas.paint(
         [outline],
@@ -128,10 +134,19 @@ def paint_torso(identity: Identity, size: int, tile: np.ndarray | None) -> Torso
         touches=_folds(identity),
         soften=0.014,
         pattern=pattern,
+        beyond=_shoulders(identity),
     )
     alpha = canvas.cover.copy()
     _DETAILS[identity.clothing.garment](canvas, identity)
     return Torso(canvas.image, np.maximum(alpha, canvas.cover), outline)
+
+
+def _shoulders(identity: Identity) -> list[np.ndarray]:
+    """Return where the torso goes on into the upper arms."""
+    body = identity.body
+    middle = np.array([body.center_x, body.shoulder_y + 0.065])
+    reach = np.array([body.shoulder_half + 0.045, 0.0])
+    return [disc(middle + sign * reach, (0.075, 0.085)) for sign in (-1.0, 1.0)]
 
 
 def paint_collar_behind(canvas: Canvas, identity: Identity, torso_map: np.ndarray) -> None:
@@ -189,52 +204,74 @@ def _band(identity: Identity, width: float) -> np.ndarray:
 def _tee(canvas: Canvas, identity: Identity) -> None:
     plain = identity.clothing.pattern == "plain"
     color = identity.clothing.color if plain else identity.clothing.second
-    canvas.paint([_band(identity, 0.018)], colors.cloth_ramp(colors.mix(color, (20, 20, 30), 0.12)), parts.TORSO, bulge=0.008)
+    canvas.paint(
+        [_band(identity, 0.018)],
+        colors.cloth_ramp(colors.mix(color, (20, 20, 30), 0.12)),
+        parts.TORSO,
+        bulge=0.008,
+    )
 
 
 def _sweater(canvas: Canvas, identity: Identity) -> None:
     band = _band(identity, 0.028)
     color = colors.mix(identity.clothing.color, (20, 20, 30), 0.14)
-    canvas.glow(band + (0.0, 0.006), (10, 8, 16), 0.3, 0.008, on_cover=True)
+    canvas.glow(moved(band, 0.0, 0.006), (10, 8, 16), 0.3, 0.008, on_cover=True)
     canvas.paint([band], colors.cloth_ramp(color), parts.TORSO, bulge=0.012)
 
 
 def _turtleneck(canvas: Canvas, identity: Identity) -> None:
     body = identity.body
-    half, top = body.neck_half * 1.10, body.chin_y + 0.020
+    half, top = body.neck_half * 1.10, body.chin_y + 0.024
     shape = smooth(
         np.array(
             [
                 [body.center_x - half, top],
-                [body.center_x, top + 0.034],
+                [body.center_x, top + 0.024],
                 [body.center_x + half, top],
-                [body.center_x + half * 1.22, top + 0.082],
-                [body.center_x, top + 0.118],
-                [body.center_x - half * 1.22, top + 0.082],
+                [body.center_x + half * 1.14, top + 0.074],
+                [body.center_x, top + 0.106],
+                [body.center_x - half * 1.14, top + 0.074],
             ]
         ),
         5,
     )
-    canvas.glow(shape + (0.0, 0.008), (10, 8, 16), 0.3, 0.01, on_cover=True)
+    canvas.glow(moved(shape, 0.0, 0.008), (10, 8, 16), 0.3, 0.01, on_cover=True)
     touches = [
-        Touch(np.array([[body.center_x - half * 1.1, top + 0.05], [body.center_x, top + 0.085], [body.center_x + half * 1.1, top + 0.05]]), -26, 0.008)
+        Touch(
+            np.array(
+                [
+                    [body.center_x - half * 1.1, top + 0.05],
+                    [body.center_x, top + 0.085],
+                    [body.center_x + half * 1.1, top + 0.05],
+                ]
+            ),
+            -26,
+            0.008,
+        )
     ]
     canvas.paint([shape], fabric_ramp(identity), parts.TORSO, bulge=0.03, depth=0.6, touches=touches)
 
 
 def _vneck(canvas: Canvas, identity: Identity) -> None:
-    color = colors.mix(identity.clothing.color, (255, 255, 255) if colors.luminance(identity.clothing.color) < 90 else (20, 20, 30), 0.16)
+    color = colors.mix(
+        identity.clothing.color,
+        (255, 255, 255) if colors.luminance(identity.clothing.color) < 90 else (20, 20, 30),
+        0.16,
+    )
     canvas.paint([_band(identity, 0.02)], colors.cloth_ramp(color), parts.TORSO, bulge=0.008)
 
 
 def _tie(canvas: Canvas, identity: Identity, top: float) -> None:
     x = identity.body.center_x
     ramp = colors.cloth_ramp(identity.clothing.accent, 0.5)
-    blade = np.array([[x - 0.014, top + 0.03], [x + 0.014, top + 0.03], [x + 0.034, 0.90], [x, 0.955], [x - 0.034, 0.90]])
+    blade = np.array(
+        [[x - 0.014, top + 0.03], [x + 0.014, top + 0.03], [x + 0.034, 0.90], [x, 0.955], [x - 0.034, 0.90]]
+    )
     knot = np.array([[x - 0.026, top], [x + 0.026, top], [x + 0.016, top + 0.042], [x - 0.016, top + 0.042]])
-    canvas.glow(blade + (0.004, 0.004), (10, 8, 16), 0.4, 0.008, on_cover=True)
+    canvas.glow(moved(blade, 0.004, 0.004), (10, 8, 16), 0.4, 0.008, on_cover=True)
     stripes = [
-        Touch(np.array([[x - 0.05, y + 0.03], [x + 0.05, y - 0.03]]), 46, 0.011) for y in np.arange(top + 0.06, 0.96, 0.055)
+        Touch(np.array([[x - 0.05, y + 0.03], [x + 0.05, y - 0.03]]), 46, 0.011)
+        for y in np.arange(top + 0.06, 0.96, 0.055)
     ]
     canvas.paint([blade], ramp, parts.TORSO, bulge=0.012, depth=0.4, touches=stripes, soften=0.0)
     canvas.paint([knot], ramp, parts.TORSO, bulge=0.012, depth=0.5)
@@ -254,14 +291,20 @@ def _collar_leaves(canvas: Canvas, identity: Identity, color: colors.Color, tip:
                 [x + sign * 0.004, lowest],
             ]
         )
-        canvas.glow(leaf + (0.0, 0.008), (10, 8, 16), 0.38, 0.008, on_cover=True)
+        canvas.glow(moved(leaf, 0.0, 0.008), (10, 8, 16), 0.38, 0.008, on_cover=True)
         canvas.paint([leaf], colors.cloth_ramp(color), parts.TORSO, bulge=0.012, depth=0.35)
 
 
 def _shirt(canvas: Canvas, identity: Identity) -> None:
     x, color = identity.body.center_x, identity.clothing.color
     top = float(neckline(identity)[:, 1].max())
-    canvas.glow(np.array([[x + 0.014, top], [x + 0.019, top], [x + 0.019, 1.2], [x + 0.014, 1.2]]), (10, 8, 16), 0.4, 0.005, on_cover=True)
+    canvas.glow(
+        np.array([[x + 0.014, top], [x + 0.019, top], [x + 0.019, 1.2], [x + 0.014, 1.2]]),
+        (10, 8, 16),
+        0.4,
+        0.005,
+        on_cover=True,
+    )
     if identity.clothing.tie:
         _tie(canvas, identity, top - 0.012)
     else:
@@ -293,7 +336,7 @@ def _suit(canvas: Canvas, identity: Identity) -> None:
                 [x + sign * 0.066, body.shoulder_y + 0.05],
             ]
         )
-        canvas.glow(lapel + (0.0, 0.010), (6, 6, 12), 0.45, 0.010, on_cover=True)
+        canvas.glow(moved(lapel, 0.0, 0.010), (6, 6, 12), 0.45, 0.010, on_cover=True)
         lit = colors.mix(color, (255, 255, 255), 0.07)
         canvas.paint([lapel], colors.cloth_ramp(lit), parts.TORSO, bulge=0.014, depth=0.45)
     dark = colors.mix(color, (8, 8, 12), 0.55)
@@ -307,14 +350,24 @@ def _hoodie(canvas: Canvas, identity: Identity) -> None:
     edge = neckline(identity)
     x = body.center_x
     center = np.array([x, edge[0, 1] - 0.02])
-    outer = center + (edge - center) * (1.75, 1.55) + (0.0, 0.0)
+    outer = center + (edge - center) * (1.75, 1.55)
     roll = np.concatenate([edge, outer[::-1]])
-    canvas.glow(roll + (0.0, 0.012), (8, 6, 14), 0.45, 0.014, on_cover=True)
+    canvas.glow(moved(roll, 0.0, 0.012), (8, 6, 14), 0.45, 0.014, on_cover=True)
     canvas.paint([roll], fabric_ramp(identity), parts.TORSO, bulge=0.022, depth=0.6)
     low = float(edge[:, 1].max())
     for sign, length in ((-1.0, 0.145), (1.0, 0.165)):
-        cord = smooth(np.array([[x + sign * 0.030, low + 0.012], [x + sign * 0.036, low + 0.5 * length], [x + sign * 0.032, low + length]]), 4, closed=False)
-        canvas.line(cord + (0.004, 0.004), colors.mix(identity.clothing.color, (8, 8, 12), 0.6), 0.008)
+        cord = smooth(
+            np.array(
+                [
+                    [x + sign * 0.030, low + 0.012],
+                    [x + sign * 0.036, low + 0.5 * length],
+                    [x + sign * 0.032, low + length],
+                ]
+            ),
+            4,
+            closed=False,
+        )
+        canvas.line(moved(cord, 0.004, 0.004), colors.mix(identity.clothing.color, (8, 8, 12), 0.6), 0.008)
         canvas.line(cord, identity.clothing.second, 0.007)
         canvas.flat([disc(cord[-1], 0.007)], identity.clothing.second)
     pocket = np.array([[x - 0.10, 0.86], [x + 0.10, 0.86], [x + 0.145, 1.2], [x - 0.145, 1.2]])

@@ -54,7 +54,14 @@ CLOTH: tuple[Color, ...] = (
     (214, 196, 172),
     (112, 82, 64),
 )
-SUIT: tuple[Color, ...] = ((40, 48, 68), (56, 58, 64), (88, 92, 100), (74, 60, 52), (38, 60, 62), (120, 104, 88))
+SUIT: tuple[Color, ...] = (
+    (40, 48, 68),
+    (56, 58, 64),
+    (88, 92, 100),
+    (74, 60, 52),
+    (38, 60, 62),
+    (120, 104, 88),
+)
 WALL: tuple[Color, ...] = (
     (206, 198, 186),
     (188, 196, 198),
@@ -77,7 +84,8 @@ WOOD: tuple[Color, ...] = ((122, 84, 58), (158, 116, 78), (94, 66, 50), (196, 16
 
 def mix(a: Color, b: Color, amount: float) -> Color:
     """Return the colour `amount` of the way from `a` to `b`."""
-    return tuple(round(x + (y - x) * amount) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
+    red, green, blue = (round(x + (y - x) * amount) for x, y in zip(a, b, strict=True))
+    return red, green, blue
 
 
 def luminance(color: Color) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curation.synth import colors, parts
-from curation.synth.canvas import Canvas, Touch, disc, smooth
+from curation.synth.canvas import Canvas, Touch, disc, moved, smooth
 from curation.synth.head import (
     INNER_MOUTH,
     LEFT_BROW,
@@ -45,9 +45,11 @@ def paint_neck(canvas: Canvas, identity: Identity, head: HeadPose, torso_map: np
     touches = []
     for sign in (-1.0, 1.0):
         line = np.stack([x + sign * bones[:, 0], bones[:, 1]], axis=1) @ torso_map[:, :2].T + torso_map[:, 2]
-        touches += [Touch(line, 20, 0.010), Touch(line + (0.0, 0.010), -18, 0.008)]
-    canvas.paint([shape], colors.skin_ramp(identity.skin), parts.NECK, bulge=0.04, depth=0.5, touches=touches, tone=-8)
-    jaw = head.landmarks[2:15] + (-0.02 * identity.light[0], 0.034)
+        touches += [Touch(line, 20, 0.010), Touch(moved(line, 0.0, 0.010), -18, 0.008)]
+    canvas.paint(
+        [shape], colors.skin_ramp(identity.skin), parts.NECK, bulge=0.04, depth=0.5, touches=touches, tone=-8
+    )
+    jaw = moved(head.landmarks[2:15], -0.02 * identity.light[0], 0.034)
     canvas.glow(jaw, (70, 24, 18), 0.55, 0.014, on_cover=True)
 
 
@@ -85,15 +87,28 @@ def _paint_ears(canvas: Canvas, identity: Identity, head: HeadPose, skin: np.nda
             center
             + ear
             * (
-                np.array([[-0.03, -0.07], [0.035, -0.085], [0.06, -0.03], [0.04, 0.04], [0.01, 0.09], [-0.03, 0.07]])
+                np.array(
+                    [
+                        [-0.03, -0.07],
+                        [0.035, -0.085],
+                        [0.06, -0.03],
+                        [0.04, 0.04],
+                        [0.01, 0.09],
+                        [-0.03, 0.07],
+                    ]
+                )
                 * (sign, 1.0)
                 @ np.stack([across, down])
             )
         )
         inner = center + 0.55 * (shape - center) + 0.008 * ear * across * sign
-        canvas.paint([shape], skin, parts.EAR, bulge=0.016, depth=0.5, touches=[Touch(inner, -34)], soften=0.004)
+        canvas.paint(
+            [shape], skin, parts.EAR, bulge=0.016, depth=0.5, touches=[Touch(inner, -34)], soften=0.004
+        )
         if identity.earrings:
-            canvas.flat([disc(center + 0.105 * ear * down + 0.012 * ear * across * sign, 0.0075)], (236, 204, 120))
+            canvas.flat(
+                [disc(center + 0.105 * ear * down + 0.012 * ear * across * sign, 0.0075)], (236, 204, 120)
+            )
 
 
 def _face_touches(identity: Identity, head: HeadPose, state: PoseState) -> list[Touch]:
@@ -104,7 +119,9 @@ def _face_touches(identity: Identity, head: HeadPose, state: PoseState) -> list[
         touches.append(_patch(head, x - sign * 0.01, face.eye_y - 0.035, 0.105, 0.062, -20))
         touches.append(_patch(head, x * 1.15, 0.20, 0.075, 0.05, 12 if sign == light else 5))
         touches.append(_patch(head, x * 0.95, face.eye_y + 0.085, 0.07, 0.018, -9))
-        fold = np.array([[sign * face.nose_half * 1.3, face.nose_y], [sign * face.mouth_half * 1.15, face.mouth_y - 0.03]])
+        fold = np.array(
+            [[sign * face.nose_half * 1.3, face.nose_y], [sign * face.mouth_half * 1.15, face.mouth_y - 0.03]]
+        )
         touches.append(Touch(_on_face(head, fold), -14 - 14 * max(0.0, float(state.mouth[4])), 0.008))
     touches.append(_patch(head, 0.05 * light, -0.24, 0.16, 0.09, 16))
     touches.append(_patch(head, 0.0, 0.455, 0.06, 0.035, 12))
@@ -130,24 +147,33 @@ def _paint_blush(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
 
 def _paint_nose(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     face, light = identity.face, 1.0 if identity.light[0] > 0 else -1.0
-    n, y = face.nose_half, face.nose_y
+    n = face.nose_half
     dark = colors.mix(identity.skin, (96, 34, 24), 0.55)
     deep = colors.mix(identity.skin, (60, 16, 12), 0.75)
     tip = head.landmarks[30]
     bridge, base = head.landmarks[27], head.landmarks[33]
-    wing = head.landmarks[31] if light > 0 else head.landmarks[35]
+    dim, wing = (32, 31) if light > 0 else (34, 35)
     # The side away from the light.
-    canvas.glow(np.stack([bridge, tip, base, wing]), dark, 0.42, 0.006)
-    canvas.glow(np.stack([head.landmarks[31], head.landmarks[33], head.landmarks[35], base + (0.0, 0.012)]), dark, 0.45, 0.005)
+    canvas.glow(np.stack([bridge, tip, head.landmarks[dim], head.landmarks[wing]]), dark, 0.50, 0.006)
+    for side in (31, 35):
+        wall = head.landmarks[side] + head.scale * np.array([0.0, -0.018])
+        canvas.glow(disc(wall, (0.010 * head.scale, 0.022 * head.scale)), dark, 0.55, 0.003)
+    canvas.glow(
+        np.stack([head.landmarks[31], head.landmarks[33], head.landmarks[35], moved(base, 0.0, 0.012)]),
+        dark,
+        0.45,
+        0.005,
+    )
     for index, other in ((32, 31), (34, 35)):
         nostril = 0.6 * head.landmarks[index] + 0.4 * head.landmarks[other]
-        canvas.flat([disc(nostril, (0.20 * n * head.scale, 0.11 * n * head.scale))], deep, 0.75)
+        canvas.flat([disc(nostril, (0.26 * n * head.scale, 0.15 * n * head.scale))], deep, 0.75)
     lit = colors.mix(identity.skin, (255, 246, 236), 0.75)
-    canvas.glow(disc(tip + head.scale * np.array([0.012 * light, -0.012]), 0.018 * head.scale), lit, 0.75, 0.004)
+    canvas.glow(
+        disc(tip + head.scale * np.array([0.012 * light, -0.012]), 0.018 * head.scale), lit, 0.75, 0.004
+    )
     shine = np.stack([bridge, tip]) + head.scale * 0.010 * light * head.turn[:2, 0]
     width = 0.006 * head.turn[:2, 0] * light
     canvas.glow(np.concatenate([shine, (shine + width)[::-1]]), lit, 0.40, 0.005)
-    del y
 
 
 def _paint_mouth(canvas: Canvas, identity: Identity, head: HeadPose, state: PoseState) -> None:
@@ -169,9 +195,19 @@ def _paint_mouth(canvas: Canvas, identity: Identity, head: HeadPose, state: Pose
         hole = smooth(inner, 3)
         width = 0.5 * float(np.hypot(*(inner[4] - inner[0])))
         edge = 0.30 * min(opening, 0.09) + 0.45 * min(opening, 0.06) * float(state.mouth[3])
-        teeth_low = inner[[0, 1, 2, 3, 4]] + head.scale * edge * head.turn[:2, 1] * np.array([0.3, 0.8, 1, 0.8, 0.3])[:, None]
-        teeth = np.concatenate([smooth(inner[[0, 1, 2, 3, 4]] - (0.0, 0.01), 3, closed=False), smooth(teeth_low, 3, closed=False)[::-1]])
-        tongue = disc(inner[6] + (0.0, 0.2 * opening * head.scale), (0.55 * width, 0.42 * opening * head.scale))
+        teeth_low = (
+            inner[[0, 1, 2, 3, 4]]
+            + head.scale * edge * head.turn[:2, 1] * np.array([0.3, 0.8, 1, 0.8, 0.3])[:, None]
+        )
+        teeth = np.concatenate(
+            [
+                smooth(inner[[0, 1, 2, 3, 4]] - (0.0, 0.01), 3, closed=False),
+                smooth(teeth_low, 3, closed=False)[::-1],
+            ]
+        )
+        tongue = disc(
+            inner[6] + (0.0, 0.2 * opening * head.scale), (0.55 * width, 0.42 * opening * head.scale)
+        )
         canvas.inset(hole, [(hole, (58, 16, 20)), (tongue, (186, 84, 84)), (teeth, (240, 234, 226))])
         canvas.line(seam_upper, dark, 0.0022)
     else:
@@ -181,7 +217,9 @@ def _paint_mouth(canvas: Canvas, identity: Identity, head: HeadPose, state: Pose
         canvas.flat([disc(corner, 0.0035)], dark, 0.6)
 
 
-def _paint_eye(canvas: Canvas, identity: Identity, head: HeadPose, side: int, eye: slice, state: PoseState) -> None:
+def _paint_eye(
+    canvas: Canvas, identity: Identity, head: HeadPose, side: int, eye: slice, state: PoseState
+) -> None:
     corners = head.landmarks[eye]
     unit = head.scale
     shape = smooth(corners, 4)
@@ -191,7 +229,7 @@ def _paint_eye(canvas: Canvas, identity: Identity, head: HeadPose, side: int, ey
     white = colors.mix((244, 242, 240), identity.skin, 0.08)
     shadow = colors.mix(white, (86, 62, 70), 0.42)
     upper = corners[[0, 1, 2, 3]]
-    brow_shadow = np.concatenate([upper - (0.0, 0.02), upper[::-1] + (0.0, 0.016 * unit / 0.3)])
+    brow_shadow = np.concatenate([upper - (0.0, 0.02), moved(upper[::-1], 0.0, 0.053 * unit)])
     glint = center + 0.020 * unit * np.array([0.8 * np.sign(identity.light[0]), -0.9])
     canvas.inset(
         shape,
@@ -200,7 +238,10 @@ def _paint_eye(canvas: Canvas, identity: Identity, head: HeadPose, side: int, ey
             (brow_shadow, shadow),
             (disc(center, tuple(radius)), colors.mix(identity.iris, (10, 8, 10), 0.55)),
             (disc(center, tuple(radius * 0.82)), identity.iris),
-            (disc(center + (0.0, 0.012 * unit), tuple(radius * 0.55)), colors.mix(identity.iris, (255, 240, 200), 0.3)),
+            (
+                disc(moved(center, 0.0, 0.012 * unit), tuple(radius * 0.55)),
+                colors.mix(identity.iris, (255, 240, 200), 0.3),
+            ),
             (disc(center, tuple(radius * 0.50)), (16, 12, 14)),
             (disc(glint, 0.0155 * unit), (255, 255, 255)),
         ],
@@ -226,7 +267,9 @@ def _paint_brows(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     for brow, taper in ((RIGHT_BROW, (0.15, 0.7, 1.0, 1.05, 0.8)), (LEFT_BROW, (0.8, 1.05, 1.0, 0.7, 0.15))):
         points = head.landmarks[brow]
         half = thickness * np.array(taper)[:, None] * head.turn[:2, 1]
-        shape = np.concatenate([smooth(points - half, 3, closed=False), smooth(points + half, 3, closed=False)[::-1]])
+        shape = np.concatenate(
+            [smooth(points - half, 3, closed=False), smooth(points + half, 3, closed=False)[::-1]]
+        )
         canvas.flat([shape], color, 0.88)
 
 
@@ -237,7 +280,10 @@ def _paint_beard(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     ramp = colors.cloth_ramp(colors.mix(identity.hair_color, (40, 26, 22), 0.12), 0.25)
     nose, mouth = face.nose_y, face.mouth_y
     chin = landmarks[8] - head.center[:2]
-    grown = landmarks[1:16] + 0.012 * chin / max(float(np.hypot(*chin)), 1e-6) * np.sin(np.linspace(0, np.pi, 15))[:, None]
+    grown = (
+        landmarks[1:16]
+        + 0.012 * chin / max(float(np.hypot(*chin)), 1e-6) * np.sin(np.linspace(0, np.pi, 15))[:, None]
+    )
     inner = _on_face(
         head,
         np.array(
@@ -257,18 +303,31 @@ def _paint_beard(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
         canvas.glow(shape, colors.mix(identity.hair_color, (40, 30, 40), 0.4), 0.30, 0.006, on_cover=True)
         return
     lift = landmarks[8] - head.project(np.array([[0.0, 0.5, 0.30]]))[0]
-    bottom = _on_face(head, np.array([[-face.mouth_half * 1.2, mouth + 0.02], [-0.105, 0.46], [0.0, 0.505], [0.105, 0.46], [face.mouth_half * 1.2, mouth + 0.02]]))
+    bottom = _on_face(
+        head,
+        np.array(
+            [
+                [-face.mouth_half * 1.2, mouth + 0.02],
+                [-0.105, 0.46],
+                [0.0, 0.505],
+                [0.105, 0.46],
+                [face.mouth_half * 1.2, mouth + 0.02],
+            ]
+        ),
+    )
     bottom[1:4] += lift
     moustache = _on_face(
         head,
         np.array(
             [
-                [-face.mouth_half * 1.22, mouth + 0.02],
-                [-face.nose_half * 1.0, nose + 0.045],
-                [0.0, nose + 0.045],
-                [face.nose_half * 1.0, nose + 0.045],
-                [face.mouth_half * 1.22, mouth + 0.02],
-                [0.0, mouth - 0.022],
+                [-face.mouth_half * 0.98, mouth - 0.020],
+                [-face.nose_half * 1.0, nose + 0.034],
+                [0.0, nose + 0.040],
+                [face.nose_half * 1.0, nose + 0.034],
+                [face.mouth_half * 0.98, mouth - 0.020],
+                [0.45 * face.mouth_half, mouth - face.lip - 0.008],
+                [0.0, mouth - face.lip - 0.004],
+                [-0.45 * face.mouth_half, mouth - face.lip - 0.008],
             ]
         ),
         0.02,
@@ -283,7 +342,18 @@ def _paint_beard(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
         shapes = [moustache]
     strands = [
         Touch(np.stack([landmarks[i] + 0.25 * (landmarks[33] - landmarks[i]), landmarks[i]]), amount, 0.005)
-        for i, amount in ((3, 18), (4, -16), (5, 18), (6, -16), (7, 20), (8, -16), (9, 20), (10, -16), (11, 18), (12, -16))
+        for i, amount in (
+            (3, 18),
+            (4, -16),
+            (5, 18),
+            (6, -16),
+            (7, 20),
+            (8, -16),
+            (9, 20),
+            (10, -16),
+            (11, 18),
+            (12, -16),
+        )
     ]
     canvas.paint(shapes, ramp, parts.FACE, bulge=0.016, depth=0.45, touches=strands, soften=0.004)
 
@@ -294,23 +364,44 @@ def _paint_glasses(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     face = identity.face
     half_x, half_y = face.eye_x * 0.86, 0.118
     depth = float(surface(np.array([face.eye_x]), np.array([face.eye_y]))[0]) + 0.07
-    corner = np.array([[-1, -0.8], [-0.8, -1], [0.8, -1], [1, -0.8], [0.92, 0.6], [0.6, 1], [-0.6, 1], [-0.92, 0.6]])
+    corner = np.array(
+        [[-1, -0.8], [-0.8, -1], [0.8, -1], [1, -0.8], [0.92, 0.6], [0.6, 1], [-0.6, 1], [-0.92, 0.6]]
+    )
     base = disc(np.zeros(2), 1.0) if identity.glasses == "round" else smooth(corner, 2)
     color = identity.glasses_color
     rims = []
     for sign in (-1.0, 1.0):
-        flat = base * (half_x, half_y if identity.glasses == "round" else 0.095) + (sign * (face.eye_x + 0.006), face.eye_y + 0.012)
+        flat = base * (half_x, half_y if identity.glasses == "round" else 0.095) + (
+            sign * (face.eye_x + 0.006),
+            face.eye_y + 0.012,
+        )
         rims.append(head.project(np.concatenate([flat, np.full((len(flat), 1), depth)], axis=1)))
     for sign, rim in zip((-1.0, 1.0), rims, strict=True):
         canvas.flat([rim], (236, 244, 250), 0.10)
         center = rim.mean(axis=0)
-        glare = center + (rim[[2, 4, 5, 3]] - center) * 0.72 if len(rim) == 20 else center + (rim[[4, 6, 7, 5]] - center) * 0.6
+        glare = (
+            center + (rim[[2, 4, 5, 3]] - center) * 0.72
+            if len(rim) == 20
+            else center + (rim[[4, 6, 7, 5]] - center) * 0.6
+        )
         canvas.flat([glare], (255, 255, 255), 0.16)
-        canvas.line(rim + (0.0, 0.003), colors.mix(identity.skin, (70, 24, 20), 0.6), 0.004, closed=True)
+        canvas.line(moved(rim, 0.0, 0.003), colors.mix(identity.skin, (70, 24, 20), 0.6), 0.004, closed=True)
         canvas.line(rim, color, 0.0065, closed=True)
-        hinge = head.project(np.array([[sign * (face.eye_x + half_x), face.eye_y - 0.02, depth], [sign * (face.cheek + 0.01), face.eye_y + 0.0, 0.02]]))
+        hinge = head.project(
+            np.array(
+                [
+                    [sign * (face.eye_x + half_x), face.eye_y - 0.02, depth],
+                    [sign * (face.cheek + 0.01), face.eye_y + 0.0, 0.02],
+                ]
+            )
+        )
         canvas.line(hinge, color, 0.007)
     bridge = head.project(
-        np.array([[x, face.eye_y - 0.01 - 0.018 * (1 - (x / 0.03) ** 2), depth + 0.03] for x in (-0.03, -0.015, 0.0, 0.015, 0.03)])
+        np.array(
+            [
+                [x, face.eye_y - 0.01 - 0.018 * (1 - (x / 0.03) ** 2), depth + 0.03]
+                for x in (-0.03, -0.015, 0.0, 0.015, 0.03)
+            ]
+        )
     )
     canvas.line(bridge, color, 0.0065)

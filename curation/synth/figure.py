@@ -11,7 +11,9 @@ from curation.synth.identity import Identity
 from curation.synth.motion import PoseState
 
 # Hand geometry in hand lengths: (along the fingers, towards the thumb, out of the palm).
-_KNUCKLES = np.array([[0.465, 0.135, -0.01], [0.485, 0.045, -0.025], [0.465, -0.045, -0.015], [0.42, -0.13, 0.0]])
+_KNUCKLES = np.array(
+    [[0.465, 0.135, -0.01], [0.485, 0.045, -0.025], [0.465, -0.045, -0.015], [0.42, -0.13, 0.0]]
+)
 _BONES = np.array([[0.215, 0.135, 0.095], [0.235, 0.15, 0.10], [0.22, 0.14, 0.10], [0.175, 0.105, 0.085]])
 _SPREAD = np.array([0.24, 0.06, -0.11, -0.30])
 _BEND = np.array([1.35, 1.70, 1.05])
@@ -55,7 +57,9 @@ def pose_figure(identity: Identity, state: PoseState) -> Figure:
     neck_base = torso_map[:, :2] @ np.array([identity.body.center_x, identity.body.chin_y]) + torso_map[:, 2]
     # Half of a shrug does not reach the head.
     head_lift = 0.5 * float(state.shrug.mean())
-    pivot = np.array([neck_base[0], neck_base[1] + head_lift - 0.11 * identity.body.head_height, state.torso[2]])
+    pivot = np.array(
+        [neck_base[0], neck_base[1] + head_lift - 0.11 * identity.body.head_height, state.torso[2]]
+    )
     elbows, wrists, hands = [], [], []
     for side in (0, 1):
         elbow, wrist, hinge = _reach(identity, shoulders[side], state.arms[side], side)
@@ -102,7 +106,11 @@ def _move_torso(rest: np.ndarray, identity: Identity, state: PoseState) -> np.nd
 
 
 def _affine(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    return np.linalg.solve(np.concatenate([source, np.ones((3, 1))], axis=1), target).T
+    """Return the 2x3 map that takes three points to three others."""
+    (a, b), (c, d) = source[1] - source[0], source[2] - source[0]
+    inverse = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
+    linear = (inverse @ (target[1:] - target[0])).T
+    return np.concatenate([linear, (target[0] - linear @ source[0])[:, None]], axis=1)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
@@ -122,7 +130,7 @@ def _reach(
     along = (upper**2 - fore**2 + reach**2) / (2 * reach)
     height = np.sqrt(max(upper**2 - along**2, 1e-6))
     # The elbow hangs down, a little out and back.
-    pole = np.array([-medial * (0.35 + arm[3]), 1.0, -0.45])
+    pole = np.array([-medial * (0.05 + 0.75 * arm[3]), 1.0, -0.30])
     pole = _unit(pole - (pole @ toward) * toward)
     elbow = shoulder + along * toward + height * pole
     wrist = shoulder + reach * toward

@@ -56,22 +56,22 @@ class _Gesture:
 
 # wrist, swing, (supination, flexion, deviation), shape, wind-up of the wrist, chance of two hands, of beats
 _GESTURES: tuple[_Gesture, ...] = (
-    _Gesture((0.22, 0.40, 0.52), 0.25, (1.15, -0.15, 0.1), "open", (-0.05, -0.10, 0.03), 0.6, 0.4),
-    _Gesture((-0.12, 0.34, 0.50), 0.35, (0.95, -0.30, 0.0), "open", (0.16, -0.04, 0.05), 0.7, 0.3),
-    _Gesture((0.02, 0.10, 0.48), 0.15, (-0.10, -0.25, 0.1), "spread", (0.02, 0.16, -0.06), 0.25, 0.3, "cup"),
-    _Gesture((0.10, 0.04, 0.46), 0.30, (0.10, 0.10, 0.0), "point", (0.02, 0.16, -0.08), 0.0, 0.7, "fist"),
-    _Gesture((0.28, 0.20, 0.60), 0.30, (-0.90, 0.05, 0.1), "point", (-0.04, 0.12, -0.14), 0.0, 0.5, "fist"),
-    _Gesture((0.20, 0.18, 0.54), 0.30, (0.05, 0.15, 0.3), "pinch", (0.00, -0.12, 0.0), 0.2, 0.9),
-    _Gesture((0.06, 0.30, 0.55), 0.45, (0.05, -0.05, 0.2), "flat", (0.14, -0.03, 0.0), 0.85, 0.5),
-    _Gesture((0.30, 0.34, 0.50), 0.45, (-0.55, 0.30, 0.0), "cup", (-0.12, -0.10, 0.04), 0.7, 0.3, "open"),
-    _Gesture((0.14, 0.02, 0.42), 0.20, (0.25, 0.00, 0.0), "two", (0.0, 0.18, -0.04), 0.0, 0.5, "fist"),
-    _Gesture((0.12, 0.04, 0.42), 0.20, (0.20, 0.00, 0.0), "three", (0.0, 0.16, -0.04), 0.0, 0.5, "two"),
-    _Gesture((0.50, 0.28, 0.40), 0.50, (-0.15, 0.20, 0.0), "flat", (-0.14, 0.05, 0.10), 0.1, 0.2),
-    _Gesture((-0.20, 0.16, 0.42), 0.55, (0.60, -0.30, -0.1), "open", (0.18, 0.12, 0.04), 0.35, 0.2),
-    _Gesture((0.24, 0.26, 0.52), 0.35, (-0.20, 0.10, 0.1), "fist", (0.0, -0.14, 0.03), 0.3, 0.9, "cup"),
-    _Gesture((0.10, 0.16, 0.50), 0.20, (-0.05, 0.05, 0.1), "thumb", (0.02, 0.12, 0.0), 0.1, 0.3, "fist"),
-    _Gesture((0.44, -0.14, 0.32), 0.35, (-0.30, 0.25, 0.0), "cup", (-0.08, 0.20, 0.10), 0.0, 0.0),
-    _Gesture((0.04, -0.04, 0.46), 0.30, (-0.30, -0.15, -0.2), "open", (0.12, 0.02, 0.0), 0.15, 0.5),
+    _Gesture((0.22, 0.47, 0.52), 0.25, (1.15, -0.15, 0.1), "open", (-0.05, -0.10, 0.03), 0.6, 0.4),
+    _Gesture((-0.12, 0.41, 0.50), 0.35, (0.95, -0.30, 0.0), "open", (0.16, -0.04, 0.05), 0.7, 0.3),
+    _Gesture((0.02, 0.17, 0.48), 0.15, (-0.10, -0.25, 0.1), "spread", (0.02, 0.16, -0.06), 0.25, 0.3, "cup"),
+    _Gesture((0.10, 0.11, 0.46), 0.30, (0.10, 0.10, 0.0), "point", (0.02, 0.16, -0.08), 0.0, 0.7, "fist"),
+    _Gesture((0.28, 0.27, 0.60), 0.30, (-0.90, 0.05, 0.1), "point", (-0.04, 0.12, -0.14), 0.0, 0.5, "fist"),
+    _Gesture((0.20, 0.25, 0.54), 0.30, (0.05, 0.15, 0.3), "pinch", (0.00, -0.12, 0.0), 0.2, 0.9),
+    _Gesture((0.06, 0.37, 0.55), 0.45, (0.05, -0.05, 0.2), "flat", (0.14, -0.03, 0.0), 0.85, 0.5),
+    _Gesture((0.30, 0.41, 0.50), 0.45, (-0.55, 0.30, 0.0), "cup", (-0.12, -0.10, 0.04), 0.7, 0.3, "open"),
+    _Gesture((0.14, 0.09, 0.42), 0.20, (0.25, 0.00, 0.0), "two", (0.0, 0.18, -0.04), 0.0, 0.5, "fist"),
+    _Gesture((0.12, 0.11, 0.42), 0.20, (0.20, 0.00, 0.0), "three", (0.0, 0.16, -0.04), 0.0, 0.5, "two"),
+    _Gesture((0.50, 0.35, 0.40), 0.50, (-0.15, 0.20, 0.0), "flat", (-0.14, 0.05, 0.10), 0.1, 0.2),
+    _Gesture((-0.20, 0.23, 0.42), 0.55, (0.60, -0.30, -0.1), "open", (0.18, 0.12, 0.04), 0.35, 0.2),
+    _Gesture((0.24, 0.33, 0.52), 0.35, (-0.20, 0.10, 0.1), "fist", (0.0, -0.14, 0.03), 0.3, 0.9, "cup"),
+    _Gesture((0.10, 0.23, 0.50), 0.20, (-0.05, 0.05, 0.1), "thumb", (0.02, 0.12, 0.0), 0.1, 0.3, "fist"),
+    _Gesture((0.38, 0.06, 0.32), 0.35, (-0.30, 0.25, 0.0), "cup", (-0.08, 0.20, 0.10), 0.0, 0.0),
+    _Gesture((0.04, 0.03, 0.46), 0.30, (-0.30, -0.15, -0.2), "open", (0.12, 0.02, 0.0), 0.15, 0.5),
 )  # fmt: skip
 
 _RESTS: tuple[tuple[tuple[float, float, float], float, tuple[float, float, float], str], ...] = (
@@ -112,7 +112,7 @@ class Gesticulation:
     def _rest(self, side: int) -> np.ndarray:
         wrist, swing, turn, shape = self._rest_pose
         pose = np.array([*wrist, swing, *turn, *_SHAPES[shape]])
-        pose[WRIST] += self._rng.normal(0.0, 0.025, 3) + (0.0, 0.03 * side, 0.03 * side)
+        pose[WRIST] += self._rng.normal((0.0, 0.03 * side, 0.03 * side), 0.025)
         return pose
 
     def _add_unit(self) -> None:
@@ -140,7 +140,7 @@ class Gesticulation:
         # A hand that is early waits for the stressed syllable, but not for long.
         onset = min(accent.time - 0.3 * stroke, start + preparation + 0.6)
         shared = rng.normal(0.0, 1.0, 14)
-        targets = {}
+        targets: dict[int, np.ndarray] = {}
         for side in (0, 1):
             if side not in sides:
                 if rng.random() < 0.6:
@@ -166,7 +166,7 @@ class Gesticulation:
         pose[WRIST] *= (1.0, 1.0, self._size)
         if both:
             # Two hands keep clear of each other.
-            pose[0] = min(pose[0], 0.22)
+            pose[0] = min(pose[0], 0.06 + 0.02 * noise[0])
         return pose
 
     def _add_beats(self, start: float, targets: dict[int, np.ndarray]) -> float:
@@ -176,7 +176,9 @@ class Gesticulation:
         for stress in self._speech.stresses_between(start + 0.1, start + 1.9)[: int(rng.integers(2, 5))]:
             if stress.time - 0.2 < now:
                 continue
-            dip = np.array([rng.normal(0.0, 0.02), 0.09, rng.normal(0.03, 0.02)]) * stress.strength * self._size
+            dip = (
+                np.array([rng.normal(0.0, 0.02), 0.09, rng.normal(0.03, 0.02)]) * stress.strength * self._size
+            )
             for side, target in targets.items():
                 lifted, struck = target.copy(), target.copy()
                 lifted[WRIST] -= 0.6 * dip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.synth import colors, parts
-from curation.synth.canvas import Canvas, Touch, disc, smooth
+from curation.synth.canvas import Canvas, Touch, disc, moved, smooth
 from curation.synth.head import HeadPose, surface
 from curation.synth.identity import Identity
 from curation.synth.seeds import stream
@@ -67,13 +67,30 @@ class Hair:
             return
         style = self._style
         if style.knot == "bun":
-            knot = head.project(np.array([[0.05 * self._identity.parting, -0.60, -0.20]]))[0]
-            radius = 0.125 * self._identity.hair_volume * head.scale
+            knot = head.project(np.array([[0.05 * self._identity.parting, -0.56, -0.20]]))[0]
+            radius = 0.115 * self._identity.hair_volume * head.scale
             swirl = Touch(smooth(disc(knot, radius * 0.55)[:14], 2, closed=False), -24, 0.006)
-            canvas.paint([disc(knot, radius)], self._ramp, parts.HAIR_BEHIND, bulge=0.03, depth=0.6, touches=[swirl], soften=0.003)
+            canvas.paint(
+                [disc(knot, radius)],
+                self._ramp,
+                parts.HAIR_BEHIND,
+                bulge=0.03,
+                depth=0.6,
+                touches=[swirl],
+                soften=0.003,
+            )
         if style.knot == "tail":
             sign = np.sign(self._identity.parting)
-            tail = np.array([[0.28, -0.30, -0.3], [0.46, -0.30, -0.3], [0.56, 0.05, -0.3], [0.52, 0.42, -0.3], [0.44, 0.62, -0.3], [0.40, 0.30, -0.3]])
+            tail = np.array(
+                [
+                    [0.28, -0.30, -0.3],
+                    [0.46, -0.30, -0.3],
+                    [0.56, 0.05, -0.3],
+                    [0.52, 0.42, -0.3],
+                    [0.44, 0.62, -0.3],
+                    [0.40, 0.30, -0.3],
+                ]
+            )
             shape = smooth(head.project(tail * (sign, 1.0, 1.0)))
             canvas.paint([shape], self._ramp, parts.HAIR_BEHIND, bulge=0.03, depth=0.55)
         shape = smooth(self._hang(head, self._fall), 3)
@@ -88,11 +105,21 @@ class Hair:
             hung = self._hang(head, lock)
             shape = smooth(hung, 4)
             canvas.glow(shape - 0.012 * light, (18, 8, 14), 0.34, 0.012, on_cover=True)
-            canvas.paint([shape], self._ramp, parts.LOCKS, bulge=0.024, depth=0.5, touches=self._lock_strands(hung), soften=0.003)
+            canvas.paint(
+                [shape],
+                self._ramp,
+                parts.LOCKS,
+                bulge=0.024,
+                depth=0.5,
+                touches=self._lock_strands(hung),
+                soften=0.003,
+            )
         cap = smooth(head.project(self._cap), 2)
-        canvas.glow(cap + (0.0, 0.010), (60, 20, 16), 0.34, 0.010, on_cover=True)
+        canvas.glow(moved(cap, 0.0, 0.010), (60, 20, 16), 0.34, 0.010, on_cover=True)
         touches = [Touch(head.project(points), amount, width) for points, amount, width in self._strands]
-        canvas.paint([cap], self._ramp, parts.HAIR, bulge=0.045, depth=0.50, rim=0.05, touches=touches, soften=0.004)
+        canvas.paint(
+            [cap], self._ramp, parts.HAIR, bulge=0.045, depth=0.50, rim=0.05, touches=touches, soften=0.004
+        )
 
     def _edges(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the outer edge and the hairline, both from the head's right over the top to its left."""
@@ -107,10 +134,13 @@ class Hair:
         if style.knot == "quiff":
             off = off + 0.05 * volume * np.exp(-(((angle - np.pi / 2 - 0.35 * lean) / 0.45) ** 2))
         if style.curl:
-            off = off + style.curl * np.abs(np.sin(angle * (7.5 if style.curl > 0.03 else 11.0) + rng.uniform(0, 3)))
+            off = off + style.curl * np.abs(
+                np.sin(angle * (7.5 if style.curl > 0.03 else 11.0) + rng.uniform(0, 3))
+            )
         off = off + 0.004 * rng.normal(0, 1, 25)
-        x = -(face.cheek + 0.015 + off) * np.cos(angle)
-        y = 0.02 - (0.52 + off) * np.sin(angle)
+        cos, sin = np.cos(angle), np.sin(angle)
+        x = -(face.cheek + 0.015 + off) * np.sign(cos) * np.abs(cos) ** 0.85
+        y = 0.02 - (0.52 + off) * np.sign(sin) * np.abs(sin) ** 0.88
         y[0] = y[-1] = style.sideburn + 0.04
         outer = np.stack([x, y, np.full(25, -0.02)], axis=1)
         return outer, self._hairline()
@@ -123,7 +153,12 @@ class Hair:
         if style.part:
             # Hair is swept from the parting to both sides.
             at = 0.42 * self._identity.parting
-            y = style.line - 0.05 + 0.20 * np.abs(u - at) ** 1.3 + (style.sideburn - style.line - 0.1) * np.abs(u) ** 6
+            y = (
+                style.line
+                - 0.05
+                + 0.20 * np.abs(u - at) ** 1.3
+                + (style.sideburn - style.line - 0.1) * np.abs(u) ** 6
+            )
         if style.fringe:
             y = style.line - 0.02 + 0.03 * u**2 + 0.012 * rng.normal(0, 1, 15) + 0.30 * np.abs(u) ** 8
         if style.curl:
@@ -135,19 +170,26 @@ class Hair:
         """Return strands between hairline and outer edge as (points, amount, width)."""
         rng, style = self._rng, self._style
         u = np.linspace(0.0, 1.0, 40)
-        outer = np.stack([np.interp(u, np.linspace(0, 1, len(self._outer)), c) for c in self._outer.T], axis=1)
+        outer = np.stack(
+            [np.interp(u, np.linspace(0, 1, len(self._outer)), c) for c in self._outer.T], axis=1
+        )
         inner = np.stack([np.interp(u, np.linspace(0, 1, len(line)), c) for c in line.T], axis=1)
         strands = []
         sweep = 9.0 * np.sign(self._identity.parting) if style.part else 0.0
         for index, base in enumerate(np.linspace(3, 36, 15) + rng.uniform(-1, 1, 15)):
             points = []
             for step in np.linspace(0.02, 0.98, 5):
-                at = np.clip(base + sweep * (1 - step) * (0.5 - step) + 0.8 * rng.normal() * bool(style.curl), 0, 39)
+                at = np.clip(
+                    base + sweep * (1 - step) * (0.5 - step) + 0.8 * rng.normal() * bool(style.curl), 0, 39
+                )
                 mixed = (1 - step) * inner[int(at)] + step * outer[int(at)]
                 # The crown bulges towards the viewer between the two edges.
-                points.append(mixed + (0.0, 0.0, 0.10 * np.sin(np.pi * step)))
+                mixed[2] += 0.10 * np.sin(np.pi * step)
+                points.append(mixed)
             amount = (26.0, -24.0, 14.0)[index % 3] * float(rng.uniform(0.7, 1.2))
-            strands.append((smooth(np.array(points), 3, closed=False), amount, float(rng.uniform(0.004, 0.010))))
+            strands.append(
+                (smooth(np.array(points), 3, closed=False), amount, float(rng.uniform(0.004, 0.010)))
+            )
         light = 0.5 + 0.22 * np.sign(self._identity.light[0])
         for step, amount in ((0.62, 20.0), (0.70, 26.0)):
             index = np.clip(np.linspace(light - 0.20, light + 0.20, 9) * 39, 0, 39).astype(int)
@@ -163,7 +205,13 @@ class Hair:
         if not style.fall:
             low, side = (0.40, side) if style.curl else (0.22, 0.9 * side)
         half = np.array(
-            [[0.6 * side, -0.3], [side, 0.0], [side + 0.02, 0.5 * low], [side * (1.06 if style.fall else 0.75), 0.85 * low], [0.6 * side, low]]
+            [
+                [0.6 * side, -0.3],
+                [side, 0.0],
+                [side + 0.02, 0.5 * low],
+                [side * (1.06 if style.fall else 0.75), 0.85 * low],
+                [0.6 * side, low],
+            ]
         )
         both = np.concatenate([half, half[::-1] * (-1.0, 1.0)]) * (width, 1.0)
         if style.curl:
@@ -201,4 +249,7 @@ class Hair:
     def _lock_strands(self, hung: np.ndarray) -> list[Touch]:
         inner, outer = hung[[0, 8, 7, 6, 5]], hung[[1, 2, 3, 4, 5]]
         lines = ((0.25, -26.0), (0.5, 24.0), (0.75, -20.0))
-        return [Touch(smooth(inner + at * (outer - inner), 3, closed=False), amount, 0.007) for at, amount in lines]
+        return [
+            Touch(smooth(inner + at * (outer - inner), 3, closed=False), amount, 0.007)
+            for at, amount in lines
+        ]

@@ -58,7 +58,10 @@ def skull(face: Face) -> np.ndarray:
     """Return the upper outline of the head from its right to its left temple, (13, 3)."""
     angle = np.linspace(0.0, np.pi, 13)
     side = face.cheek + (_CRANIUM - face.cheek) * np.sin(angle)
-    return np.stack([-side * np.cos(angle), 0.02 - 0.52 * np.sin(angle) ** 0.9, np.full(13, -0.02)], axis=1)
+    cos, sin = np.cos(angle), np.sin(angle)
+    # Fuller than an ellipse at the temples.
+    x = -side * np.sign(cos) * np.abs(cos) ** 0.82
+    return np.stack([x, 0.02 - 0.52 * sin**0.85, np.full(13, -0.02)], axis=1)
 
 
 def _turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -91,7 +94,9 @@ def face_points(face: Face, state: PoseState) -> np.ndarray:
 
 def _jaw(face: Face, state: PoseState) -> np.ndarray:
     c, j, k = face.chin, face.jaw, face.cheek
-    x = np.array([0.0, c, 0.5 * c + 0.45 * j, 0.1 * c + 0.82 * j, j, 0.55 * j + 0.45 * k, 0.2 * j + 0.8 * k, k, k])
+    x = np.array(
+        [0.0, c, 0.5 * c + 0.45 * j, 0.1 * c + 0.82 * j, j, 0.55 * j + 0.45 * k, 0.2 * j + 0.8 * k, k, k]
+    )
     y = np.array([0.5, 0.49, 0.462, 0.412, 0.345, 0.265, 0.18, 0.09, 0.0])
     y = y + 0.055 * state.mouth[0] * np.array([1.0, 1.0, 0.9, 0.7, 0.4, 0.15, 0.0, 0.0, 0.0])
     half = np.stack([x, y], axis=1)
@@ -103,7 +108,7 @@ def _brow(face: Face, lift: float, side: int) -> np.ndarray:
     u = np.linspace(0.0, 1.0, 5)
     x = face.eye_x + (0.115 - 0.215 * u)
     y = face.eye_y - face.brow_y - face.brow_arch * np.sin(np.pi * (0.15 + 0.85 * (1 - u))) * 1.2
-    y = y + 0.028 * (1 - u) ** 2 - 0.032 * lift * (0.7 + 0.3 * np.sin(np.pi * u))
+    y = y + 0.014 * (1 - u) ** 3 + 0.012 * u**2 - 0.032 * lift * (0.7 + 0.3 * np.sin(np.pi * u))
     return np.stack([side * x, y], axis=1)
 
 
@@ -122,7 +127,9 @@ def _eye(face: Face, blink: float, side: int) -> np.ndarray:
     upper = -h + blink * (h + closed)
     lower = 0.62 * h
     lower = lower + blink * (closed + 0.004 - lower)
-    y = face.eye_y + np.array([-face.eye_tilt + 0.4 * closed * blink, upper, upper, face.eye_tilt, lower, lower])
+    y = face.eye_y + np.array(
+        [-face.eye_tilt + 0.4 * closed * blink, upper, upper, face.eye_tilt, lower, lower]
+    )
     return np.stack([side * x, y], axis=1)
 
 
@@ -135,9 +142,9 @@ def _eye_centers(face: Face, state: PoseState) -> np.ndarray:
 def _mouth(face: Face, mouth: np.ndarray) -> np.ndarray:
     """Twelve points of the outer and eight of the inner lips, from the right corner over the top."""
     opening, width, rounding, _, smile = mouth
-    half = face.mouth_half * (1.0 + 0.16 * width - 0.30 * rounding + 0.10 * smile)
+    half = face.mouth_half * (1.0 + 0.16 * width - 0.30 * rounding + 0.12 * smile)
     gap = 0.115 * opening
-    corner = face.mouth_y - 0.026 * smile + 0.25 * gap
+    corner = face.mouth_y - 0.040 * smile + 0.20 * gap
     top, bottom = face.mouth_y - 0.16 * gap, face.mouth_y + 0.84 * gap
     full = face.lip * (1.0 + 0.35 * rounding)
     x = half * np.array([-1.0, -0.62, -0.26, 0.0, 0.26, 0.62, 1.0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,7 +12,22 @@ from curation.synth import colors
 from curation.synth.colors import Color
 from curation.synth.seeds import stream
 
-HAIR_STYLES = ("crop", "side", "quiff", "curly", "afro", "long", "bob", "bun", "ponytail", "bangs", "wavy", "bald")
+_T = TypeVar("_T")
+
+HAIR_STYLES = (
+    "crop",
+    "side",
+    "quiff",
+    "curly",
+    "afro",
+    "long",
+    "bob",
+    "bun",
+    "ponytail",
+    "bangs",
+    "wavy",
+    "bald",
+)
 GARMENTS = ("tee", "sweater", "shirt", "suit", "hoodie", "vneck", "turtleneck")
 PATTERNS = ("plain", "stripes", "pinstripes", "checks", "dots")
 BACKDROPS = ("gallery", "shelf", "window", "studio", "panels", "office")
@@ -153,13 +170,14 @@ def draw_identity(seed: int) -> Identity:
     )
 
 
-def _pick(rng: np.random.Generator, options: tuple) -> object:
+def _pick(rng: np.random.Generator, options: Sequence[_T]) -> _T:
     return options[int(rng.integers(len(options)))]
 
 
 def _vary(rng: np.random.Generator, color: Color, spread: float) -> Color:
     shift = rng.normal(0.0, spread) + rng.normal(0.0, spread * 0.4, 3)
-    return tuple(int(np.clip(round(c + s), 0, 255)) for c, s in zip(color, shift, strict=True))
+    red, green, blue = (min(max(round(c + s), 0), 255) for c, s in zip(color, shift.tolist(), strict=True))
+    return red, green, blue
 
 
 def _hair_index(rng: np.random.Generator, skin_index: int) -> int:
@@ -175,18 +193,18 @@ def _lip_color(rng: np.random.Generator, skin: Color, feminine: bool) -> Color:
 
 
 def _draw_body(rng: np.random.Generator, feminine: bool) -> Body:
-    head = float(rng.uniform(0.285, 0.315))
-    chin = float(rng.uniform(0.395, 0.415))
-    broad = rng.uniform(0.212, 0.236) if feminine else rng.uniform(0.228, 0.252)
+    head = float(rng.uniform(0.325, 0.355))
+    chin = float(rng.uniform(0.435, 0.455))
+    broad = rng.uniform(0.205, 0.225) if feminine else rng.uniform(0.225, 0.248)
     return Body(
         center_x=float(rng.uniform(0.48, 0.52)),
         chin_y=chin,
         head_height=head,
-        shoulder_y=chin + float(rng.uniform(0.105, 0.125)),
+        shoulder_y=chin + float(rng.uniform(0.105, 0.12)),
         shoulder_half=float(broad),
-        hip_y=float(rng.uniform(0.985, 1.03)),
+        hip_y=float(rng.uniform(1.0, 1.04)),
         hip_half=float(rng.uniform(0.135, 0.16)),
-        neck_half=float(rng.uniform(0.050, 0.058) if feminine else rng.uniform(0.058, 0.072)),
+        neck_half=float(rng.uniform(0.054, 0.062) if feminine else rng.uniform(0.064, 0.078)),
         upper_arm=float(rng.uniform(0.275, 0.30)),
         forearm=float(rng.uniform(0.235, 0.255)),
         hand=float(rng.uniform(0.205, 0.22) if feminine else rng.uniform(0.215, 0.235)),
@@ -220,7 +238,7 @@ def _draw_face(rng: np.random.Generator, feminine: bool) -> Face:
 
 def _draw_backdrop(rng: np.random.Generator) -> Backdrop:
     return Backdrop(
-        kind=str(_pick(rng, BACKDROPS)),
+        kind=_pick(rng, BACKDROPS),
         wall=_vary(rng, _pick(rng, colors.WALL), 4),
         wood=_vary(rng, _pick(rng, colors.WOOD), 5),
         accent=_vary(rng, _pick(rng, colors.CLOTH), 6),
@@ -232,7 +250,9 @@ def _draw_backdrop(rng: np.random.Generator) -> Backdrop:
 def _draw_clothing(rng: np.random.Generator, feminine: bool, backdrop: Backdrop, skin: Color) -> Clothing:
     garment = str(_pick(rng, GARMENTS))
     palette = colors.SUIT if garment == "suit" else colors.CLOTH
-    candidates = [c for c in palette if colors.distance(c, backdrop.wall) > 90 and colors.distance(c, skin) > 80]
+    candidates = [
+        c for c in palette if colors.distance(c, backdrop.wall) > 90 and colors.distance(c, skin) > 80
+    ]
     color = _vary(rng, _pick(rng, tuple(candidates) or palette), 5)
     pattern = {
         "tee": ("plain", "stripes", "stripes", "dots"),
@@ -249,11 +269,11 @@ def _draw_clothing(rng: np.random.Generator, feminine: bool, backdrop: Backdrop,
     others = [c for c in colors.CLOTH if colors.distance(c, color) > 110]
     return Clothing(
         garment=garment,
-        pattern=str(_pick(rng, pattern)),
+        pattern=_pick(rng, pattern),
         color=color,
         second=second,
         accent=_vary(rng, _pick(rng, tuple(others)), 5),
         long_sleeves=not short,
         period=float(rng.uniform(0.042, 0.07)),
-        tie=garment == "suit" and not feminine or garment == "shirt" and bool(rng.random() < 0.3),
+        tie=(garment == "suit" and not feminine) or (garment == "shirt" and bool(rng.random() < 0.3)),
     )

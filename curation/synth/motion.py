@@ -73,7 +73,7 @@ class Motion:
         # A hand that reaches to its side takes the torso and the shoulder along.
         reach = arms[:, 0] - 0.2
         lift = np.clip(0.4 - arms[:, 1], 0.0, 0.8)
-        torso = drift[3:6] + (0.012 * (reach[0] - reach[1]), 0.0, 0.03 * (reach[0] - reach[1]))
+        torso = drift[3:6] + (reach[0] - reach[1]) * np.array([0.012, 0.0, 0.03])
         head = self._head.at(time) + drift[:3] + accent * (0.05, 0.09, 0.03) * self._liveliness
         gaze = self._gaze.at(time) - (0.8 * head[0], 0.5 * head[1])
         lids = max(self._speech.blink(time), 0.30 * float(np.clip(gaze[1], 0, 1)))
@@ -95,9 +95,9 @@ class Motion:
         pulse = np.zeros(3)
         for stress in self._speech.stresses_between(time - 0.6, time + 0.25):
             since = time - stress.time + 0.12
-            rise = minimum_jerk(np.float64((since + 0.1) / 0.22)) - minimum_jerk(np.float64((since - 0.12) / 0.38))
+            rise = minimum_jerk((since + 0.1) / 0.22) - minimum_jerk((since - 0.12) / 0.38)
             side = np.sin(37.0 * stress.time)
-            pulse += stress.strength * float(rise) * np.array([0.5 * side, 1.0, 0.6 * side])
+            pulse += stress.strength * rise * np.array([0.5 * side, 1.0, 0.6 * side])
         return pulse
 
     def _extend(self, time: float) -> None:

@@ -61,12 +61,13 @@ class Stage:
         # From the unit square to pixels, whose centres lie half a pixel from their corner.
         matrix[:, 2] = matrix[:, 2] * self._fine + 0.5 * matrix[:, :2].sum(axis=1) - 0.5
         outline = self._torso.outline @ figure.torso_map[:, :2].T + figure.torso_map[:, 2]
-        top = min(max(0, int(outline[:, 1].min() * self._fine) - 2), self._fine - 1)
-        matrix[1, 2] -= top
-        shape = (self._fine, self._fine - top)
+        left, top = np.clip((outline.min(axis=0) * self._fine).astype(int) - 2, 0, self._fine - 2).tolist()
+        right = min(int(outline[:, 0].max() * self._fine) + 3, self._fine)
+        matrix[:, 2] -= (left, top)
+        shape = (max(right - left, 1), self._fine - top)
         color = cv2.warpAffine(self._torso.color, matrix, shape, borderMode=cv2.BORDER_REPLICATE)
         alpha = cv2.warpAffine(self._torso.alpha, matrix, shape, borderMode=cv2.BORDER_CONSTANT)
-        canvas.put_layer(color, alpha, top)
+        canvas.put_layer(color, alpha, (left, top))
         canvas.own([outline], parts.TORSO)
 
 

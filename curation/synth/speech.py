@@ -52,7 +52,7 @@ class Speech:
         self._tempo = float(self._rng.uniform(0.17, 0.225))
         self._effort = float(self._rng.uniform(0.8, 1.0))
         self._smile = Drift(self._rng, (0.35,), 17.0)
-        self._smile_base = float(self._rng.uniform(0.0, 0.45))
+        self._smile_base = float(self._rng.uniform(0.35, 0.9))
         self._blink_rng = stream("blink", seed)
         self._blinks: list[float] = [float(self._blink_rng.uniform(0.5, 2.5))]
 
@@ -62,7 +62,13 @@ class Speech:
         opening, width, rounding, teeth = self._mouth.at(time)
         smile = self._smile_base + float(self._smile.at(time)[0])
         return np.array(
-            [np.clip(opening, 0, 1), np.clip(width, -1, 1), np.clip(rounding, 0, 1), np.clip(teeth, 0, 1), smile]
+            [
+                np.clip(opening, 0, 1),
+                np.clip(width, -1, 1),
+                np.clip(rounding, 0, 1),
+                np.clip(teeth, 0, 1),
+                smile,
+            ]
         )
 
     def blink(self, time: float) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def minimum_jerk(phase: np.ndarray) -> np.ndarray:
+def minimum_jerk(phase: float) -> float:
     """Position in [0, 1] at a phase of a reach that is as smooth as can be (Flash and Hogan 1985, eq. 1)."""
-    s = np.clip(phase, 0.0, 1.0)
+    s = min(max(phase, 0.0), 1.0)
     return s * s * s * (10.0 + s * (6.0 * s - 15.0))
 
 
@@ -42,7 +42,7 @@ class Track:
         for index in range(oldest, newest):
             phase = (time - self._starts[index]) / self._durations[index]
             step = self._targets[index + 1] - self._targets[index]
-            value += step * (1.0 if phase >= 1.0 else float(minimum_jerk(np.float64(phase))))
+            value += step * minimum_jerk(phase)
         return value
 
 
@@ -53,7 +53,9 @@ class Drift:
         channels = len(amplitude)
         self._rates = 2 * np.pi / (slowest * rng.uniform(0.16, 1.0, (channels, 4)))
         self._phases = rng.uniform(0, 2 * np.pi, (channels, 4))
-        weights = rng.uniform(0.4, 1.0, (channels, 4)) * (self._rates.min(axis=1, keepdims=True) / self._rates)
+        weights = rng.uniform(0.4, 1.0, (channels, 4)) * (
+            self._rates.min(axis=1, keepdims=True) / self._rates
+        )
         self._weights = weights * (np.asarray(amplitude) / weights.sum(axis=1))[:, None]
 
     def at(self, time: float) -> np.ndarray:
