@@ -1,0 +1,174 @@
+"""`tp-curate`: from footage to a dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from talkingpose import console
+
+if TYPE_CHECKING:
+    from curation.config import Config
+    from curation.records import SourceRecord
+    from curation.run import Plan, Summary
+    from curation.sources import Found
+
+app = console.application("Make a clean, pose-annotated dataset of upper-body clips from footage.")
+
+
+@app.callback()
+def _commands() -> None:
+    """Keeps `run` a command of its own beside the others."""
+
+
+@app.command()
+def run(
+    sources: Annotated[list[Path], typer.Argument(help="Video files, and folders to search for them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset; a new one, or that of an earlier run.")],
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with what differs from curation/default.yaml.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one per core]")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N videos.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is left to do; write nothing.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget what earlier runs did in this folder.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> int:
+    """Judge every shot of the sources and keep the good ones as clips with keypoints.
+
+    The same command again does only what is left. Sources of earlier runs stay in the dataset.
+    """
+    from curation.config import load_config
+    from curation.run import curate, find
+
+    settings = load_config(config)
+    found = find(sources, limit)
+    if dry_run:
+        return _dry_run(found, out, settings, json=json)
+    with _progress() as (on_plan, on_source):
+        summary = curate(
+            found,
+            out,
+            settings,
+            workers=workers or len(os.sched_getaffinity(0)),
+            fresh=fresh,
+            on_plan=on_plan,
+            on_source=on_source,
+        )
+    if json:
+        console.emit_json(summary.document())
+    else:
+        _print_summary(summary)
+    return console.EXIT_PARTIAL if summary.errors else console.EXIT_COMPLETE
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="Folder that `tp-curate run` writes.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> int:
+    """Say what runs have done in a folder so far."""
+    from curation.run import Summary
+    from curation.store import Store
+    from talkingpose.errors import UserError
+
+    store = Store(folder)
+    if not store.state.is_dir():
+        raise UserError(f"folder {folder}: no run of tp-curate worked here: give the --out of one")
+    records = store.records()
+    errors = [(record.name, message) for record in records for message in record.errors]
+    summary = Summary(folder, len(records) - len({name for name, _ in errors}), 0, records, errors)
+    if json:
+        console.emit_json(summary.document())
+    else:
+        _print_summary(summary)
+    return console.EXIT_COMPLETE
+
+
+def _dry_run(found: list[Found], out: Path, config: Config, *, json: bool) -> int:
+    from curation.run import plan_only
+
+    plan = plan_only(found, out, config)
+    document = {
+        "done": [source.name for source in plan.done],
+        "todo": [source.name for source in plan.todo],
+        "same_content": list(plan.twins),
+    }
+    if json:
+        console.emit_json(document)
+    else:
+        for source in plan.todo:
+            print(_printable(source.name))
+        print(_plan_line(plan))
+    return console.EXIT_COMPLETE
+
+
+@contextmanager
+def _progress() -> Iterator[tuple]:  # type: ignore[type-arg]
+    """Callbacks for `curate` that keep a bar on stderr."""
+    import time
+
+    with console.progress_bar() as bar:
+        task = bar.add_task("sources", total=None, speed="")
+        begun = time.monotonic()
+        kept, footage = 0, 0.0
+
+        def on_plan(plan: Plan) -> None:
+            bar.console.print(_plan_line(plan), markup=False, highlight=False)
+            bar.update(task, total=len(plan.todo))
+
+        def on_source(record: SourceRecord) -> None:
+            nonlocal kept, footage
+            kept += len(record.clips)
+            footage += sum(shot.end_s - shot.start_s for shot in record.shots)
+            speed = footage / max(time.monotonic() - begun, 1e-9)
+            bar.update(task, advance=1, speed=f"{kept} clips kept, {speed:.1f} s of footage per second")
+            for message in record.errors:
+                line = message if record.name in message else f"{record.name}: {message}"
+                bar.console.print(f"error: {_printable(line)}", markup=False, highlight=False, soft_wrap=True)
+
+        yield on_plan, on_source
+
+
+def _plan_line(plan: Plan) -> str:
+    parts = [f"{len(plan.todo)} to do", f"{len(plan.done)} done before"]
+    if plan.twins:
+        parts.append(f"{len(plan.twins)} with the content of another")
+    return f"{len(plan.todo) + len(plan.done) + len(plan.twins)} sources: {', '.join(parts)}"
+
+
+def _print_summary(summary: Summary) -> None:
+    document = summary.document()
+    rows = [("kept", document["clips"]["kept"])]
+    rows += [(f"rejected: {reason}", number) for reason, number in document["rejected"].items()]
+    if document["undecided"]:
+        rows.append(("error: undecided", document["undecided"]))
+    width = max(len(label) for label, _ in rows)
+    for label, number in rows:
+        print(f"{label:<{width}}  {number:>6}")
+    clips = document["clips"]
+    if clips["kept"]:
+        print(f"{clips['kept']} clips, {clips['seconds']:.1f} s, {clips['frames']} frames in {summary.out}")
+    else:
+        print(f"no clip was kept; {summary.out}/verdicts.jsonl says why")
+    for name, message in summary.errors:
+        print(f"error: {_printable(message if name in message else f'{name}: {message}')}")
+
+
+def _printable(text: str) -> str:
+    """A file name may hold what a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def main() -> NoReturn:
+    """Entry point of `tp-curate`."""
+    console.run(app, "tp-curate")

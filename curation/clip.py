@@ -1,0 +1,205 @@
+"""From a shot that is kept to its clip: keypoints of every frame, crop, cut, encode, check."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.atomic import replacing
+from curation.config import Config
+from curation.crop import Crop, boxes_in, choose_crop, keypoints_in, person_boxes
+from curation.detectors import Image
+from curation.measurement import Shot
+from curation.records import ClipRecord
+from curation.scan import Scan, sample_size
+from curation.scores import score
+from talkingpose.errors import UserError
+from talkingpose.media import VideoReader, VideoWriter
+from talkingpose.pose import PoseEstimator
+
+# Faces, hands and bodies are read from parts of 192 to 256 pixels; larger pictures only take longer.
+_LONGEST_SIDE = 1280
+_HASHED_FRAMES = 3
+# Rates of video are ratios such as 30000/1001; an average over a span of uneven frames need not be.
+_MAX_RATE_TERM = 100_000
+
+
+class ClipError(UserError):
+    """What was written is not what was meant to be written."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a video file: `num_frames` frames with start_pts <= pts < end_pts.
+
+    `read_to` is where reading stops: None at the end of the file.
+    """
+
+    path: Path
+    name: str
+    start_pts: int
+    end_pts: int
+    read_to: int | None
+    num_frames: int
+
+    def frames(self, size: tuple[int, int] | None = None) -> Iterator[Image]:
+        """The frames, uint8 (H, W, 3) RGB.
+
+        Raises:
+            ClipError: their number is another one than when the source was scanned.
+        """
+        count = 0
+        with VideoReader(self.path, name=self.name, size=size) as reader:
+            for frame in reader.frames(self.start_pts, self.read_to):
+                count += 1
+                yield frame.image
+        if count != self.num_frames:
+            raise ClipError(
+                f"{self.name}: {count} frames from pts {self.start_pts} to {self.end_pts}, "
+                f"{self.num_frames} when it was scanned: repair or re-encode the file"
+            )
+
+
+def make_clip(
+    path: Path,
+    source_id: str,
+    scan: Scan,
+    shot: Shot,
+    config: Config,
+    new_estimator: Callable[[], PoseEstimator],
+    folder: Path,
+    seconds: dict[str, float],
+) -> ClipRecord:
+    """Write CLIP_ID.mp4 and CLIP_ID.npz (keypoints float16, boxes float32) into a folder.
+
+    Args:
+        new_estimator: makes a pose detector that has seen nothing yet.
+        seconds: time per step, added to.
+
+    Raises:
+        ClipError, MediaError, PoseError: the clip cannot be made; nothing of it is left.
+    """
+    info = scan.info
+    start_pts, end_pts = scan.pts_of(shot.start), scan.pts_of(shot.end)
+    read_to = end_pts if shot.end < len(scan.pts) else None
+    span = Span(path, info.name, start_pts, end_pts, read_to, shot.num_frames)
+    begun = time.perf_counter()
+    keypoints = dense_keypoints(span.frames(sample_size(info, _LONGEST_SIDE)), new_estimator)
+    begun = _spent(seconds, "keypoints", begun)
+
+    boxes = person_boxes(keypoints)
+    crop = choose_crop(boxes, info.width, info.height, config.crop)
+    clip_id = _clip_id(source_id, start_pts, end_pts, crop)
+    video = folder / f"{clip_id}.mp4"
+    start_s, end_s = (float(pts * info.time_base) for pts in (start_pts, end_pts))
+    fps = info.fps
+    if scan.report.variable_frame_rate:
+        fps = (span.num_frames / ((end_pts - start_pts) * info.time_base)).limit_denominator(_MAX_RATE_TERM)
+    with VideoWriter(video, fps=fps, crf=config.encode.crf, preset=config.encode.preset) as writer:
+        for image in span.frames():
+            writer.write(image[crop.y0 : crop.y1, crop.x0 : crop.x1])
+    begun = _spent(seconds, "encode", begun)
+
+    look = verify(video, span.num_frames, fps)
+    data = video.read_bytes()
+    with replacing(folder / f"{clip_id}.npz") as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            keypoints=keypoints_in(crop, keypoints, info.width, info.height).astype(np.float16),
+            boxes=boxes_in(crop, boxes, info.width, info.height),
+        )
+    _spent(seconds, "verify", begun)
+    return ClipRecord(
+        clip_id=clip_id,
+        start_pts=start_pts,
+        end_pts=end_pts,
+        time_base_num=info.time_base.numerator,
+        time_base_den=info.time_base.denominator,
+        start_s=start_s,
+        end_s=end_s,
+        fps=float(fps),
+        width=crop.width,
+        height=crop.height,
+        num_frames=span.num_frames,
+        crop_xyxy=crop.normalised(info.width, info.height),
+        scores=score(shot, crop) | {"brightness": look.brightness},
+        sha256=hashlib.sha256(data).hexdigest(),
+        phash=look.phash,
+        num_bytes=len(data),
+    )
+
+
+def dense_keypoints(
+    frames: Iterator[Image], new_estimator: Callable[[], PoseEstimator]
+) -> npt.NDArray[np.float32]:
+    """Keypoints of every frame, float32 (T, 133, 3), normalised by the frame."""
+    estimator = new_estimator()
+    try:
+        return np.stack([estimator(image) for image in frames])
+    finally:
+        estimator.close()
+
+
+@dataclass(frozen=True)
+class Look:
+    """A clip as it reads back.
+
+    `phash`: perceptual hashes (ImageHash's phash, 16 hex digits) of three frames, joined. `brightness`: mean
+    luma of all frames, 0 to 255.
+    """
+
+    phash: str
+    brightness: float
+
+
+def verify(video: Path, num_frames: int, fps: Fraction) -> Look:
+    """Decode a written clip and look at it.
+
+    Raises:
+        ClipError: another number of frames or another rate than was written.
+    """
+    import imagehash
+    from PIL import Image as Pictures
+
+    hashed = {(2 * i + 1) * num_frames // (2 * _HASHED_FRAMES) for i in range(_HASHED_FRAMES)}
+    hashes: list[str] = []
+    luma: list[float] = []
+    with VideoReader(video, name=video.name) as reader:
+        rate = reader.info.fps
+        for frame in reader:
+            luma.append(_luma(frame.image))
+            if frame.index in hashed:
+                hashes.append(str(imagehash.phash(Pictures.fromarray(frame.image))))
+    if len(luma) != num_frames:
+        raise ClipError(
+            f"clip {video.stem}: {len(luma)} frames can be read back of {num_frames}: run it again"
+        )
+    # Containers round times to their own ticks.
+    if num_frames > 1 and abs(float(rate / fps) - 1) > 1e-3:
+        raise ClipError(
+            f"clip {video.stem}: it reads back at {rate} frames a second, not {fps}: run it again"
+        )
+    return Look("".join(hashes), round(fmean(luma), 6))
+
+
+def _luma(image: Image) -> float:
+    """Mean luma by the weights of ITU-R BT.601, on every eighth pixel: a mean needs no more."""
+    return float((image[::8, ::8].reshape(-1, 3).astype(np.float64) @ (0.299, 0.587, 0.114)).mean())
+
+
+def _clip_id(source_id: str, start_pts: int, end_pts: int, crop: Crop) -> str:
+    return hashlib.sha256(f"{source_id} {start_pts} {end_pts} {tuple(crop)}".encode()).hexdigest()[:16]
+
+
+def _spent(seconds: dict[str, float], step: str, begun: float) -> float:
+    now = time.perf_counter()
+    seconds[step] = seconds.get(step, 0.0) + now - begun
+    return now

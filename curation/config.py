@@ -1,0 +1,168 @@
+"""The settings of a run: one typed value, made from `default.yaml` and the user's file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from curation.filters import FILTERS
+from talkingpose.dataset import SPLITS
+from talkingpose.errors import UserError
+
+_DEFAULTS = Path(__file__).with_name("default.yaml")
+# Fewer samples than this decide nothing about a shot.
+_MIN_SAMPLES = 3
+
+
+class ConfigError(UserError):
+    """A configuration file that cannot be read or says what cannot be."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shots(_Section):
+    """Where one shot ends and the next begins."""
+
+    adaptive_threshold: PositiveFloat
+    window_frames: Annotated[int, Field(ge=1)]
+    min_content: Annotated[float, Field(ge=0, le=255)]
+    width: Annotated[int, Field(ge=32)]
+    max_s: PositiveFloat
+
+
+class Sampling(_Section):
+    """Which frames are looked at, and how large."""
+
+    per_second: PositiveFloat
+    longer_side: Annotated[int, Field(ge=64)]
+
+
+class Crop(_Section):
+    """Which part of the picture is kept."""
+
+    mode: Literal["square", "none"]
+    margin: Annotated[float, Field(ge=0, le=1)]
+
+
+class Encode(_Section):
+    """How clips are written."""
+
+    crf: Annotated[int, Field(ge=0, le=51)]
+    preset: Literal[
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+    ]
+
+
+class Export(_Section):
+    """How clips are laid out as a dataset; changes no clip."""
+
+    splits: dict[str, Annotated[float, Field(ge=0)]]
+    max_shard_mb: PositiveFloat
+
+    @model_validator(mode="after")
+    def _known_splits(self) -> Export:
+        if not set(self.splits) <= set(SPLITS) or sum(self.splits.values()) <= 0:
+            raise ValueError(f"give shares of {', '.join(SPLITS)} that are not all 0")
+        return self
+
+
+Filters: Any = create_model(
+    "Filters", __base__=_Section, **{name: (module.Settings | None, ...) for name, module in FILTERS.items()}
+)
+
+
+class Config(_Section):
+    """Everything that decides what a run makes."""
+
+    shots: Shots
+    sampling: Sampling
+    filters: Filters
+    crop: Crop
+    encode: Encode
+    export: Export
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> Config:
+        length = self.filters.length
+        if length is None or length.min_s * self.sampling.per_second < _MIN_SAMPLES:
+            raise ValueError(
+                f"the shortest clip needs at least {_MIN_SAMPLES} samples: raise sampling.per_second or "
+                "filters.length.min_s"
+            )
+        return self
+
+    @property
+    def filter_settings(self) -> dict[str, Any]:
+        """Settings by name of the filter, None where one is turned off, in the order of `FILTERS`."""
+        return {name: getattr(self.filters, name) for name in FILTERS}
+
+    @property
+    def hash(self) -> str:
+        """SHA-256, in hex, of all settings that change a clip; the layout of the export does not."""
+        settings = self.model_dump(mode="json", exclude={"export"})
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: Path | None = None) -> Config:
+    """The default settings with those of a YAML file over them.
+
+    Raises:
+        ConfigError: no such file, no YAML, an unknown setting or a value out of range.
+    """
+    settings = _defaults()
+    if path is None:
+        return Config.model_validate(settings)
+    try:
+        own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"config {path}: {reason}: give a YAML file") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config {path}: no YAML: {error}") from error
+    if not isinstance(own, dict | None):
+        raise ConfigError(f"config {path}: it holds no settings: write them as in curation/default.yaml")
+    try:
+        return Config.model_validate(_over(settings, own or {}))
+    except ValidationError as error:
+        raise ConfigError(f"config {path}: {_first(error)}") from error
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    settings: dict[str, Any] = yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))
+    return settings
+
+
+def _over(settings: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(settings)
+    for name, value in own.items():
+        below = settings.get(name)
+        # Shares of splits stand or fall together; a file that names one names all.
+        nested = isinstance(below, dict) and isinstance(value, dict) and name != "splits"
+        merged[name] = _over(below, value) if nested else value
+    return merged
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "there is no such setting: see curation/default.yaml"
+    return f"{where}: {message}" if where else message

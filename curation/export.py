@@ -1,0 +1,236 @@
+"""From records and clip files to the dataset of contract 1: Parquet, card, verdicts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.atomic import write_text
+from curation.card import write_card
+from curation.config import Export
+from curation.records import ClipRecord, SourceRecord
+from curation.splits import split_of
+from curation.store import Store
+from talkingpose.dataset import CONFIGS, NUM_KEYPOINTS, SCORES, SPLITS, features
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The layout of the export; a new number makes the next run write it anew.
+_VERSION = 1
+# Readers fetch a row group whole, so one of clips holds few of them.
+_ROW_GROUP_BYTES = 32_000_000
+_KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """A clip on its way into the dataset."""
+
+    source: SourceRecord
+    clip: ClipRecord
+    split: str
+
+    def cells(self) -> dict[str, Any]:
+        """Every column but the video, the keypoints and the boxes."""
+        own = self.clip.model_dump(exclude={"scores", "num_bytes"})
+        return {
+            **own,
+            "crop_xyxy": list(self.clip.crop_xyxy),
+            "scores": {name: self.clip.scores.get(name) for name in SCORES},
+            "source": self.source.source,
+            "source_id": self.source.source_id,
+            "source_sha256": self.source.source_sha256,
+            "config_hash": self.source.config_hash,
+            "tool_versions": json.dumps(self.source.tool_versions, sort_keys=True),
+            **dict.fromkeys(("url", "person_id", "license", "uploader_id", "fetched_at", "rights_evidence")),
+        }
+
+
+def export(store: Store, records: Sequence[SourceRecord], settings: Export) -> bool:
+    """Write the dataset that the records describe; the same records give the same bytes.
+
+    New files replace old ones one by one, then the card names the new ones, then what is left over goes.
+
+    Returns:
+        False where it is there already.
+    """
+    digest = _digest(records, settings)
+    before = store.exported()
+    files: list[str] = before.get("files", [])
+    if before.get("digest") == digest and all((store.out / name).is_file() for name in files):
+        return False
+    rows = _rows(records, settings)
+    staged = store.state / "export"
+    shutil.rmtree(staged, ignore_errors=True)
+    layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
+    data_files = [name for splits in layout.values() for names in splits.values() for name in names]
+    written = [*data_files, "verdicts.jsonl", "README.md"]
+    # Named before they appear, so that --fresh finds them whatever happens in between.
+    store.remember_export({"digest": None, "files": sorted({*files, *written})})
+    for name in data_files:
+        (store.out / name).parent.mkdir(exist_ok=True)
+        (staged / name).replace(store.out / name)
+    write_text(store.out / "verdicts.jsonl", "".join(_verdict_lines(records)))
+    write_card(store.out / "README.md", layout, rows, records)
+    for name in set(files) - set(written):
+        (store.out / name).unlink(missing_ok=True)
+    for config in CONFIGS:
+        folder = store.out / config
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    shutil.rmtree(staged, ignore_errors=True)
+    store.remember_export({"digest": digest, "files": sorted(written)})
+    return True
+
+
+def _digest(records: Sequence[SourceRecord], settings: Export) -> str:
+    """Changes whenever the export would come out otherwise."""
+    parts = [record.model_dump_json(exclude={"seconds"}) for record in records]
+    text = "\n".join([str(_VERSION), settings.model_dump_json(), *parts])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rows(records: Sequence[SourceRecord], settings: Export) -> list[Row]:
+    """All clips, by split and clip id."""
+    rows = [
+        Row(record, clip, split_of(record.source_id, settings.splits))
+        for record in records
+        for clip in record.clips
+    ]
+    return sorted(rows, key=lambda row: (SPLITS.index(row.split), row.clip.clip_id))
+
+
+def _write_config(
+    store: Store, staged: Path, config: str, rows: Sequence[Row], settings: Export
+) -> dict[str, list[str]]:
+    """Write one configuration under `staged`; names of its files by split, splits without clips left out."""
+    folder = staged / config
+    folder.mkdir(parents=True)
+    layout = {}
+    for split in SPLITS:
+        shards = list(_shards([row for row in rows if row.split == split], config, settings))
+        names = [f"{config}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
+        for name, shard in zip(names, shards, strict=True):
+            _write_shard(store, staged / name, config, shard)
+        if names:
+            layout[split] = names
+    return layout
+
+
+def _shards(rows: Sequence[Row], config: str, settings: Export) -> Iterator[list[Row]]:
+    return _chunks(rows, config, settings.max_shard_mb * 1e6)
+
+
+def _chunks(rows: Sequence[Row], config: str, limit: float) -> Iterator[list[Row]]:
+    """Rows in order, as many together as stay under the limit in bytes, at least one."""
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        own = _size(row, config)
+        if chunk and size + own > limit:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(row)
+        size += own
+    if chunk:
+        yield chunk
+
+
+def _size(row: Row, config: str) -> int:
+    """About how many bytes a row takes."""
+    text = 2000
+    if config == "manifest":
+        return text
+    keypoints = row.clip.num_frames * _KEYPOINT_BYTES
+    return text + keypoints + (row.clip.num_bytes if config == "clips" else 0)
+
+
+def _write_shard(store: Store, path: Path, config: str, rows: Sequence[Row]) -> None:
+    import pyarrow.parquet as pq
+
+    columns = features(config)
+    schema = columns.arrow_schema
+    # Video is compressed already.
+    compression = {
+        leaf: "none" if leaf.startswith("video") else "zstd"
+        for leaf in _leaves(schema, path.parent / ".schema")
+    }
+    with pq.ParquetWriter(path, schema, compression=compression, use_dictionary=False) as writer:
+        for group in _chunks(rows, config, _ROW_GROUP_BYTES):
+            writer.write_table(_table(store, schema, group))
+
+
+def _table(store: Store, schema: pa.Schema, rows: Sequence[Row]) -> pa.Table:
+    import pyarrow as pa
+
+    cells = [row.cells() for row in rows]
+    arrays: dict[str, list[npt.NDArray[Any]]] = {"keypoints": [], "boxes": []}
+    videos = []
+    for row in rows:
+        folder = store.clip_folder(row.source.source_id, row.source.recipe)
+        if "keypoints" in schema.names:
+            with np.load(folder / f"{row.clip.clip_id}.npz") as saved:
+                for name, values in arrays.items():
+                    values.append(saved[name])
+        if "video" in schema.names:
+            name = f"{row.clip.clip_id}.mp4"
+            videos.append({"bytes": (folder / name).read_bytes(), "path": name})
+    columns = []
+    for field in schema:
+        if field.name in arrays:
+            columns.append(_nested(field.type, arrays[field.name]))
+        else:
+            values = videos if field.name == "video" else [cell[field.name] for cell in cells]
+            columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _nested(kind: pa.DataType, values: Sequence[npt.NDArray[Any]]) -> pa.Array:
+    """Arrays of equal shape but for the first axis, as nested lists without a detour over Python's."""
+    import pyarrow as pa
+
+    joined = np.concatenate(values)
+    array: pa.Array = pa.array(joined.reshape(-1))
+    for length in joined.shape[:0:-1]:
+        offsets = np.arange(0, len(array) + 1, length, dtype=np.int32)
+        array = pa.ListArray.from_arrays(pa.array(offsets), array)
+    rows = np.cumsum([0, *(len(value) for value in values)], dtype=np.int32)
+    array = pa.ListArray.from_arrays(pa.array(rows), array)
+    if isinstance(kind, pa.ExtensionType):
+        return pa.ExtensionArray.from_storage(kind, array.cast(kind.storage_type))
+    return array.cast(kind)
+
+
+def _leaves(schema: pa.Schema, path: Path) -> list[str]:
+    """Names of the Parquet columns, nested ones as paths."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(schema.empty_table(), path)
+    found = pq.ParquetFile(path).schema
+    path.unlink()
+    assert isinstance(schema, pa.Schema)
+    return [found.column(i).path for i in range(len(found.names))]
+
+
+def _verdict_lines(records: Sequence[SourceRecord]) -> Iterator[str]:
+    """One line per shot, and one per source that could not be judged."""
+    for record in records:
+        source: Mapping[str, Any] = {"source_id": record.source_id, "name": record.name}
+        loss = {"lost_frames": record.lost_frames} if record.lost_frames else {}
+        if record.error is not None:
+            yield (
+                json.dumps({**source, "verdict": "error", "reason": record.error}, ensure_ascii=False) + "\n"
+            )
+        for shot in record.shots:
+            line = {**source, **loss, **shot.model_dump(mode="json")}
+            yield json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"

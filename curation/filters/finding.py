@@ -1,0 +1,37 @@
+"""What a filter answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from curation.measurement import Sample, Shot
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measurement beside its threshold.
+
+    Attributes:
+        filter: its name in the configuration.
+        passed: whether the shot may stay.
+        measured, threshold: in `unit`.
+        reason: what a person would say of a shot that fails.
+    """
+
+    filter: str
+    passed: bool
+    measured: float
+    threshold: float
+    unit: str
+    reason: str
+
+
+def at_least(name: str, measured: float, threshold: float, *, unit: str, reason: str) -> Finding:
+    """A finding that passes from the threshold on."""
+    return Finding(name, measured >= threshold, round(measured, 6), threshold, unit, reason)
+
+
+def share(shot: Shot, holds: Callable[[Sample], bool]) -> float:
+    """In which share of the samples something holds, 0 to 1; 0 for a shot without samples."""
+    return sum(map(holds, shot.samples)) / len(shot.samples) if shot.samples else 0.0

@@ -1,0 +1,39 @@
+"""No upper body: a face alone, or a body cut off by the edge of the picture."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from curation.filters.finding import Finding, at_least, share
+from curation.measurement import Sample, Shot
+
+LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6  # COCO-WholeBody
+# mediapipe's own threshold for a visible landmark (drawing_utils.py).
+MIN_CONFIDENCE = 0.5
+
+
+class Settings(BaseModel):
+    """`min_share`: share of the samples with both shoulders, 0 to 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    min_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def judge(shot: Shot, settings: Settings) -> Finding:
+    """Share of the samples with both shoulders inside the picture."""
+    return at_least(
+        "shoulders",
+        share(shot, visible),
+        settings.min_share,
+        unit="share of samples",
+        reason="shoulders not visible",
+    )
+
+
+def visible(sample: Sample) -> bool:
+    """Whether both shoulders are in the picture and sure enough."""
+    if sample.keypoints is None:
+        return False
+    return bool((sample.keypoints[[LEFT_SHOULDER, RIGHT_SHOULDER], 2] >= MIN_CONFIDENCE).all())

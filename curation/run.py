@@ -1,0 +1,185 @@
+"""A run: find, skip what is done, work on the rest, export."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from curation.config import Config
+from curation.detectors import MEDIAPIPE, Detectors
+from curation.export import export
+from curation.pool import Failure, run_jobs
+from curation.process import Job, failed, process
+from curation.records import SourceRecord
+from curation.sources import Found, Source, find_sources
+from curation.store import Store
+
+# What the way of a source through this package makes; a new number makes the next run go that way anew.
+PIPELINE_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sources of a run, each content once.
+
+    `done` were worked on before with the same settings and tools, `todo` were not, or ended in an error.
+    `twins` are names of files whose content another file has as well.
+    """
+
+    done: tuple[Source, ...]
+    todo: tuple[Source, ...]
+    twins: tuple[str, ...]
+
+
+@dataclass
+class Summary:
+    """What a run did and what is there now.
+
+    `errors` are (name, message) of this run's sources; `seconds` is the work of this run per step.
+    """
+
+    out: Path
+    done_before: int
+    worked_on: int
+    records: list[SourceRecord]
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    seconds: Counter[str] = field(default_factory=Counter)
+    wall_s: float = 0.0
+    exported: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """The summary as JSON values; counts are over everything in the folder."""
+        shots = [shot for record in self.records for shot in record.shots]
+        clips = [clip for record in self.records for clip in record.clips]
+        return {
+            "out": str(self.out),
+            "sources": {
+                "in_dataset": len(self.records),
+                "done_before": self.done_before,
+                "worked_on": self.worked_on,
+                "errors": len({name for name, _ in self.errors}),
+            },
+            "clips": {
+                "kept": len(clips),
+                "frames": sum(clip.num_frames for clip in clips),
+                "seconds": round(sum(clip.end_s - clip.start_s for clip in clips), 3),
+            },
+            "rejected": dict(
+                Counter(shot.reason for shot in shots if shot.verdict == "reject").most_common()
+            ),
+            "undecided": sum(shot.verdict == "error" for shot in shots)
+            + sum(record.error is not None for record in self.records),
+            "errors": [{"source": name, "message": message} for name, message in self.errors],
+            "seconds": {step: round(spent, 3) for step, spent in sorted(self.seconds.items())},
+            "wall_s": round(self.wall_s, 3),
+        }
+
+
+def tool_versions(detectors: Detectors) -> dict[str, str]:
+    """Whatever besides the configuration decides what a clip looks like."""
+    import av
+
+    libraries = ("av", "ImageHash", "numpy", "opencv-contrib-python", "scenedetect", "scipy", "talkingpose")
+    return {
+        **{name: version(name) for name in libraries},
+        "ffmpeg": str(av.ffmpeg_version_info),
+        "pipeline": PIPELINE_VERSION,
+        **detectors.versions(),
+    }
+
+
+def recipe(config: Config, versions: dict[str, str]) -> str:
+    """Names what a record was made with, 16 hex digits."""
+    return hashlib.sha256(json.dumps([config.hash, versions], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def make_plan(store: Store, sources: Iterable[Source], made_with: str) -> Plan:
+    """Which sources are left to do."""
+    done, todo, twins = {}, {}, []
+    for source in sources:
+        if source.source_id in done or source.source_id in todo:
+            twins.append(source.name)
+            continue
+        record = store.record(source.source_id)
+        finished = record is not None and record.recipe == made_with and not record.errors
+        (done if finished else todo)[source.source_id] = source
+    return Plan(tuple(done.values()), tuple(todo.values()), tuple(twins))
+
+
+def find(locations: Sequence[Path], limit: int | None) -> list[Found]:
+    """The first `limit` videos among files and folders; raises SourceError as `find_sources` does."""
+    return find_sources(locations)[:limit]
+
+
+def curate(
+    found: Sequence[Found],
+    out: Path,
+    config: Config,
+    *,
+    workers: int,
+    fresh: bool = False,
+    detectors: Detectors = MEDIAPIPE,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    on_source: Callable[[SourceRecord], None] = lambda record: None,
+) -> Summary:
+    """Work on what is left of the sources and export everything that is in the folder.
+
+    Args:
+        out: the dataset's folder; made if need be.
+        fresh: forget what earlier runs did here.
+        on_plan, on_source: called when it is known what is left, and with every source that has ended.
+
+    Raises:
+        StoreError: another run works in the folder, or it holds files of other hands.
+    """
+    begun = time.perf_counter()
+    store = Store(out)
+    versions = tool_versions(detectors)
+    made_with = recipe(config, versions)
+    with store.locked():
+        if fresh:
+            store.wipe()
+        plan = make_plan(store, store.identify(found), made_with)
+        on_plan(plan)
+        summary = Summary(out, len(plan.done), len(plan.todo), [])
+        jobs = [
+            Job(
+                source, config, made_with, versions, detectors, store.clip_folder(source.source_id, made_with)
+            )
+            for source in plan.todo
+        ]
+        for number, result in run_jobs(jobs, process, workers=workers, log=store.log):
+            job = jobs[number]
+            record = (
+                failed(job, f"{job.source.name}: {result.message}") if isinstance(result, Failure) else result
+            )
+            store.write(record)
+            summary.seconds.update(record.seconds)
+            summary.errors += [(record.name, message) for message in record.errors]
+            on_source(record)
+        summary.errors.sort()
+        summary.records = store.records()
+        store.tidy(summary.records)
+        summary.exported = export(store, summary.records, config.export)
+    summary.wall_s = time.perf_counter() - begun
+    return summary
+
+
+def plan_only(found: Sequence[Found], out: Path, config: Config, detectors: Detectors = MEDIAPIPE) -> Plan:
+    """What `curate` would work on; writes nothing.
+
+    Raises:
+        StoreError: the folder holds files of other hands.
+    """
+    store = Store(out)
+    store.check()
+    identify = partial(store.identify, remember=False)
+    return make_plan(store, identify(found), recipe(config, tool_versions(detectors)))

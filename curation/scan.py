@@ -1,0 +1,93 @@
+"""The one full decode of a source: shot boundaries and samples from the same frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from curation.config import Config
+from curation.detectors import Analyser, Image
+from curation.measurement import Sample, Shot
+from curation.shots import ShotDetector, spans
+from talkingpose.media import DecodeReport, VideoInfo, VideoReader
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a source found.
+
+    Attributes:
+        pts: presentation time of every frame, in ticks of the source's time base.
+        end_pts: when the last frame ends.
+        cuts: first frame of every shot but the first.
+        shots: spans to be judged, with their samples.
+    """
+
+    info: VideoInfo
+    report: DecodeReport
+    pts: tuple[int, ...]
+    end_pts: int
+    cuts: tuple[int, ...]
+    shots: tuple[Shot, ...]
+
+    def pts_of(self, index: int) -> int:
+        """Presentation time of a frame, in ticks; of the end for the index after the last frame."""
+        return self.pts[index] if index < len(self.pts) else self.end_pts
+
+
+def scan(reader: VideoReader, config: Config, analyser: Analyser) -> Scan:
+    """Decode a source once.
+
+    Args:
+        reader: gives frames of the size that is to be looked at (`sample_size`).
+
+    Raises:
+        MediaError: the source cannot be decoded.
+    """
+    info = reader.info
+    detector = ShotDetector(config.shots, info.fps)
+    interval = 1 / Fraction(config.sampling.per_second).limit_denominator(1000)
+    samples: list[Sample] = []
+    pts: list[int] = []
+    next_sample: Fraction | None = None
+    for frame in reader:
+        detector.feed(frame.image)
+        pts.append(frame.pts)
+        if next_sample is None or frame.time >= next_sample:
+            next_sample = _after(frame.time if next_sample is None else next_sample, frame.time, interval)
+            samples.append(_sample(frame.index, frame.image, analyser))
+    end_pts = pts[-1] + max(round(1 / info.fps / info.time_base), 1)
+    cuts = detector.finish()
+    times = [tick * info.time_base for tick in pts]
+    found = spans(cuts, times, end_pts * info.time_base, config.shots.max_s)
+    edges = [*pts, end_pts]
+    shots = tuple(
+        Shot(
+            start,
+            end,
+            float((edges[end] - edges[start]) * info.time_base),
+            info.width,
+            info.height,
+            tuple(sample for sample in samples if start <= sample.index < end),
+        )
+        for start, end in found
+    )
+    return Scan(info, reader.report, tuple(pts), end_pts, tuple(cuts), shots)
+
+
+def sample_size(info: VideoInfo, longer_side: int) -> tuple[int, int] | None:
+    """Width and height to look at, never larger than the source; None for the source's own."""
+    scale = longer_side / max(info.width, info.height)
+    if scale >= 1:
+        return None
+    return max(round(info.width * scale), 1), max(round(info.height * scale), 1)
+
+
+def _after(due: Fraction, now: Fraction, interval: Fraction) -> Fraction:
+    """The next point of the grid of sampling times after `now`."""
+    return due + ((now - due) // interval + 1) * interval
+
+
+def _sample(index: int, image: Image, analyser: Analyser) -> Sample:
+    faces, keypoints = analyser(image)
+    return Sample(index, faces, keypoints)
