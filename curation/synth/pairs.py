@@ -1,0 +1,46 @@
+"""Drawn speakers as a source of training frames, drawn on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from curation.synth.identity import draw_identity
+from curation.synth.motion import Motion
+from curation.synth.render import Stage
+from curation.synth.seeds import SynthError
+
+# Two minutes: far more than any pair needs, short enough that a motion is followed quickly to its end.
+_FRAMES = 3000
+
+
+class DrawnPairs:
+    """One endless clip per identity; identity and motion of clip i have the seed `first_seed + i`.
+
+    Args:
+        identities: how many speakers.
+        first_seed: of the first; splits are disjoint where their ranges of seeds are.
+
+    Raises:
+        SynthError: no identity, or a seed out of range.
+    """
+
+    def __init__(self, identities: int, first_seed: int) -> None:
+        if isinstance(identities, bool) or not isinstance(identities, int) or identities < 1:
+            raise SynthError(f"identities: {identities!r}: give an integer from 1")
+        draw_identity(first_seed)
+        self._identities, self._first_seed = identities, first_seed
+
+    def __len__(self) -> int:
+        return self._identities
+
+    def num_frames(self, clip: int) -> int:
+        """Frames that may be asked for."""
+        return _FRAMES
+
+    def frames(self, clip: int, indices: Sequence[int], side: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Square pictures uint8 (side, side, 3) RGB with their keypoints float32 (133, 3)."""
+        seed = self._first_seed + clip
+        stage, motion = Stage(draw_identity(seed), side), Motion(seed)
+        return [stage.render(motion.at(index)) for index in indices]

@@ -1,0 +1,1 @@
+"""Training: the recipe of the reference model, from frame pairs to a checkpoint."""

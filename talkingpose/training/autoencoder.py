@@ -1,0 +1,123 @@
+"""Stage vae: the autoencoder, trained on single frames."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import nn
+
+from talkingpose.training import loss
+from talkingpose.training.config import TrainConfig
+from talkingpose.training.samples import Sample, Samples, validation_samples
+from talkingpose.training.sheets import save_sheet
+
+# Frames over which the statistics of the latents are taken.
+_STATISTICS_FRAMES = 256
+
+
+class AutoencoderModel(nn.Module):
+    """Encoder, a sample of the posterior, decoder, in one forward pass."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(
+        self, pictures: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Map (n, 3, S, S) in [-1, 1] and Gaussian noise (n, C, h, w) to the reconstruction, mean and logvar."""
+        posterior = self.vae.encode(pictures).latent_dist
+        latents = posterior.mean + posterior.std * noise
+        return self.vae.decode(latents).sample, posterior.mean, posterior.logvar
+
+
+class AutoencoderTask:
+    """What the loop needs to know of this stage; see `talkingpose.training.loop.Task`."""
+
+    def __init__(self, config: TrainConfig, parts: dict[str, Any], device: torch.device) -> None:
+        self._config, self._device = config, device
+        self.model = AutoencoderModel(parts["vae"]).train()
+        if config.gradient_checkpointing:
+            self.model.vae.enable_gradient_checkpointing()
+        self._validation = validation_samples(config, config.size)
+
+    def weight_map(self) -> tuple[int, tuple[float, float]]:
+        """Side of the weight map of a sample, and the weights of faces and hands."""
+        return self._config.size, (self._config.autoencoder.face_weight, self._config.autoencoder.hand_weight)
+
+    def loss(
+        self,
+        model: Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]],
+        batch: Sample,
+        samples: Samples,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """Loss of one micro-batch."""
+        options = self._config.autoencoder
+        pictures = batch["target"].to(self._device).float() / 127.5 - 1
+        vae = self.model.vae.config
+        side = self._config.size // 2 ** (len(vae.block_out_channels) - 1)
+        shape = (len(pictures), vae.latent_channels, side, side)
+        noise = torch.randn(shape, generator=generator).to(self._device)
+        output, mean, logvar = (part.float() for part in model(pictures, noise))
+        region = batch["weight"].to(self._device)
+        distance = loss.reconstruction_loss(
+            output, pictures, region, options.edge_weight, options.gradient_weight
+        )
+        return distance + options.kl_weight * loss.kl_per_value(mean, logvar)
+
+    @torch.no_grad()
+    def validate(self, step: int, folder: Path) -> dict[str, float]:
+        """Draw the sheet of the fixed validation frames and return the mean PSNR in dB."""
+        self.model.eval()
+        target = self._validation["target"]
+        posterior = self.model.vae.encode(target.to(self._device).float() / 127.5 - 1).latent_dist
+        output = self.model.vae.decode(posterior.mean).sample.cpu()
+        self.model.train()
+        made = ((output / 2 + 0.5).clamp(0, 1) * 255).to(torch.uint8)
+        difference = (4 * (made.int() - target.int()).abs()).clamp(max=255).to(torch.uint8)
+        rows = [part.permute(0, 2, 3, 1).numpy()[:8] for part in (target, made, difference)]
+        save_sheet(folder / f"step-{step:06d}.png", rows)
+        noise_share = posterior.std.mean() / posterior.mean.std()
+        return {"psnr": float(loss.psnr(made, target).mean()), "noise_share": float(noise_share)}
+
+    def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None:
+        """Write the autoencoder as it is now, its latents standardised, to `folder/vae`."""
+        vae = copy.deepcopy(self.model.vae).eval()
+        standardise(vae, (samples[number]["target"] for number in range(_STATISTICS_FRAMES)), self._device)
+        vae.to("cpu", dtype).save_pretrained(folder / "vae")
+
+
+@torch.no_grad()
+def standardise(vae: AutoencoderKL, pictures: Any, device: torch.device) -> None:
+    """Give every latent channel mean 0 and variance 1 over these pictures, without changing reconstructions.
+
+    Scale and shift go into the 1 x 1 convolutions around the latents, which stock pipelines carry along, so
+    that channels are equal in the denoiser's loss and `scaling_factor` is 1. An autoencoder without them
+    gets the inverse of the common standard deviation as `scaling_factor`.
+
+    Args:
+        pictures: an iterable of uint8 (3, S, S).
+    """
+    batch = torch.from_numpy(np.stack([picture.numpy() for picture in pictures])).to(device)
+    means = [vae.encode(part.float() / 127.5 - 1).latent_dist.mean for part in batch.split(16)]
+    latents = torch.cat(means).transpose(0, 1).flatten(1)
+    if vae.quant_conv is None or vae.post_quant_conv is None:
+        vae.register_to_config(scaling_factor=float(1 / latents.std()))
+        return
+    mean, std = latents.mean(dim=1), latents.std(dim=1)
+    count = len(mean)
+    into, out = vae.quant_conv, vae.post_quant_conv
+    # The first half of the channels is the mean, the second the logarithm of the variance.
+    into.weight[:count] /= std.view(-1, 1, 1, 1)
+    into.bias[:count] = (into.bias[:count] - mean) / std
+    into.bias[count:] -= 2 * std.log()
+    out.bias += (out.weight[:, :, 0, 0] @ mean)
+    out.weight *= std.view(1, -1, 1, 1)
+    vae.register_to_config(scaling_factor=1.0)

@@ -1,0 +1,71 @@
+"""Training frames from any dataset of the project's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from talkingpose.training.error import TrainingError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class ClipPairs:
+    """Clips of one split; a group of frames is read in one decoding pass.
+
+    Args:
+        dataset: folder, or `owner/name[@revision]` on the Hub.
+        split: of the dataset.
+        min_frames: shorter clips are left out; how many is in `left_out`.
+
+    Raises:
+        DatasetError: the dataset cannot be opened, or lacks a column.
+        TrainingError: no clip is long enough.
+    """
+
+    def __init__(self, dataset: str, split: str = "train", min_frames: int = 20) -> None:
+        from talkingpose.dataset import ClipDataset
+
+        self._dataset = ClipDataset(dataset)
+        clips = self._dataset.clips(split)
+        self._clips = [clip for clip in clips if clip.num_frames >= min_frames]
+        self.left_out = len(clips) - len(self._clips)
+        self._keypoints = lru_cache(maxsize=64)(self._dataset.keypoints)
+        if not self._clips:
+            raise TrainingError(
+                f"dataset {dataset}, split {split}: none of {len(clips)} clips has {min_frames} frames: "
+                "give longer clips or a smaller min_frames"
+            )
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def num_frames(self, clip: int) -> int:
+        """Frames of a clip."""
+        return self._clips[clip].num_frames
+
+    def frames(self, clip: int, indices: Sequence[int], side: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Frames as stored, in the order of `indices`; see `FrameSource`.
+
+        Raises:
+            TrainingError: the video ends before a frame that the row promises.
+        """
+        from talkingpose.media import VideoReader
+
+        row = self._clips[clip]
+        keypoints = self._keypoints(row)
+        wanted, last = set(indices), max(indices)
+        images = {}
+        with VideoReader(self._dataset.video(row), name=row.clip_id) as reader:
+            for frame in reader:
+                if frame.index in wanted:
+                    images[frame.index] = frame.image
+                if frame.index == last:
+                    break
+        if len(images) < len(wanted):
+            raise TrainingError(
+                f"clip {row.clip_id}: its video ends before frame {last} of {row.num_frames}: curate it again"
+            )
+        return [(images[index], keypoints[index]) for index in indices]

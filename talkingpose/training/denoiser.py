@@ -1,0 +1,236 @@
+"""Stage denoiser: both UNets, pose guider and image encoder, trained as one model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import CLIPImageProcessor
+
+from talkingpose.attention import (
+    ReferenceCache,
+    install_reference_reader,
+    install_reference_writer,
+    project_reference,
+    write_bank,
+)
+from talkingpose.pipeline import TalkingPosePipeline
+from talkingpose.pose_guider import install_pose_input
+from talkingpose.training import loss
+from talkingpose.training.config import TrainConfig
+from talkingpose.training.models import vae_factor
+from talkingpose.training.samples import Sample, Samples, validation_samples
+from talkingpose.training.sheets import save_sheet
+
+
+class DenoiserModel(nn.Module):
+    """Everything that is trained together, with one forward pass.
+
+    Args:
+        parts: `unet`, `reference_unet`, `pose_guider`, `image_encoder`.
+    """
+
+    def __init__(self, parts: dict[str, Any]) -> None:
+        super().__init__()
+        install_reference_writer(parts["reference_unet"])
+        install_reference_reader(parts["unet"])
+        install_pose_input(parts["unet"])
+        self.denoising_unet, self.reference_unet = parts["unet"], parts["reference_unet"]
+        self.pose_guider, self.image_encoder = parts["pose_guider"], parts["image_encoder"]
+
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        pose: torch.Tensor,
+        portraits: torch.Tensor,
+        pixels: torch.Tensor,
+    ) -> torch.Tensor:
+        """Predict v, (n, C, h, w).
+
+        Args:
+            noisy: latents (n, C, h, w).
+            timesteps: (n,).
+            pose: pictures (n, 3, S, S) in [0, 1].
+            portraits: latents of the last k rows' portraits, (k, C, h, w); rows before go without.
+            pixels: the same portraits for the image encoder, (k, 3, s, s).
+        """
+        if len(portraits):
+            token = self.image_encoder(pixels).image_embeds[:, None]
+            bank = write_bank(self.reference_unet, portraits, token)
+            reference = project_reference(self.denoising_unet, bank, token)
+        else:
+            reference = self._no_reference(noisy)
+        sample = torch.cat([noisy, self.pose_guider(pose).to(noisy.dtype)], dim=1)
+        prediction: torch.Tensor = self.denoising_unet(
+            sample,
+            timesteps,
+            encoder_hidden_states=None,
+            cross_attention_kwargs={"reference": reference},
+            return_dict=False,
+        )[0]
+        return prediction
+
+    def _no_reference(self, like: torch.Tensor) -> ReferenceCache:
+        unet = self.denoising_unet
+        names = [key.removesuffix(".processor") for key in unet.attn_processors]
+        widths = {name: unet.get_submodule(name).to_k.in_features for name in names}
+        bank = {name: like.new_zeros(1, 1, width) for name, width in widths.items()}
+        token = like.new_zeros(1, 1, unet.config.cross_attention_dim)
+        return project_reference(unet, bank, token).select([])
+
+
+class DenoiserTask:
+    """What the loop needs to know of this stage; see `talkingpose.training.loop.Task`."""
+
+    def __init__(self, config: TrainConfig, parts: dict[str, Any], device: torch.device) -> None:
+        self._config = config
+        self._vae = parts["vae"].to(device).eval().requires_grad_(False)
+        self.model = DenoiserModel(parts).train()
+        for name, parameter in self.model.named_parameters():
+            part, _, rest = name.partition(".")
+            full = f"{'unet' if part == 'denoising_unet' else part}.{rest}"
+            frozen = any(full == prefix or full.startswith(f"{prefix}.") for prefix in config.model.freeze)
+            parameter.requires_grad_(not frozen)
+        if config.gradient_checkpointing:
+            self.model.denoising_unet.enable_gradient_checkpointing()
+            self.model.reference_unet.enable_gradient_checkpointing()
+        side = parts["image_encoder"].config.image_size
+        self._side = side
+        self._processor = CLIPImageProcessor(
+            size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+        )
+        self.scheduler = loss.make_scheduler(config.diffusion.beta_schedule)
+        self._alphas = self.scheduler.alphas_cumprod.to(device)
+        self._device = device
+        self._validation = validation_samples(config, config.size // vae_factor(self._vae.config))
+        self._latents: torch.Tensor | None = None
+        self._encoded = torch.zeros(0, dtype=torch.bool)
+
+    def weight_map(self) -> tuple[int, tuple[float, float]]:
+        """Side of the weight map of a sample, and the weights of faces and hands."""
+        diffusion = self._config.diffusion
+        side = self._config.size // vae_factor(self._vae.config)
+        return side, (diffusion.face_weight, diffusion.hand_weight)
+
+    def loss(
+        self,
+        model: Callable[..., torch.Tensor],
+        batch: Sample,
+        samples: Samples,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """Loss of one micro-batch."""
+        diffusion, device = self._config.diffusion, self._device
+        count = len(batch["target"])
+        # Samples without their condition go first: that is where the attention processors look for them.
+        dropped = torch.rand(count, generator=generator) < diffusion.condition_dropout
+        batch = {name: value[torch.argsort(~dropped, stable=True)] for name, value in batch.items()}
+        kept = slice(int(dropped.sum()), None)
+
+        target = self._encode(batch, "target", "frame", samples)
+        portraits = self._encode({k: v[kept] for k, v in batch.items()}, "reference", "portrait", samples)
+        noise = torch.randn(target.shape, generator=generator).to(device)
+        noise = loss.offset_noise(noise, diffusion.noise_offset, generator)
+        timesteps = torch.randint(0, len(self._alphas), (count,), generator=generator).to(device)
+        levels = loss.noise_levels(self._alphas, timesteps)
+        prediction = model(
+            loss.add_noise(target, noise, levels),
+            timesteps,
+            batch["pose"].to(device).float() / 255,
+            portraits,
+            self.clip_pixels(batch["reference"][kept].to(device)),
+        )
+        return loss.denoising_loss(
+            prediction,
+            loss.velocity(target, noise, levels),
+            loss.min_snr_weights(self._alphas, timesteps, diffusion.min_snr_gamma),
+            batch["weight"].to(device),
+        )
+
+    def clip_pixels(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Portraits uint8 (k, 3, S, S) as the pipeline shows them to the image encoder, (k, 3, s, s)."""
+        shape = (self._side, self._side)
+        if not len(pictures):
+            return pictures.new_zeros((0, 3, *shape), dtype=torch.float32)
+        pixels = F.interpolate(pictures.float() / 255, shape, mode="bicubic", antialias=True).clamp(0, 1)
+        mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (self._processor.image_mean, self._processor.image_std))
+        return ((pixels - mean) / std).half().float()
+
+    def validate(self, step: int, folder: Path) -> dict[str, float]:
+        """Draw the sheet of the fixed validation pairs and return their mean PSNR in dB."""
+        self.model.eval()
+        batch = self._validation
+        arrays = {name: batch[name].permute(0, 2, 3, 1).numpy() for name in ("reference", "pose", "target")}
+        count = len(arrays["reference"])
+        frames = next(
+            iter(
+                self.pipeline().stream(
+                    list(arrays["reference"]),
+                    [[pose] for pose in arrays["pose"]],
+                    num_inference_steps=self._config.validation.inference_steps,
+                    guidance_scale=self._config.validation.guidance_scale,
+                    gain=0.0,
+                    generator=[torch.Generator().manual_seed(number) for number in range(count)],
+                )
+            )
+        )
+        self.model.train()
+        generated = np.stack(frames)
+        rows = [*arrays.values(), generated]
+        save_sheet(folder / f"step-{step:06d}.png", [row[:8] for row in rows])
+        scores = loss.psnr(torch.from_numpy(generated).permute(0, 3, 1, 2), batch["target"])
+        copied = loss.psnr(batch["reference"], batch["target"])
+        return {"psnr": float(scores.mean()), "psnr_of_reference": float(copied.mean())}
+
+    def pipeline(self) -> TalkingPosePipeline:
+        """The modules in training as a pipeline; they are shared, not copied."""
+        model = self.model
+        pipeline = TalkingPosePipeline(
+            vae=self._vae,
+            image_encoder=model.image_encoder,
+            image_processor=self._processor,
+            reference_unet=model.reference_unet,
+            denoising_unet=model.denoising_unet,
+            pose_guider=model.pose_guider,
+            scheduler=self.scheduler,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None:
+        """Write the weights as they are now in diffusers' layout."""
+        parts = {
+            name: copy.deepcopy(part).to("cpu", dtype).eval() if isinstance(part, nn.Module) else part
+            for name, part in self.pipeline().components.items()
+        }
+        TalkingPosePipeline(**parts).save_pretrained(folder)
+
+    def _encode(self, batch: Sample, picture: str, place: str, samples: Samples) -> torch.Tensor:
+        """Scaled latents of the pictures; those of a pool are computed once and kept."""
+        if samples.pool is None:
+            return self._latents_of(batch[picture].to(self._device))
+        pool = self._config.pool
+        assert pool is not None
+        if self._latents is None:
+            shape = (self._vae.config.latent_channels, *(self.weight_map()[0],) * 2)
+            self._latents = torch.zeros(pool.groups, pool.frames, *shape, device=self._device)
+            self._encoded = torch.zeros(pool.groups, dtype=torch.bool)
+        for index in batch["group"].unique().tolist():
+            if not self._encoded[index]:
+                images = torch.from_numpy(np.array(samples.group(index).images)).permute(0, 3, 1, 2)
+                self._latents[index] = self._latents_of(images.to(self._device))
+                self._encoded[index] = True
+        return self._latents[batch["group"].to(self._device), batch[place].to(self._device)]
+
+    @torch.no_grad()
+    def _latents_of(self, pictures: torch.Tensor) -> torch.Tensor:
+        latents = self._vae.encode(pictures.float() / 127.5 - 1).latent_dist.mean
+        scaled: torch.Tensor = latents.float() * self._vae.config.scaling_factor
+        return scaled

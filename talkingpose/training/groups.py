@@ -1,0 +1,155 @@
+"""Groups of frames: one person, a few moments, one augmentation. A pair is taken from a group."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND, mirror
+from talkingpose.pose.picture import pose_picture
+from talkingpose.training.config import Augmentation
+from talkingpose.training.error import TrainingError
+from talkingpose.training.source import FrameSource
+
+_MIN_CONFIDENCE = 0.3
+
+
+@dataclass(frozen=True)
+class Group:
+    """M frames of one person, ready for training.
+
+    Attributes:
+        images: uint8 (M, S, S, 3) RGB.
+        poses: uint8 (M, S, S, 3), drawn after the crop.
+        keypoints: float32 (M, 133, 3) of the cropped pictures.
+        separate: portraits are the first half of the frames, targets the second.
+    """
+
+    images: np.ndarray
+    poses: np.ndarray
+    keypoints: np.ndarray
+    separate: bool
+
+
+def random_stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
+    """The generator of one purpose; a function of its arguments only, so a resumed training draws the same."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *numbers])
+
+
+def make_group(
+    source: FrameSource,
+    clip: int,
+    count: int,
+    size: int,
+    augmentation: Augmentation | None,
+    rng: np.random.Generator,
+) -> Group:
+    """Take `count` frames of a clip, crop and mirror them, draw their poses.
+
+    Args:
+        size: S, the side of the pictures.
+        augmentation: None takes the centre square as it is.
+
+    Raises:
+        TrainingError: the clip is too short for frames so far apart.
+    """
+    distance = augmentation.min_distance if augmentation else Augmentation().min_distance
+    indices = spread(source.num_frames(clip), count, distance, rng)
+    cropped = augmentation is not None and rng.random() < augmentation.crop
+    flipped = augmentation is not None and rng.random() < augmentation.flip
+    separate = augmentation is not None and rng.random() < augmentation.separate_reference
+    # Half of the frames, the portraits, may have a crop of their own.
+    crops = [_crop(augmentation, cropped or separate, rng)] * count
+    if separate:
+        crops[: count // 2] = [_crop(augmentation, True, rng)] * (count // 2)
+    frames: list[tuple[np.ndarray, np.ndarray]] = [None] * count  # type: ignore[list-item]
+    for crop in dict.fromkeys(crops):
+        rows = [row for row in range(count) if crops[row] == crop]
+        side = round(size / crop[0])
+        taken = source.frames(clip, [indices[row] for row in rows], side)
+        for row, (image, keypoints) in zip(rows, taken, strict=True):
+            frames[row] = cut(image, keypoints, crop, size)
+    if flipped:
+        frames = [(np.ascontiguousarray(image[:, ::-1]), mirror(keypoints)) for image, keypoints in frames]
+    return Group(
+        images=np.stack([image for image, _ in frames]),
+        poses=np.stack([pose_picture(keypoints, size, size) for _, keypoints in frames]),
+        keypoints=np.stack([keypoints for _, keypoints in frames]).astype(np.float32),
+        separate=separate,
+    )
+
+
+def spread(length: int, count: int, distance: int, rng: np.random.Generator) -> list[int]:
+    """Draw `count` positions below `length`, pairwise at least `distance` apart, in random order.
+
+    Raises:
+        TrainingError: there is no room for them.
+    """
+    room = length - (count - 1) * (distance - 1)
+    if room < count:
+        needed = (count - 1) * distance + 1
+        raise TrainingError(
+            f"source: a clip of {length} frames: {count} frames at least {distance} apart need {needed}: "
+            "set min_frames of the source, or a smaller augmentation.min_distance"
+        )
+    chosen = np.sort(rng.choice(room, count, replace=False)) + np.arange(count) * (distance - 1)
+    return [int(index) for index in rng.permutation(chosen)]
+
+
+def cut(
+    image: np.ndarray, keypoints: np.ndarray, crop: tuple[float, float, float], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a square out of a frame and bring it to `size`.
+
+    Args:
+        crop: (share of the shorter side, x, y), x and y in [0, 1]: where the square lies in the room it has.
+
+    Returns:
+        The picture uint8 (size, size, 3) and its keypoints; a point outside it becomes a row of zeros.
+    """
+    height, width = image.shape[:2]
+    side = max(1, round(crop[0] * min(height, width)))
+    left, top = round(crop[1] * (width - side)), round(crop[2] * (height - side))
+    square = image[top : top + side, left : left + side]
+    if side != size:
+        method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+        square = cv2.resize(square, (size, size), interpolation=method)
+    moved = keypoints.astype(np.float32).copy()
+    moved[:, :2] = (moved[:, :2] * (width, height) - (left, top)) / side
+    inside = ((moved[:, :2] >= 0) & (moved[:, :2] < 1)).all(axis=1) & (moved[:, 2] > 0)
+    moved[~inside] = 0
+    return np.ascontiguousarray(square), moved
+
+
+def region_weights(keypoints: np.ndarray, size: int, face: float, hand: float) -> np.ndarray:
+    """How much each pixel counts: 1, and `face` or `hand` inside the hull of these points.
+
+    Args:
+        keypoints: (133, 3).
+        size: side of the map; the weights of a coarse map are means over its pixels.
+
+    Returns:
+        float32 (size, size).
+    """
+    # Drawn at no less than 64 pixels, so that a hand of few latents still has its share of each.
+    times = max(1, 64 // size)
+    weights = np.ones((size * times, size * times), np.float32)
+    for part, weight in ((FACE, face), (LEFT_HAND, hand), (RIGHT_HAND, hand)):
+        points = keypoints[part]
+        seen = points[points[:, 2] >= _MIN_CONFIDENCE, :2]
+        if weight > 1 and len(seen) >= 3:
+            hull = cv2.convexHull((seen * size * times).astype(np.float32))
+            cv2.fillConvexPoly(weights, hull.round().astype(np.int32), weight)
+    return cv2.resize(weights, (size, size), interpolation=cv2.INTER_AREA) if times > 1 else weights
+
+
+def _crop(
+    augmentation: Augmentation | None, cropped: bool, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    if augmentation is None or not cropped:
+        return (1.0, 0.5, 0.5)
+    area = rng.uniform(*augmentation.crop_scale)
+    return (float(np.sqrt(area)), float(rng.random()), float(rng.random()))

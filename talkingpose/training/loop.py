@@ -1,0 +1,279 @@
+"""The training itself: from a checked configuration to a checkpoint, step by step."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import diffusers
+import torch
+import transformers
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+import talkingpose
+from talkingpose import console
+from talkingpose.training.autoencoder import AutoencoderTask
+from talkingpose.training.config import Optimizer, TrainConfig
+from talkingpose.training.denoiser import DenoiserTask
+from talkingpose.training.error import TrainingError
+from talkingpose.training.memory import check_memory, estimate
+from talkingpose.training.models import build_parts, check_fit
+from talkingpose.training.samples import Sample, Samples, batches
+from talkingpose.training.sheets import save_curves
+from talkingpose.training.state import Workplace, write_text
+
+
+class Task(Protocol):
+    """A stage: what is trained, on which loss, and how its result is shown and written."""
+
+    model: nn.Module
+
+    def weight_map(self) -> tuple[int, tuple[float, float]]: ...  # noqa: D102
+
+    def loss(  # noqa: D102
+        self, model: Callable[..., Any], batch: Sample, samples: Samples, generator: torch.Generator
+    ) -> torch.Tensor: ...
+
+    def validate(self, step: int, folder: Path) -> dict[str, float]: ...  # noqa: D102
+
+    def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None: ...  # noqa: D102
+
+
+def train(config: TrainConfig, *, fresh: bool = False) -> dict[str, Any]:
+    """Train, or go on where an earlier run of the same configuration stopped.
+
+    A step is a function of the configuration, the step's number and the state before it, so a training that
+    was killed and resumed gives the weights of one that was not.
+
+    Returns:
+        What is in `training.json`.
+
+    Raises:
+        TrainingError: the configuration cannot work, which is found before the first step, or the loss is no
+            longer finite.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    # 1. Everything that can be refused, without loading a weight.
+    described = build_parts(config, weights=False)
+    check_fit(config, described)
+    check_memory(estimate(config, described), accelerator.device)
+    place = Workplace(config.out)
+    if fresh and accelerator.is_main_process:
+        place.clear()
+    accelerator.wait_for_everyone()
+
+    # 2. Model, data, optimizer; fresh weights come from the seed.
+    torch.manual_seed(config.seed)
+    parts = build_parts(config)
+    stage = DenoiserTask if config.stage == "denoiser" else AutoencoderTask
+    task: Task = stage(config, parts, accelerator.device)
+    samples = Samples(config, *task.weight_map())
+    if accelerator.is_main_process:
+        place.claim(config)
+    return _Run(config, accelerator, place, task, samples).go()
+
+
+class _Run:
+    def __init__(
+        self, config: TrainConfig, accelerator: Accelerator, place: Workplace, task: Task, samples: Samples
+    ) -> None:
+        self.config, self.accelerator, self.place = config, accelerator, place
+        self.task, self.samples = task, samples
+        self.trained = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
+        self.ema = EMAModel(self.trained.values(), decay=config.ema_decay)
+        options = config.optimizer
+        optimizer = torch.optim.AdamW(
+            self.trained.values(),
+            lr=options.learning_rate,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
+        )
+        self.step, self.seconds, self.trained_on = 0, 0.0, str(accelerator.device)
+        state = place.load_state()
+        if state:
+            self._load(state, optimizer)
+        self.model, self.optimizer = accelerator.prepare(task.model, optimizer)
+        if state and state["scaler"] and accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        self.ema.to(accelerator.device)
+
+    def go(self) -> dict[str, Any]:
+        config, main = self.config, self.accelerator.is_main_process
+        if self.step >= config.steps:
+            console.note(f"tp-train: {config.out} has its {self.step} steps already; more go on with --steps")
+            return self._summary()
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        micro_batches = batches(self.samples, config, self.step, rank, processes)
+        if self.step:
+            console.note(f"tp-train: going on after step {self.step} of {config.steps}")
+        with console.progress_bar() as bar:
+            task = bar.add_task("steps", total=config.steps, completed=self.step, speed="")
+            while self.step < config.steps:
+                before = time.monotonic()
+                row = self._one_step(micro_batches)
+                self.seconds += time.monotonic() - before
+                if main:
+                    self.place.log("loss.csv", row)
+                    bar.update(task, completed=self.step, speed=f"loss {row['loss']}")
+                last = self.step == config.steps
+                # The state comes last, so that whatever it says is done is on the disk.
+                if self.step % config.validation.every == 0 or last:
+                    self._show()
+                if self.step % config.save_every == 0 or last:
+                    self._save()
+        return self._summary()
+
+    def _one_step(self, micro_batches: Any) -> dict[str, Any]:
+        config, accelerator = self.config, self.accelerator
+        rate = learning_rate(config.optimizer, self.step, config.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        total = torch.zeros((), device=accelerator.device)
+        for micro in range(config.accumulate):
+            batch = next(micro_batches)
+            generator = torch.Generator().manual_seed(
+                _seed_of(config.seed, self.step, micro, accelerator.process_index)
+            )
+            if micro < config.accumulate - 1:
+                with accelerator.no_sync(self.model):
+                    value = self._backward(batch, generator)
+            else:
+                value = self._backward(batch, generator)
+            total += value / config.accumulate
+        loss = float(accelerator.reduce(total, reduction="mean"))
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"step {self.step + 1}: the loss is {loss}: set a smaller optimizer.learning_rate "
+                f"or mixed_precision: no; the last state in {config.out} is from before"
+            )
+        norm = accelerator.clip_grad_norm_(self.trained.values(), config.optimizer.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.ema.step(self.trained.values())
+        self.step += 1
+        return {"step": self.step, "loss": f"{loss:.6g}", "grad_norm": f"{float(norm):.4g}", "rate": f"{rate:.4g}"}
+
+    def _backward(self, batch: Sample, generator: torch.Generator) -> torch.Tensor:
+        loss = self.task.loss(self.model, batch, self.samples, generator)
+        self.accelerator.backward(loss / self.config.accumulate)
+        return loss.detach()
+
+    def _show(self) -> None:
+        """Sheet, PSNR, curves and checkpoint, all of the averaged weights."""
+        if self.accelerator.is_main_process:
+            self.ema.store(self.trained.values())
+            self.ema.copy_to(self.trained.values())
+            scores = self.task.validate(self.step, self.place.folder / "samples")
+            dtype = torch.float16 if self.config.save_dtype == "float16" else torch.float32
+            self.place.replace_folder("checkpoint", lambda f: self.task.save(f, dtype, self.samples))
+            self.ema.restore(self.trained.values())
+            figures = {name: f"{value:.4f}" for name, value in scores.items()}
+            self.place.log("validation.csv", {"step": self.step, **figures})
+            losses, validation = (self.place.read_log(n) for n in ("loss.csv", "validation.csv"))
+            save_curves(self.place.folder / "loss.svg", losses, validation)
+            write_text(self.place.folder / "training.json", json.dumps(self._summary(), indent=2) + "\n")
+            pace = self.seconds / self.step
+            left = (self.config.steps - self.step) * pace / 60
+            console.note(
+                f"step {self.step}/{self.config.steps}: loss {losses[-1]['loss']}, PSNR {figures['psnr']} dB, "
+                f"{pace:.2f} s/step, about {left:.0f} min left"
+            )
+        self.accelerator.wait_for_everyone()
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            self.place.save_state(
+                {
+                    "step": self.step,
+                    "seconds": self.seconds,
+                    "model": {name: value.detach().cpu() for name, value in self.trained.items()},
+                    "ema": self.ema.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "scaler": scaler.state_dict() if scaler is not None else None,
+                }
+            )
+        self.accelerator.wait_for_everyone()
+
+    def _load(self, state: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+        if state["model"].keys() != self.trained.keys():
+            raise TrainingError(f"out {self.config.out}: its state is of another model: start over with --fresh")
+        with torch.no_grad():
+            for name, value in state["model"].items():
+                self.trained[name].copy_(value)
+        self.ema.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def _summary(self) -> dict[str, Any]:
+        config = self.config
+        per_step = config.batch_size * config.accumulate * self.accelerator.num_processes
+        validation = self.place.read_log("validation.csv")
+        return {
+            "stage": config.stage,
+            "out": config.out,
+            "steps": self.step,
+            "samples": self.step * per_step,
+            "seconds": round(self.seconds, 1),
+            "seconds_per_step": round(self.seconds / self.step, 4) if self.step else None,
+            "validation_psnr": float(validation[-1]["psnr"]) if validation else None,
+            "parameters": sum(p.numel() for p in self.task.model.parameters()),
+            "trained_parameters": sum(p.numel() for p in self.trained.values()),
+            "device": _device_name(self.accelerator.device),
+            "mixed_precision": config.mixed_precision,
+            "source": {"name": config.source.name, "revision": getattr(self.samples.source, "revision", None)},
+            "code_revision": _code_revision(),
+            "versions": {
+                "talkingpose": talkingpose.__version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "diffusers": diffusers.__version__,
+                "transformers": transformers.__version__,
+            },
+        }
+
+
+def learning_rate(options: Optimizer, step: int, steps: int) -> float:
+    """Rate of step `step` (from 0) of `steps`: linear warm-up, then constant or half a cosine."""
+    if step < options.warmup_steps:
+        return options.learning_rate * (step + 1) / options.warmup_steps
+    if options.decay == "constant":
+        return options.learning_rate
+    done = (step - options.warmup_steps) / max(1, steps - options.warmup_steps)
+    share = options.final + (1 - options.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return options.learning_rate * share
+
+
+def _seed_of(seed: int, step: int, micro: int, process: int) -> int:
+    import numpy as np
+
+    return int(np.random.SeedSequence([seed, step, micro, process]).generate_state(1)[0])
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def _code_revision() -> str | None:
+    """Commit of the checkout this code runs from, None for an installed copy."""
+    root = Path(talkingpose.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None
