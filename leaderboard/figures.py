@@ -214,7 +214,7 @@ def _points(
 
 @contextmanager
 def _axes() -> Iterator[tuple[Figure, Axes]]:
-    """A small figure with one pair of axes in the page's look, whatever the user's own matplotlib settings."""
+    """A small figure with one pair of axes in the page's look, not in the user's own."""
     from matplotlib import style
     from matplotlib.figure import Figure
 

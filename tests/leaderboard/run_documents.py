@@ -11,7 +11,6 @@ import av
 import numpy as np
 
 from benchmark.results import (
-    AuditEntry,
     Case,
     CaseScore,
     ContestantRef,
@@ -219,10 +218,3 @@ def encode(path: Path, *, hue: int, seconds: float, size: int = 256) -> None:
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
-
-
-def audit(number: int) -> list[AuditEntry]:
-    return [
-        AuditEntry(kind="resized", clip_id=f"clip{n:02d}", message="512x512 -> 256x256")
-        for n in range(number)
-    ]

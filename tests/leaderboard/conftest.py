@@ -1,0 +1,47 @@
+"""Sites that several tests look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leaderboard.site import build_site
+from tests.leaderboard.run_documents import LOOKS, make_run, write_run
+
+
+@pytest.fixture(scope="session")
+def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models and three controls, with clips and small videos, and three runs with limits."""
+    folder = tmp_path_factory.mktemp("board") / "runs"
+    for name in LOOKS:
+        write_run(folder / name, make_run(name, n_cases=2), video=name != "frozen", seconds=0.2, size=64)
+    for name in ("frozen", "talkingpose", "ground-truth"):
+        run = make_run(name, n_cases=2, limit=2, max_frames=120, comparable=False)
+        write_run(folder / f"limited-{name}", run, cases=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(runs_folder: Path) -> Path:
+    return build_site([runs_folder], runs_folder.parent / "site", "Test board").site
+
+
+@pytest.fixture(scope="session")
+def page(site: Path) -> str:
+    return (site / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run with one metric, one curve, two clips and their videos: quick to draw."""
+    run = make_run(n_cases=2)
+    run = run.model_copy(
+        update={"metrics": {"psnr": run.metrics["psnr"]}, "drift": {"psnr": run.drift["psnr"]}}
+    )
+    return write_run(tmp_path_factory.mktemp("small") / "talkingpose", run, video=True, seconds=0.2, size=64)
+
+
+@pytest.fixture(scope="session")
+def small_site(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_site([small_run], tmp_path_factory.mktemp("built") / "site", "t").site

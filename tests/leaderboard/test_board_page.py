@@ -1,0 +1,252 @@
+"""The page: well formed, closed to the network, readable without a script, and what stands in it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmark.results import ContestantRef, Curve
+from leaderboard.groups import group_runs
+from leaderboard.page import clean
+from leaderboard.published import published_families
+from leaderboard.runs import LoadedRun
+from leaderboard.site import build_site
+from tests.leaderboard.html_outline import Outline
+from tests.leaderboard.run_documents import DELTAS, LOOKS, make_run, metrics_of, summary, write_run
+
+
+@pytest.fixture(scope="module")
+def outline(page: str) -> Outline:
+    return Outline(page)
+
+
+def test_markup_is_well_formed(page: str, outline: Outline):
+    assert page.startswith("<!doctype html>")
+    assert outline.faults == []
+    ids = outline.values("id")
+    assert len(ids) == len(set(ids)), "an id is there twice"
+    targets = [href[1:] for href in outline.values("href") if href.startswith("#")]
+    targets += [name for value in outline.values("aria-labelledby") for name in value.split()]
+    assert set(targets) <= set(ids), set(targets) - set(ids)
+
+
+def test_tables_are_accessible(outline: Outline):
+    assert outline.all("th") and all("scope" in attributes for attributes in outline.all("th"))
+    assert len(outline.all("caption")) == len(outline.all("table"))
+    plots = [attributes for attributes in outline.all("svg") if attributes.get("class") == "plot"]
+    assert plots and all(attributes["role"] == "img" for attributes in plots)
+    assert [a["aria-sort"] for a in outline.all("th") if "aria-sort" in a] == ["descending"]
+
+
+def test_nothing_comes_from_elsewhere(page: str, outline: Outline, site: Path):
+    for address in outline.values("src") + outline.values("href"):
+        is_here = address.startswith(("#", "data:,")) or (site / address).is_file()
+        assert is_here or address == "https://arxiv.org/abs/2512.00909", address
+    policy = next(a["content"] for a in outline.all("meta") if "http-equiv" in a)
+    assert policy.startswith("default-src 'none';") and "unsafe" not in policy and "http" not in policy
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert len(re.findall(r"<script>(.*?)</script>", page, re.DOTALL)[0].encode()) < 30_000
+    assert not outline.values("style") and not re.search(r"\son\w+=", re.sub(r"<script>.*", "", page))
+
+
+def test_videos_are_copied_and_never_preloaded(outline: Outline, site: Path, runs_folder: Path):
+    videos = outline.all("video")
+    assert len(videos) == 8
+    assert all(video["preload"] == "none" and "controls" in video for video in videos)
+    first = (runs_folder / "ground-truth/videos/clip00.mp4").read_bytes()
+    sources = {(site / (video["src"] or "")).read_bytes() for video in videos}
+    assert first in sources
+    # The real video stands first in each clip.
+    text = outline.words
+    assert text.index("300 frames, 256 \u00d7 256, 25 fps ground-truth") > 0
+
+
+HOLES = re.compile(r"\b(nan|NaN|inf|Infinity|None(?! of them| known)|null|undefined)\b")
+
+
+def test_no_hole_reads_as_a_number(outline: Outline):
+    assert not HOLES.search(outline.words)
+    assert not [value for value in outline.values("data-v") + outline.values("d") if HOLES.search(value)]
+
+
+def test_every_part_is_there(outline: Outline):
+    text = outline.words
+    parts = [
+        "Scores",
+        "Over time",
+        "Jittering error over Δ",
+        "Cost and quality",
+        "Clip by clip",
+        "Videos",
+        "Runs",
+    ]
+    parts += ["What is measured", "Published numbers, not reproduced", "Data and citation"]
+    places = [text.index(part, 600) for part in parts]
+    assert places == sorted(places)
+    for expected in ("∞", "PSNR ↑", "SSIM ↑", "TJE@2 ↓", "skill", "Infinite: identical frames."):
+        assert expected in text
+    assert "Unavailable: no weights: tp-eval weights fetch sface." in text
+    assert "tp-eval --model talkingpose --dataset org/talking-clips --out runs/talkingpose" in text
+    assert "saw the driving frames" in text and "limit 2 clips" in text and "first 120 frames" in text
+    assert "cuda (NVIDIA H200)" in text and "Controls, never ranked" in text
+
+
+def test_headline_columns_come_first(page: str):
+    board = re.search(r'<table class="board".*?</thead>', page, re.DOTALL).group()
+    titles = re.findall(r"<span>(\S+)", board)
+    others = [f"TJE@{delta}" for delta in DELTAS if delta != 2]
+    assert titles[:10] == ["PSNR", "SSIM", "TJE@2", *others, "CSIM"]
+
+
+def test_limited_runs_stand_apart(page: str):
+    first, second = page.split('<section class="board-section"')[1:3]
+    assert "not ranked" not in first and 'class="rank"' in first
+    assert "Not ranked: these runs were limited to the first 2 clips and the first 120 frames" in second
+    assert 'class="rank"' not in second
+
+
+def test_colours_have_contrast():
+    css = Path(__import__("leaderboard").__file__).with_name("templates") / "style.css"
+    for block in re.findall(r":root \{([^}]*--s7[^}]*)\}", css.read_text()):
+        colours = dict(re.findall(r"(--\w+): (#[0-9a-f]{6})", block))
+        for name, colour in colours.items():
+            if name in ("--paper", "--raised", "--rule"):
+                continue
+            least = 4.5 if name in ("--ink", "--muted", "--accent") else 3.0
+            assert _contrast(colour, colours["--paper"]) >= least, name
+        assert _contrast(colours["--muted"], colours["--raised"]) >= 4.5
+
+
+def _contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+HOSTILE = "<script>alert(1)</script>\"'&amp;$x^2$ {{ 7*7 }} \u202egnp.\u0000\u0007 שלום " + "w" * 300
+
+
+def test_text_of_runs_is_never_markup(tmp_path: Path):
+    look = LOOKS["talkingpose"]
+    curve = make_run().drift["psnr"]
+    odd = summary(1.5, HOSTILE, "lower", reason=HOSTILE, state="partial")
+    run = make_run(
+        HOSTILE, look=look, n_cases=1, command=HOSTILE, finished_at=HOSTILE, env={HOSTILE: HOSTILE}
+    )
+    run = run.model_copy(
+        update={
+            "metrics": run.metrics | {HOSTILE: odd},
+            "drift": {HOSTILE: curve},
+            "cases": [HOSTILE.replace("/", "_").replace("\0", "")],
+            "contestant": ContestantRef(
+                name=HOSTILE, revision=HOSTILE, args={HOSTILE: HOSTILE}, licence=HOSTILE
+            ),
+            "protocol": run.protocol.model_copy(update={"id": HOSTILE}),
+            "dataset": run.dataset.model_copy(update={"location": HOSTILE, "revision": HOSTILE}),
+            "cost": run.cost.model_copy(update={"device": HOSTILE}),
+        }
+    )
+    write_run(tmp_path / "run", run, cases=False)
+    page = (build_site([tmp_path / "run"], tmp_path / "site", HOSTILE).site / "index.html").read_text("utf-8")
+    outline = Outline(page)
+    assert outline.faults == []
+    assert len(outline.all("script")) == 1 and page.count("<script>") == 1
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08]", page)
+    assert "49" not in re.findall(r"<title>(.*?)</title>", page)[0]
+    rows = list(csv.DictReader((tmp_path / "site/board.csv").open(encoding="utf-8", newline="")))
+    assert rows[0]["contestant"] == HOSTILE
+
+
+def test_formulas_in_names_stay_text(tmp_path: Path):
+    write_run(tmp_path / "run", make_run("=HYPERLINK(1)", look=LOOKS["talkingpose"], drift={}), cases=False)
+    site = build_site([tmp_path / "run"], tmp_path / "site", "t").site
+    rows = list(csv.DictReader((site / "board.csv").open(encoding="utf-8", newline="")))
+    assert {row["contestant"] for row in rows} == {"'=HYPERLINK(1)"}
+
+
+def test_a_run_without_any_number(tmp_path: Path):
+    missing = {"state": "failed", "reason": "no frames"}
+    metrics = {
+        name: summary(None, found.unit, found.direction, **missing)
+        for name, found in metrics_of(LOOKS["frozen"]).items()
+    }
+    empty = Curve(
+        time_s=[0.5, 1.5],
+        mean=[None, None],
+        low=[None, None],
+        high=[None, None],
+        n_clips=[0, 0],
+        slope_per_100_frames=None,
+    )
+    run = make_run(metrics=metrics, drift={"psnr": empty}, cost=None, finished_at=None)
+    write_run(tmp_path / "a", run)
+    write_run(tmp_path / "b", make_run("open-loop", metrics={}, drift={}, cost=None, cases=[]))
+    page = (build_site([tmp_path], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
+    outline = Outline(page)
+    assert outline.faults == []
+    assert "Failed: no frames." in outline.words and "not measured" in outline.words
+    assert not HOLES.search(outline.words)
+
+
+def test_downloads_hold_the_numbers(site: Path):
+    data = json.loads((site / "data.json").read_text())
+    assert [board["ranked"] for board in data["boards"]] == [True, False]
+    assert data["boards"][0]["runs"][0]["run"]["schema"] == "talkingpose.run/1"
+    assert len(data["boards"][0]["runs"][0]["cases"]) == 2
+    rows = list(csv.DictReader((site / "board.csv").open(newline="")))
+    truth = next(r for r in rows if r["contestant"] == "ground-truth" and r["metric"] == "psnr")
+    assert (truth["value"], truth["n_infinite"], truth["control"]) == ("", "600", "true")
+    model = next(r for r in rows if r["contestant"] == "talkingpose" and r["metric"] == "tje@2")
+    assert (model["rank_best"], model["rank_worst"]) == ("1", "1")
+    assert float(model["skill"]) == pytest.approx(1 - 1.62 / 3.1)
+
+
+def test_the_page_takes_only_texts_and_whole_numbers():
+    assert clean("a\x00\u202eb") == "a\ufffd\ufffdb"
+    for value in (None, 0.5, float("nan"), True):
+        with pytest.raises(TypeError):
+            clean(value)
+
+
+def test_published_rows_keep_their_families():
+    families = {family.name: family for family in published_families()}
+    assert len(families) == 11
+    project = families["TalkingPose project page"]
+    assert project.rows[0] == ("TalkingPose", "2.10", "3.93", "21.92", "6.18")
+    assert "overflows" in families["B. TikTok, DisCo protocol"].faults
+    assert len(families["B. TikTok, DisCo protocol"].rows) == 14
+
+
+def test_thirty_models_are_told_apart_and_fit(tmp_path: Path):
+    for number in range(30):
+        look = (18 + number / 10, 0.6 + number / 100, 1.5 + number / 30, 0.5, -0.01)
+        write_run(tmp_path / f"runs/{number}", make_run(f"model {number}", look=look, n_cases=10))
+    report = build_site([tmp_path / "runs"], tmp_path / "site", "t")
+    assert report.page_bytes < 500_000
+    page = (report.site / "index.html").read_text("utf-8")
+    keys = re.findall(r'<li data-mark="m\d+"><svg class="key (c\d)"[^>]*><use href="#(mk\d)"', page)
+    assert len(keys) == 30 and len(set(keys)) == 30
+
+
+def test_the_same_contestant_looks_the_same_on_all_boards():
+    runs = [
+        make_run("talkingpose"),
+        make_run("open-loop"),
+        make_run("talkingpose", limit=1, comparable=False),
+    ]
+    groups = group_runs([LoadedRun(Path("x"), run, ()) for run in runs])
+    assert groups[0].models[1].series == groups[1].models[0].series == 1
