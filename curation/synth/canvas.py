@@ -183,7 +183,8 @@ class Canvas:
     def _veil(self, mask: np.ndarray, color: Sequence[int], box: tuple[int, int, int, int]) -> None:
         target = self._window(self.image, box)
         layer = np.empty_like(target)
-        layer[:] = color
+        paint = tuple(int(c) for c in color)
+        cv2.rectangle(layer, (0, 0), (layer.shape[1], layer.shape[0]), paint, cv2.FILLED)
         target[...] = _blend(layer, target, mask)
 
     def _window(self, array: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -208,7 +209,7 @@ class Canvas:
         offset = (-box[0] * (1 << _SHIFT), -box[1] * (1 << _SHIFT))
         for touch in touches:
             points = self._fixed(touch.points)
-            level = int(np.clip(_NEUTRAL + touch.amount, 0, 255))
+            level = min(max(round(_NEUTRAL + touch.amount), 0), 255)
             if touch.width:
                 moved = points + np.array(offset, np.int32)
                 cv2.polylines(layer, [moved], False, level, self.pixels(touch.width), cv2.LINE_AA, _SHIFT)

@@ -75,9 +75,9 @@ _GESTURES: tuple[_Gesture, ...] = (
 )  # fmt: skip
 
 _RESTS: tuple[tuple[tuple[float, float, float], float, tuple[float, float, float], str], ...] = (
-    ((0.27, 0.70, 0.34), 0.40, (-0.55, 0.10, 0.0), "relaxed"),
-    ((0.36, 0.62, 0.36), 0.50, (-0.35, 0.15, 0.0), "relaxed"),
-    ((0.20, 0.66, 0.42), 0.35, (0.10, 0.15, 0.1), "cup"),
+    ((0.27, 0.65, 0.36), 0.40, (-0.55, 0.10, 0.0), "relaxed"),
+    ((0.36, 0.60, 0.36), 0.50, (-0.35, 0.15, 0.0), "relaxed"),
+    ((0.20, 0.62, 0.42), 0.35, (0.10, 0.15, 0.1), "cup"),
     ((0.40, 0.54, 0.40), 0.55, (-0.10, 0.20, 0.0), "cup"),
 )
 
@@ -134,8 +134,8 @@ class Gesticulation:
 
     def _add_gesture(self, start: float, gesture: _Gesture, sides: tuple[int, ...]) -> float:
         rng = self._rng
-        preparation = float(rng.uniform(0.42, 0.65)) / self._tempo
-        stroke = float(rng.uniform(0.26, 0.42)) / self._tempo
+        preparation = float(rng.uniform(0.48, 0.72)) / self._tempo
+        stroke = float(rng.uniform(0.30, 0.48)) / self._tempo
         accent = self._speech.stress_after(start + preparation + 0.3 * stroke)
         # A hand that is early waits for the stressed syllable, but not for long.
         onset = min(accent.time - 0.3 * stroke, start + preparation + 0.6)

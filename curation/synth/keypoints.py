@@ -7,13 +7,11 @@ import numpy as np
 from curation.synth import parts
 from curation.synth.figure import Figure
 from curation.synth.head import LEFT_EYE, RIGHT_EYE
+from talkingpose.pose.keypoints import FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 
-NUM_KEYPOINTS = 133
 # Confidence of a point inside the frame that another part of the speaker hides.
 OCCLUDED = 0.5
 
-_BODY_POINTS = 13
-_FACE, _LEFT_HAND, _RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)
 _ARMS = tuple((parts.UPPER_ARM[s], parts.FOREARM[s], parts.PALM[s], *parts.FINGERS[s]) for s in (0, 1))
 _HANDS = tuple((parts.PALM[s], *parts.FINGERS[s]) for s in (0, 1))
 
@@ -31,9 +29,9 @@ def figure_keypoints(figure: Figure) -> np.ndarray:
     points[[8, 7]] = figure.elbows[:, :2]
     points[[10, 9]] = figure.wrists[:, :2]
     points[[12, 11]] = figure.hips
-    points[_FACE] = head.landmarks
-    points[_RIGHT_HAND] = figure.hands[0].joints[:, :2]
-    points[_LEFT_HAND] = figure.hands[1].joints[:, :2]
+    points[FACE] = head.landmarks
+    points[RIGHT_HAND] = figure.hands[0].joints[:, :2]
+    points[LEFT_HAND] = figure.hands[1].joints[:, :2]
     return points
 
 
@@ -51,7 +49,7 @@ def _hiding_parts() -> np.ndarray:
         hides[np.ix_((5 + coco_side, 11 + coco_side), [*own[1:], *other])] = True
         hides[7 + coco_side, [*_HANDS[side], *other]] = True
         hides[9 + coco_side, list(other)] = True
-        first = 91 + 21 * coco_side
+        first = (LEFT_HAND, RIGHT_HAND)[coco_side].start
         for joint in range(21):
             allowed = {parts.FOREARM[side], parts.PALM[side]} if joint < 2 else set()
             if joint in (2, 5, 9, 13, 17):
