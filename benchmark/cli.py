@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from benchmark import weights_cli
 from talkingpose import console
 
 app = console.application("Score a model that animates a portrait, on clips of more than 100 frames.")
+app.add_typer(weights_cli.app, name="weights")
 
 PROGRAM = "tp-eval"
 

@@ -70,8 +70,9 @@ def user_errors() -> tuple[type[Exception], ...]:
     from talkingpose.errors import UserError
     from talkingpose.media import MediaError
     from talkingpose.pose import PoseError
+    from talkingpose.weights import WeightsError
 
-    return (UserError, MediaError, PoseError)
+    return (UserError, MediaError, PoseError, WeightsError)
 
 
 def fail(program: str, message: str) -> NoReturn:

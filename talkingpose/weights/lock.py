@@ -1,0 +1,127 @@
+"""The lock file: what each weight file is, where it comes from and how to know that it is the right one."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+
+from talkingpose.weights.errors import WeightsError
+
+LOCK_FILE = Path(__file__).with_name("weights.lock.yaml")
+
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PREFIX = re.compile(r"[0-9a-f]{4,63}")
+_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightFile:
+    """One entry of the lock file; its fields are explained at the head of `weights.lock.yaml`."""
+
+    __pydantic_config__: ClassVar[Mapping[str, str]] = {"extra": "forbid"}
+
+    id: str
+    what: str
+    file: str
+    address: str
+    licence: str
+    commercial: Literal["yes", "no", "unclear"]
+    used_by: tuple[str, ...]
+    size: int | None
+    sha256: str | None
+    sha256_prefix: str | None = None
+    unverified: str | None = None
+    mirror: str | None = None
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        checks = {
+            "id: not lower-case words joined by -": _ID.fullmatch(self.id),
+            "file: not a plain relative path": all(map(_PART.fullmatch, self.file.split("/"))),
+            "size: not a positive number of bytes": self.size is None or self.size > 0,
+            "sha256: not 64 hex digits": self.sha256 is None or _SHA256.fullmatch(self.sha256),
+            "sha256_prefix: not 4 to 63 hex digits, or given beside sha256": self.sha256_prefix is None
+            or (self.sha256 is None and _PREFIX.fullmatch(self.sha256_prefix)),
+            "unverified: give the reason where sha256 is null, and only there": (self.sha256 is None)
+            == bool(self.unverified),
+            "address, mirror: not https": all(map(_is_safe, self.addresses)),
+            "revision: not part of the address": self.revision is None or self.revision in self.address,
+            "licence, what, used_by: empty": self.licence and self.what and self.used_by,
+        }
+        wrong = [message for message, good in checks.items() if not good]
+        if wrong:
+            raise ValueError(f"{self.id}: {wrong[0]}")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where to fetch it, in the order to try."""
+        return (self.address,) if self.mirror is None else (self.address, self.mirror)
+
+    @property
+    def name(self) -> str:
+        """The last part of `file`."""
+        return PurePosixPath(self.file).name
+
+
+@functools.cache
+def read_lock(path: Path = LOCK_FILE) -> Mapping[str, WeightFile]:
+    """The entries of a lock file, by id, in its order.
+
+    Raises:
+        WeightsError: it cannot be read, an entry is not as it should be, or an id or a file is named twice.
+    """
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        entries = TypeAdapter(list[WeightFile]).validate_python(yaml.safe_load(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise WeightsError(f"{path}: {where}: {first['msg']}") from error
+    for values in ([entry.id for entry in entries], [entry.file for entry in entries]):
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise WeightsError(f"{path}: {twice[0]}: named twice")
+    return {entry.id: entry for entry in entries}
+
+
+def pick(ids: Sequence[str], lock: Path = LOCK_FILE) -> list[WeightFile]:
+    """The entries of these ids, each once, in the order asked.
+
+    Raises:
+        WeightsError: there is no such id.
+    """
+    entries = read_lock(lock)
+    for name in ids:
+        if name not in entries:
+            raise WeightsError(f"weights {name}: no such file: choose of {', '.join(entries)}")
+    return [entries[name] for name in dict.fromkeys(ids)]
+
+
+def files_for(user: str, lock: Path = LOCK_FILE) -> list[WeightFile]:
+    """The entries that a metric or model uses.
+
+    Raises:
+        WeightsError: nothing of this name uses a weight file.
+    """
+    entries = read_lock(lock)
+    found = [entry for entry in entries.values() if user in entry.used_by]
+    if not found:
+        users = sorted({name for entry in entries.values() for name in entry.used_by})
+        raise WeightsError(f"weights for {user}: no such user of weights: choose of {', '.join(users)}")
+    return found
+
+
+def _is_safe(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
