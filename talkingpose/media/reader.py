@@ -142,7 +142,12 @@ class VideoReader:
                 if account.is_late(pts):
                     account.damaged(pts)
                     continue
-                index = account.frame_shown(pts, key_frame=frame.key_frame, interlaced=frame.interlaced_frame)
+                index = account.frame_shown(
+                    pts,
+                    coded_size=(frame.width, frame.height),
+                    key_frame=frame.key_frame,
+                    interlaced=frame.interlaced_frame,
+                )
                 yield Frame(index, pts, pts * info.time_base, self._picture(convert, frame, size))
         turned = f"the display matrix turns by no right angle; turned by {info.rotation} degrees"
         self._report = account.report(() if self._turn.exact else (turned,))

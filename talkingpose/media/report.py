@@ -102,6 +102,7 @@ class Account:
     def restart(self) -> None:
         """Forget everything: the span is read again from elsewhere."""
         self._clock = FrameClock()
+        self._sizes: Counter[tuple[int, int]] = Counter()
         self._packets = 0
         self._damaged = 0
         self._untimed = 0
@@ -132,8 +133,9 @@ class Account:
         """A frame came without a time and was given one."""
         self._untimed += 1
 
-    def frame_shown(self, pts: int, *, key_frame: bool, interlaced: bool) -> int:
+    def frame_shown(self, pts: int, *, coded_size: tuple[int, int], key_frame: bool, interlaced: bool) -> int:
         """A frame is shown at `pts`; returns its number in the iteration."""
+        self._sizes[coded_size] += 1
         self._since_damage &= not key_frame
         self._doubtful += self._since_damage
         self._interlaced |= interlaced
@@ -198,6 +200,9 @@ class Account:
             found.append(
                 f"{self._doubtful} frames after damage, up to the next key frame, may show traces of it"
             )
+        if len(self._sizes) > 1:
+            sizes = ", ".join(f"{n} of {width}x{height}" for (width, height), n in self._sizes.items())
+            found.append(f"the picture size changes, all frames were scaled to one: {sizes}")
         if self._read_errors:
             found.append(f"the file could not be read on at {self._read_errors} places")
         if self._untimed:

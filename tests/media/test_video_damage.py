@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -105,10 +106,13 @@ def test_frames_that_ffmpeg_marks_corrupt_are_not_shown(tmp_path: Path) -> None:
         at = int(len(content) * share)
         content[at : at + 2500] = bytes(2500)
     path.write_bytes(content)
+    good = []
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.thread_count = 1
-        good = [frame.pts for frame in container.decode(video=0) if not frame.is_corrupt]
-    assert len(good) < 30
+        for packet in container.demux(video=0):
+            with contextlib.suppress(av.FFmpegError):
+                good += [frame.pts for frame in packet.decode() if not frame.is_corrupt]
+    assert 0 < len(good) < 30
     reader = VideoReader(path)
     assert [frame.pts for frame in reader] == good
     assert reader.report.lost_frames == 30 - len(good)

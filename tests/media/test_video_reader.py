@@ -220,6 +220,15 @@ def test_frames_without_times_are_counted_on(tmp_path: Path) -> None:
     assert numbers(reader, 17 * tick, 19 * tick) == [17, 18]
 
 
+def test_a_change_of_size_inside_a_file_is_told(tmp_path: Path) -> None:
+    wide = encode(tmp_path / "a.h264", map(numbered, range(5)))
+    small = encode(tmp_path / "b.h264", [numbered(k, 64, 48) for k in range(5, 9)])
+    reader = VideoReader(wide.read_bytes() + small.read_bytes())
+    assert numbers(reader) == list(range(9))
+    assert {frame.image.shape for frame in reader} == {(HEIGHT, WIDTH, 3)}
+    assert any("5 of 96x64, 4 of 64x48" in message for message in reader.report.messages)
+
+
 def test_cover_pictures_and_audio_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "v.mkv"
     with av.open(str(path), "w") as container:

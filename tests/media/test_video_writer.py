@@ -58,22 +58,35 @@ def test_the_index_comes_first_and_no_version_or_date_is_stored(tmp_path: Path) 
     assert b"Lavf" not in content and b"Lavc" not in content and b"x264" not in content
 
 
+_WRITE = """
+import os, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from fractions import Fraction
+import numpy as np
+from talkingpose.media import VideoWriter
+with VideoWriter(sys.argv[2], fps=Fraction(25), lossless=bool(int(sys.argv[3]))) as writer:
+    for image in np.load(sys.argv[1]):
+        writer.write(image)
+"""
+
+
 @pytest.mark.parametrize("lossless", [False, True])
-def test_same_frames_same_bytes(tmp_path: Path, lossless: bool) -> None:
-    images = [numbered(k, 160, 128) for k in range(40)]
+@pytest.mark.parametrize("size", [(160, 128), (98, 66), (256, 256)])
+def test_same_frames_same_bytes(tmp_path: Path, size: tuple[int, int], lossless: bool) -> None:
+    noise = np.random.default_rng(0)
+    images = [
+        numbered(k, *size) // 2 + noise.integers(0, 99, (size[1], size[0], 3), np.uint8) for k in range(20)
+    ]
     here = write(tmp_path / "a.mp4", images, lossless=lossless).read_bytes()
     assert here == write(tmp_path / "b.mp4", images, lossless=lossless).read_bytes()
-    # Another process on one core: neither the name, the time nor the number of cores may matter.
-    code = (
-        "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from fractions import Fraction; import numpy as np; from talkingpose.media import VideoWriter\n"
-        "with VideoWriter(sys.argv[2], fps=Fraction(25), lossless=bool(int(sys.argv[3]))) as w:\n"
-        "    [w.write(image) for image in np.load(sys.argv[1])]\n"
-    )
     np.save(tmp_path / "images.npy", np.stack(images))
-    arguments = [str(tmp_path / "images.npy"), str(tmp_path / "c.mp4"), str(int(lossless))]
-    subprocess.run([sys.executable, "-c", code, *arguments], check=True, timeout=60)
-    assert here == (tmp_path / "c.mp4").read_bytes()
+    # Neither the name nor the number of cores matters, nor what memory held before (glibc's MALLOC_PERTURB_).
+    for perturb in ("85", "255"):
+        path = tmp_path / f"{perturb}.mp4"
+        arguments = [str(tmp_path / "images.npy"), str(path), str(int(lossless))]
+        environment = os.environ | {"MALLOC_PERTURB_": perturb}
+        subprocess.run([sys.executable, "-c", _WRITE, *arguments], check=True, timeout=60, env=environment)
+        assert here == path.read_bytes()
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
