@@ -109,7 +109,7 @@ class RgbConverter:
             interpolation=_interpolation(policy.scaling_flags if scaled else policy.flags),
             threads=1,
         )
-        return cast(npt.NDArray[np.uint8], bgr.to_ndarray())[:, :, ::-1]
+        return _reversed_channels(cast(npt.NDArray[np.uint8], bgr.to_ndarray()))
 
     def _matrix(self, frame: av.VideoFrame) -> str:
         name = MATRIX_NAMES.get(frame.colorspace, str(frame.colorspace))
@@ -130,6 +130,14 @@ def _plain(frame: av.VideoFrame) -> av.VideoFrame:
         row_bytes = min(rows.shape[1], written.shape[1])
         written[:, :row_bytes] = rows[:, :row_bytes]
     return plain
+
+
+def _reversed_channels(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    # Channel by channel: numpy copies a reversed last axis four times slower.
+    result = np.empty_like(image)
+    for channel in range(3):
+        result[:, :, channel] = image[:, :, 2 - channel]
+    return result
 
 
 def _range(frame: av.VideoFrame) -> ColorRange | None:

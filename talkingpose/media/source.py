@@ -74,6 +74,8 @@ class DisplayTurn:
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """`image` (height, width, 3), upright and contiguous."""
+        if not self.quarters and not self.mirrored:
+            return image
         if self.mirrored:
             image = image[:, ::-1]
         return np.ascontiguousarray(np.rot90(image, -self.quarters))
