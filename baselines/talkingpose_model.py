@@ -134,21 +134,28 @@ def _checkpoint_folder(name: str, checkpoint: str | None) -> Path:
 
 
 def _load(folder: Path, device: str) -> TalkingPosePipeline:
+    import diffusers
     import torch
+    import transformers
 
     from talkingpose.checkpoint import CheckpointError
     from talkingpose.pipeline import TalkingPosePipeline
 
+    # Their bars and remarks on loading would stand above the first line of the run.
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     dtype = torch.float16 if device == "cuda" else torch.float32
     try:
         if (folder / "model_index.json").is_file():
-            pipeline = TalkingPosePipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+            pipeline = TalkingPosePipeline.from_pretrained(folder, local_files_only=True)
         else:
-            pipeline = TalkingPosePipeline.from_official(folder, torch_dtype=dtype)
-    except (CheckpointError, OSError, ValueError) as error:
+            pipeline = TalkingPosePipeline.from_official(folder)
+    except CheckpointError as error:
+        raise ContestantError(str(error)) from error
+    except (OSError, ValueError) as error:
         raise ContestantError(f"--checkpoint {folder}: cannot be read: {error}") from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return pipeline.to(device, dtype)
 
 
 def _weight_files(folder: Path) -> tuple[WeightFile, ...]:

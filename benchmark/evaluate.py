@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from benchmark.aggregate import summaries
@@ -179,9 +180,10 @@ def _first_line(job: _Job) -> str:
         for name, value in (("limit", settings.limit), ("max-frames", settings.max_frames))
         if value is not None
     )
+    clips = "clip" if len(plan.cases) == 1 else "clips"
     return (
         f"{job.info.name}{checkpoint}, protocol {job.protocol.name} ({job.protocol_sha256[:12]}), "
-        f"dataset {settings.dataset} ({plan.split}), {len(plan.cases)} clips, {plan.num_frames} frames, "
+        f"dataset {settings.dataset} ({plan.split}), {len(plan.cases)} {clips}, {plan.num_frames} frames, "
         f"seed {settings.seed}, {job.device}" + ("" if job.comparable else f"; not comparable: {limits}")
     )
 
@@ -252,19 +254,26 @@ def _generate_missing(
 def _outcomes(
     folder: RunFolder, job: _Job, done: Mapping[str, Case | None], listener: Listener
 ) -> Iterator[Finished | Failed]:
+    """The outcome of every case that is not done. Where a batch breaks down its clips are tried alone."""
+    generate_batch = partial(
+        generate,
+        dataset=job.dataset,
+        contestant=job.contestant,
+        metrics=job.metrics,
+        folder=folder,
+        seed=job.settings.seed,
+        on_frame=listener.made,
+    )
     for batch in batches(job.plan.cases, job.settings.batch_size or job.info.batch_size):
         todo = {case.clip.clip_id for case in batch if done[case.clip.clip_id] is None}
-        if todo:
-            yield from generate(
-                batch,
-                todo,
-                dataset=job.dataset,
-                contestant=job.contestant,
-                metrics=job.metrics,
-                folder=folder,
-                seed=job.settings.seed,
-                on_frame=listener.made,
-            )
+        alone: list[PlannedCase] = []
+        for outcome in generate_batch(batch, todo) if todo else ():
+            if isinstance(outcome, Failed) and outcome.shared and len(batch) > 1:
+                alone.append(outcome.planned)
+            else:
+                yield outcome
+        for case in alone:
+            yield from generate_batch([case], todo)
 
 
 def _case_document(job: _Job, finished: Finished) -> Case:

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from talkingpose.media import VideoReader
+from talkingpose.media import MediaError, VideoReader
 
 Image = npt.NDArray[np.uint8]
 
@@ -27,7 +27,7 @@ class Footage:
     """
 
     def __init__(self, video: bytes, size: tuple[int, int] | None, name: str) -> None:
-        self._video, self._size, self._name = video, size, name
+        self._video, self._size, self.name = video, size, name
         self._decoded = self.decode()
         # Frames that the contestant has seen and the scores have not.
         self._ahead: deque[Image] = deque()
@@ -35,7 +35,7 @@ class Footage:
 
     def decode(self) -> Generator[Image, None, None]:
         """All frames, by a decoder of their own."""
-        with VideoReader(self._video, size=self._size, name=self._name) as reader:
+        with VideoReader(self._video, size=self._size, name=self.name) as reader:
             for frame in reader.frames():
                 yield np.ascontiguousarray(frame.image)
 
@@ -74,7 +74,8 @@ class Driving:
     """The driving frames as a contestant iterates over them: the first `num_frames` of the footage.
 
     While it reads ahead of the scores it shares their decoder, and only the frames between the two are held.
-    A reading that falls behind, or a second one, decodes for itself.
+    A reading that falls behind, or a second one, decodes for itself. A video that ends early raises
+    MediaError.
     """
 
     def __init__(self, footage: Footage, num_frames: int) -> None:
@@ -88,6 +89,6 @@ class Driving:
                 yield from itertools.islice(self._footage.decode(), index, self._num_frames)
                 return
             if image is None:
-                return
+                raise MediaError(f"{self._footage.name}: ends after {index} frames: curate it again")
             # A copy: what a contestant does to it must not reach the frames that are scored.
             yield image.copy()

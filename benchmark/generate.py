@@ -36,10 +36,11 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A case that has no number, and why."""
+    """A case that has no number, and why; `shared` where the fault struck the whole batch, not this case."""
 
     planned: PlannedCase
     reason: str
+    shared: bool = False
 
 
 class _OpenCase:
@@ -48,6 +49,7 @@ class _OpenCase:
     def __init__(self, planned: PlannedCase, case: Case, footage: Footage, recorder: Recorder | None) -> None:
         self.planned, self.case, self.footage, self.recorder = planned, case, footage, recorder
         self.failure: str | None = None
+        self.shared_failure: str | None = None
         self.generation_s = self.scoring_s = 0.0
 
     @property
@@ -79,21 +81,26 @@ class _OpenCase:
         """What became of the case once its last frame is in; nothing where it was done before."""
         if self.recorder is None:
             return
-        if self.failure is None and self.case.num_frames == self.planned.clip.num_frames:
-            try:
-                surplus = self.footage.next() is not None
-            except MediaError as error:
-                self.failure = str(error)
-            else:
-                if surplus:
-                    self.failure = f"the clip has more than the {self.case.num_frames} frames its row says"
-        if self.failure is not None:
-            yield Failed(self.planned, self.failure)
+        if self.failure is None and self.shared_failure is None:
+            self.failure = self._surplus()
+        reason = self.failure or self.shared_failure
+        if reason is not None:
+            yield Failed(self.planned, reason, shared=self.failure is None)
             return
         started = perf_counter()
         recorded = self.recorder.finish()
         self.scoring_s += perf_counter() - started
         yield Finished(self.planned, recorded, self.generation_s, self.scoring_s)
+
+    def _surplus(self) -> str | None:
+        """What is wrong with the real frames after the last that is scored, where all are to be scored."""
+        if self.case.num_frames < self.planned.clip.num_frames:
+            return None
+        try:
+            more = self.footage.next() is not None
+        except MediaError as error:
+            return str(error)
+        return f"the clip has more than the {self.case.num_frames} frames its row says" if more else None
 
 
 def generate(
@@ -175,8 +182,7 @@ def _animate(
             images, fault = _take(frames, len(going), step)
             seconds = perf_counter() - started
             for case in pending:
-                if fault is not None:
-                    case.failure = case.failure or fault
+                case.shared_failure = fault
                 if fault is not None or case not in going:
                     yield from case.finish()
             if fault is not None or not going:
@@ -203,6 +209,8 @@ def _take(frames: Iterator[object], expected: int, step: int) -> tuple[Sequence[
         images = next(frames)
     except StopIteration:
         return [], f"the contestant stopped after {step} frames" if expected else None
+    except MediaError as error:
+        return [], str(error)
     except Exception as error:
         return [], f"the contestant failed at frame {step}: {describe(error)}"
     if not expected:

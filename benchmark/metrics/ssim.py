@@ -34,7 +34,7 @@ class Ssim:
         source=(
             "Wang et al. 2004, equation 13; equal to skimage.metrics.structural_similarity("
             "gaussian_weights=True, sigma=1.5, use_sample_covariance=False) "
-            "and to torchmetrics' functional with its defaults"
+            "and, inside the border, to torchmetrics' map, whose own mean counts a reflected border too"
         ),
         blind_spots="motion and order of frames; a constant shift of brightness costs little",
     )

@@ -1,0 +1,122 @@
+"""Contestants of a third party, good and faulty, named as `sample_contestants:Class`."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from talkingpose.contestant import Case, ContestantInfo, Image, case_seed, running
+
+
+class Noise:
+    """The portrait under noise of the case's own seed; `sleep` seconds a step."""
+
+    needs_driving_frames = False
+
+    def __init__(self, *, checkpoint: str | None, device: str, sleep: str = "0", strength: str = "9") -> None:
+        self._sleep, self._strength = float(sleep), int(strength)
+        self.info = ContestantInfo(
+            name=type(self).__name__.lower(),
+            revision="1",
+            parameters=3,
+            licence="MIT",
+            batch_size=2,
+            needs_driving_frames=self.needs_driving_frames,
+            args={"strength": self._strength},
+        )
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        generators = [np.random.default_rng(case_seed(seed, case.clip_id)) for case in cases]
+        for step in itertools.count():
+            alive = running(cases, step)
+            if not alive:
+                return
+            time.sleep(self._sleep)
+            yield [self.frame(cases[i], generators[i], step) for i in alive]
+
+    def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
+        noise = generator.integers(-self._strength, self._strength + 1, case.reference.shape)
+        return (case.reference + noise).clip(0, 255).astype(np.uint8)
+
+
+class WrongSizeOnce(Noise):
+    """One frame of clip-b is too small."""
+
+    def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
+        image = super().frame(case, generator, step)
+        return image[:-8] if case.clip_id == "clip-b" and step == 7 else image
+
+
+class FloatFrames(Noise):
+    """Frames in [0, 1] instead of uint8."""
+
+    def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
+        return super().frame(case, generator, step) / np.float32(255)
+
+
+class TooFew(Noise):
+    """Stops five frames early."""
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        return itertools.islice(super().animate(cases, seed=seed), max(c.num_frames for c in cases) - 5)
+
+
+class TooMany(Noise):
+    """Goes on after the last frame."""
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        yield from super().animate(cases, seed=seed)
+        yield [cases[0].reference]
+
+
+class TwoForOne(Noise):
+    """Yields two frames for each clip."""
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        return (images * 2 for images in super().animate(cases, seed=seed))
+
+
+class Raises(Noise):
+    """Runs out of memory at frame 30 of clip-a, and takes its batch with it."""
+
+    def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
+        if case.clip_id == "clip-a" and step == 30:
+            raise RuntimeError("out of\nmemory")
+        return super().frame(case, generator, step)
+
+
+class RaisesAtOnce(Noise):
+    """Fails before it gives an iterator."""
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        raise RuntimeError("no kernel")
+
+
+class Vandal(Noise):
+    """Paints over everything it is given, to look perfect; gives the same array again and again."""
+
+    needs_driving_frames = True
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        buffers = [np.zeros_like(case.reference) for case in cases]
+        drives = [iter(case.driving_frames) for case in cases]
+        for case in cases:
+            case.reference[:] = 0
+        for step in itertools.count():
+            alive = running(cases, step)
+            if not alive:
+                return
+            for index in alive:
+                next(drives[index])[:] = 0
+                buffers[index][:] = step % 2
+            yield [buffers[index] for index in alive]
+
+
+class NoInfo:
+    """No contestant at all."""
+
+    def __init__(self, *, checkpoint: str | None, device: str) -> None:
+        self.info = "none"
