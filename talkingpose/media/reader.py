@@ -52,7 +52,7 @@ class VideoReader:
     conversion itself; without it frames have the size in `info`. `name` stands for the file in messages
     (default: the path as given, or "video of N bytes"). Colours follow `DECODER_POLICY`.
 
-    Decoding uses one thread: with more, FFmpeg drops other frames of a damaged file than with one, and the
+    Decoding uses one thread: with more, FFmpeg may give other frames of a damaged file, and the
     result must not depend on the machine. Decode several videos in several processes instead.
 
     Raises MediaError where there is no video with at least one frame.

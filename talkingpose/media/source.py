@@ -124,7 +124,7 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
             f"{name}: the video's codec is unknown: the file is damaged or cut off, fetch it again; "
             "or convert it to H.264 first"
         )
-    # With more threads FFmpeg drops other frames of a damaged file than with one.
+    # With more threads FFmpeg may give other frames of a damaged file.
     stream.codec_context.thread_count = 1
     return stream
 
