@@ -22,7 +22,7 @@ from talkingpose.weights.errors import UnreachableError, WeightsError
 
 # A server that sends nothing for this long is given up, not one that is slow.
 SILENCE_S = 60.0
-# Pauses before each new try of the same address; every try that brought bytes starts the row anew.
+# Pauses before each new try of the same address; a try that brought a chunk or more starts the row anew.
 PAUSES_S = (1.0, 4.0)
 
 _CHUNK = 1 << 20
@@ -83,7 +83,7 @@ def download(
     *,
     size: int | None,
     on_progress: Callable[[int, int | None], None] = lambda done, total: None,
-) -> None:
+) -> bool:
     """Bring all bytes of an address into `part`; what `part` holds of it already is kept where that is safe.
 
     Args:
@@ -91,6 +91,9 @@ def download(
         part: file to write; it stays after an error, to be continued.
         size: bytes there should be, None where unknown.
         on_progress: called with bytes so far and bytes in all (None where unknown).
+
+    Returns:
+        whether it came in one piece, not as the continuation of an earlier part.
 
     Raises:
         UnreachableError: no connection.
@@ -101,10 +104,9 @@ def download(
     while True:
         before = draft.size()
         try:
-            _once(address, draft, size, on_progress)
-            return
+            return _once(address, draft, size, on_progress)
         except _CutError as cut:
-            if draft.size() > before:
+            if draft.size() >= before + _CHUNK:
                 pauses = list(PAUSES_S)
             if not pauses:
                 raise WeightsError(f"{_host(address)}: {cut}") from cut
@@ -132,14 +134,14 @@ def require_space(folder: Path, needed: int) -> None:
 
 def _once(
     address: str, part: _Part, size: int | None, on_progress: Callable[[int, int | None], None]
-) -> None:
-    """One request, from where the part file ends."""
+) -> bool:
+    """One request, from where the part file ends; tells whether that was its beginning."""
     start = part.size()
     validator = part.validator(address)
     if validator is None or (size is not None and start > size):
         start = 0
     if start and start == size:
-        return
+        return False
     headers = {"Accept-Encoding": "identity", "User-Agent": "talkingpose"}
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": str(validator)}
@@ -149,7 +151,7 @@ def _once(
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
             if error.headers.get("Content-Range") == f"bytes */{start}":
-                return  # all of it was here already
+                return False  # all of it was here already
             part.discard()
             raise _CutError("the server has another file than before") from error
         answer = f"answers {error.code} {error.reason}"
@@ -169,6 +171,7 @@ def _once(
         if start == 0:
             part.begin(address, _validator(response))
         _copy(response, part, start, size or total, on_progress)
+        return start == 0
 
 
 def _open(request: urllib.request.Request) -> http.client.HTTPResponse:

@@ -20,7 +20,7 @@ from talkingpose.weights.folder import (
     weights_folder,
     write_record,
 )
-from talkingpose.weights.lock import LOCK_FILE, WeightFile, pick
+from talkingpose.weights.lock import WeightFile, pick
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def fetch(
     *,
     accept_licence: bool = False,
     listener: FetchListener | None = None,
-    lock: Path = LOCK_FILE,
+    lock: Path | None = None,
 ) -> list[Fetched]:
     """Fetch files that are not here yet; one that is damaged is fetched again.
 
@@ -56,7 +56,7 @@ def fetch(
         dest: folder, as `weights_folder` takes it.
         accept_licence: the user agrees to licences that forbid commercial use.
         listener: hears of remarks and progress.
-        lock: another lock file.
+        lock: another lock file than the project's.
 
     Returns:
         one entry per id, in order; one that could not be fetched carries its error and stops no other.
@@ -137,13 +137,7 @@ def _from_any_address(entry: WeightFile, folder: Path, listener: FetchListener) 
     problems: list[WeightsError] = []
     for address in entry.addresses:
         try:
-            download(
-                address,
-                _part(entry, folder),
-                size=entry.size,
-                on_progress=lambda done, total: listener.on_progress(entry.id, done, total),
-            )
-            _admit(entry, folder, listener)
+            _from(address, entry, folder, listener)
             return
         except WeightsError as error:
             problems.append(error)
@@ -151,6 +145,26 @@ def _from_any_address(entry: WeightFile, folder: Path, listener: FetchListener) 
     if all(isinstance(problem, UnreachableError) for problem in problems):
         raise UnreachableError(f"{entry.id}: {reasons}: {_by_hand(entry, folder)}")
     raise WeightsError(f"{entry.id}: not fetched: {reasons}")
+
+
+def _from(address: str, entry: WeightFile, folder: Path, listener: FetchListener) -> None:
+    def bring() -> bool:
+        return download(
+            address,
+            _part(entry, folder),
+            size=entry.size,
+            on_progress=lambda done, total: listener.on_progress(entry.id, done, total),
+        )
+
+    in_one_piece = bring()
+    try:
+        _admit(entry, folder, listener)
+    except WeightsError:
+        if in_one_piece:
+            raise
+        # The earlier part may have been bad; _admit has removed it, so this one is whole unless cut again.
+        bring()
+        _admit(entry, folder, listener)
 
 
 def _admit(entry: WeightFile, folder: Path, listener: FetchListener) -> None:

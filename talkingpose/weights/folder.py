@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from talkingpose.weights.errors import WeightsError
-from talkingpose.weights.lock import LOCK_FILE, WeightFile, pick, read_lock
+from talkingpose.weights.lock import WeightFile, pick, read_lock
 
 VARIABLE = "TALKINGPOSE_WEIGHTS"
 
@@ -66,7 +66,7 @@ def find(
     *,
     needed_by: str = "metric",
     folder: str | os.PathLike[str] | None = None,
-    lock: Path = LOCK_FILE,
+    lock: Path | None = None,
 ) -> Path:
     """The path of a weight file that is here and was checked. Nothing is ever downloaded.
 
@@ -74,7 +74,7 @@ def find(
         file_id: id in the lock file.
         needed_by: metric or model that asks, for the message.
         folder: as `weights_folder` takes it.
-        lock: another lock file.
+        lock: another lock file than the project's.
 
     Raises:
         WeightsError: the file is missing or damaged; the message names the command that fetches it.
@@ -89,7 +89,7 @@ def find(
 
 
 def status(
-    file_id: str, *, folder: str | os.PathLike[str] | None = None, lock: Path = LOCK_FILE
+    file_id: str, *, folder: str | os.PathLike[str] | None = None, lock: Path | None = None
 ) -> WeightStatus:
     """What there is of a file, at a glance: its content is not read.
 
@@ -104,7 +104,7 @@ def verify(
     ids: Sequence[str] = (),
     *,
     folder: str | os.PathLike[str] | None = None,
-    lock: Path = LOCK_FILE,
+    lock: Path | None = None,
     on_bytes: Callable[[str, int], None] | None = None,
 ) -> list[WeightStatus]:
     """Read files in full and compare.
@@ -112,7 +112,7 @@ def verify(
     Args:
         ids: which; all of the lock file where empty.
         folder: as `weights_folder` takes it.
-        lock: another lock file.
+        lock: another lock file than the project's.
         on_bytes: called with an id and a number of bytes just read.
 
     Raises:

@@ -70,13 +70,17 @@ class WeightFile:
         return PurePosixPath(self.file).name
 
 
-@functools.cache
-def read_lock(path: Path = LOCK_FILE) -> Mapping[str, WeightFile]:
-    """The entries of a lock file, by id, in its order.
+def read_lock(path: Path | None = None) -> Mapping[str, WeightFile]:
+    """The entries of a lock file (the project's own where None), by id, in its order.
 
     Raises:
         WeightsError: it cannot be read, an entry is not as it should be, or an id or a file is named twice.
     """
+    return _read(path or LOCK_FILE)
+
+
+@functools.cache
+def _read(path: Path) -> Mapping[str, WeightFile]:
     import yaml
     from pydantic import TypeAdapter, ValidationError
 
@@ -95,7 +99,7 @@ def read_lock(path: Path = LOCK_FILE) -> Mapping[str, WeightFile]:
     return {entry.id: entry for entry in entries}
 
 
-def pick(ids: Sequence[str], lock: Path = LOCK_FILE) -> list[WeightFile]:
+def pick(ids: Sequence[str], lock: Path | None = None) -> list[WeightFile]:
     """The entries of these ids, each once, in the order asked.
 
     Raises:
@@ -108,7 +112,7 @@ def pick(ids: Sequence[str], lock: Path = LOCK_FILE) -> list[WeightFile]:
     return [entries[name] for name in dict.fromkeys(ids)]
 
 
-def files_for(user: str, lock: Path = LOCK_FILE) -> list[WeightFile]:
+def files_for(user: str, lock: Path | None = None) -> list[WeightFile]:
     """The entries that a metric or model uses.
 
     Raises:
