@@ -110,7 +110,9 @@ def skin_ramp(color: Color) -> np.ndarray:
 @lru_cache(maxsize=512)
 def cloth_ramp(color: Color, gloss: float = 0.35) -> np.ndarray:
     """Shading ramp of cloth, hair and things: shadows turn cool, lights warm. (256, 1, 3) uint8."""
-    shadow = (color[0] * 0.30, color[1] * 0.30 + 2, color[2] * 0.40 + 8)
+    # White cloth never gets as dark as black cloth does.
+    deep = 0.27 + 0.20 * luminance(color) / 255
+    shadow = (color[0] * deep, color[1] * deep + 2, color[2] * (deep + 0.08) + 8)
     light = tuple(c + (255 - c) * gloss * w for c, w in zip(color, (1.0, 0.96, 0.86), strict=True))
     return _ramp(shadow, color, light)
 

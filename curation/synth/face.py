@@ -363,7 +363,7 @@ def _paint_glasses(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
         return
     face = identity.face
     half_x, half_y = face.eye_x * 0.86, 0.118
-    depth = float(surface(np.array([face.eye_x]), np.array([face.eye_y]))[0]) + 0.07
+    depth = float(surface(np.array([face.eye_x]), np.array([face.eye_y]))[0]) + 0.04
     corner = np.array(
         [[-1, -0.8], [-0.8, -1], [0.8, -1], [1, -0.8], [0.92, 0.6], [0.6, 1], [-0.6, 1], [-0.92, 0.6]]
     )

@@ -75,10 +75,10 @@ _GESTURES: tuple[_Gesture, ...] = (
 )  # fmt: skip
 
 _RESTS: tuple[tuple[tuple[float, float, float], float, tuple[float, float, float], str], ...] = (
-    ((0.27, 0.65, 0.36), 0.40, (-0.55, 0.10, 0.0), "relaxed"),
-    ((0.36, 0.60, 0.36), 0.50, (-0.35, 0.15, 0.0), "relaxed"),
-    ((0.20, 0.62, 0.42), 0.35, (0.10, 0.15, 0.1), "cup"),
-    ((0.40, 0.54, 0.40), 0.55, (-0.10, 0.20, 0.0), "cup"),
+    ((0.14, 0.65, 0.36), 0.40, (-0.55, 0.10, 0.0), "relaxed"),
+    ((0.20, 0.60, 0.38), 0.50, (-0.35, 0.15, 0.0), "relaxed"),
+    ((0.08, 0.62, 0.42), 0.35, (0.10, 0.15, 0.1), "cup"),
+    ((0.16, 0.54, 0.42), 0.55, (-0.10, 0.20, 0.0), "cup"),
 )
 
 
@@ -150,6 +150,7 @@ class Gesticulation:
             targets[side] = self._stroke_pose(gesture, mirrored, len(sides) == 2)
             ready = targets[side].copy()
             ready[WRIST] += np.asarray(gesture.windup) * self._size * rng.uniform(0.8, 1.2)
+            ready[1] = max(ready[1], 0.18 if len(sides) == 2 else 0.05)
             ready[FINGERS] = 0.6 * np.asarray(_SHAPES[gesture.opening]) + 0.4 * ready[FINGERS]
             lag = float(rng.uniform(0.0, 0.05))
             self._arms[side].move(start + lag, preparation, ready)
@@ -165,7 +166,8 @@ class Gesticulation:
         pose += noise * (0.05, 0.05, 0.04, 0.10, 0.18, 0.10, 0.08, 0.04, 0.03, 0.03, 0.03, 0.04, 0.10, 0.08)
         pose[WRIST] *= (1.0, 1.0, self._size)
         if both:
-            # Two hands keep clear of each other.
+            # Two hands keep clear of each other and of the mouth.
+            pose[1] = max(pose[1], 0.26)
             pose[0] = min(pose[0], 0.06 + 0.02 * noise[0])
         return pose
 

@@ -164,7 +164,10 @@ class Hair:
         if style.curl:
             y = y + 0.6 * style.curl * np.sin(u * 17.0)
         y = np.minimum(y, style.sideburn)
-        return np.stack([x, y, surface(x, y) + 0.02], axis=1)
+        # At the temples the hairline reaches the outer edge, which lies in the middle of the head: a head that
+        # turns must show no wall between the two.
+        depth = (surface(x, y) + 0.02) * (1.0 - u**4)
+        return np.stack([x, y, depth], axis=1)
 
     def _comb(self, line: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
         """Return strands between hairline and outer edge as (points, amount, width)."""

@@ -255,8 +255,8 @@ def _draw_clothing(rng: np.random.Generator, feminine: bool, backdrop: Backdrop,
     ]
     color = _vary(rng, _pick(rng, tuple(candidates) or palette), 5)
     pattern = {
-        "tee": ("plain", "stripes", "stripes", "dots"),
-        "sweater": ("plain", "stripes", "stripes"),
+        "tee": ("plain", "plain", "stripes", "dots"),
+        "sweater": ("plain", "stripes", "checks"),
         "shirt": ("plain", "pinstripes", "checks", "checks"),
         "suit": ("plain", "plain", "pinstripes"),
         "hoodie": ("plain",),
