@@ -164,8 +164,8 @@ class Hair:
         if style.curl:
             y = y + 0.6 * style.curl * np.sin(u * 17.0)
         y = np.minimum(y, style.sideburn)
-        # At the temples the hairline reaches the outer edge, which lies in the middle of the head: a head that
-        # turns must show no wall between the two.
+        # At the temples the hairline reaches the outer edge, which lies in the middle of the head, so that
+        # no wall shows between the two when the head turns.
         depth = (surface(x, y) + 0.02) * (1.0 - u**4)
         return np.stack([x, y, depth], axis=1)
 
