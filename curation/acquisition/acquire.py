@@ -1,0 +1,285 @@
+"""A run of the acquisition: workers take turns from the ledger until nothing is left to fetch."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from curation.acquisition.causes import Cause, Failure, classify
+from curation.acquisition.ledger import Entry, Ledger, State, process_owner
+from curation.acquisition.settings import Acquisition
+from curation.acquisition.source_list import Wanted
+from talkingpose.errors import UserError
+
+if TYPE_CHECKING:
+    from curation.acquisition.session import Access, Session
+
+LEDGER = "ledger.sqlite"
+_POLL_S = 0.5
+_Result = TypeVar("_Result")
+
+
+class AcquisitionError(UserError):
+    """Nothing can be fetched at all, for one reason that holds for every source."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run left behind.
+
+    Attributes:
+        waiting: sources whose next attempt is later than the run's patience.
+        next_at: when the first of them is due, seconds since 1970.
+    """
+
+    waiting: int
+    next_at: float | None
+
+
+def folder_of(out: Path) -> Path:
+    """Where the acquisition of an output folder keeps its ledger and its files."""
+    return out / ".curation" / "acquisition"
+
+
+def open_ledger(out: Path, settings: Acquisition | None = None, *, read_only: bool = False) -> Ledger:
+    """The ledger of an output folder; raises LedgerError."""
+    chosen = settings or Acquisition()
+    return Ledger(
+        folder_of(out) / LEDGER,
+        chosen.politeness,
+        chosen.breaker,
+        wait_scale=chosen.wait_scale,
+        read_only=read_only,
+    )
+
+
+class Acquirer:
+    """Workers of this process over one ledger.
+
+    Args:
+        out: the output folder; files come under its `.curation/acquisition`.
+        on_end: called with every source that has come to an end or was put off, from worker threads.
+        on_note: called with a line when the run pauses and when it goes on.
+        extractors: classes that yt-dlp tries before its own.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        ledger: Ledger,
+        settings: Acquisition,
+        access: Access,
+        *,
+        on_end: Callable[[Entry], None] = lambda entry: None,
+        on_note: Callable[[str], None] = lambda line: None,
+        extractors: Sequence[type[Any]] = (),
+    ) -> None:
+        self._folder = folder_of(out)
+        self._ledger = ledger
+        self._settings = settings
+        self._access = access
+        self._on_end = on_end
+        self._on_note = on_note
+        self._extractors = extractors
+        self._owner = process_owner()
+        self._stop = threading.Event()
+        self._fault: BaseException | None = None
+        self._first_failures = 0
+        self._answered = False
+        self._noted: str | None = None
+        self._note_lock = threading.Lock()
+        self._full = False
+
+    def run(self, wanted: Iterable[Wanted] = ()) -> Left:
+        """Fetch everything whose time comes within the run's patience; Ctrl-C stops between requests.
+
+        Raises:
+            AcquisitionError: no connection comes about from the first request on.
+        """
+        self._ledger.add(wanted)
+        self._ledger.reclaim()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        threads = [
+            threading.Thread(target=self._work, args=(number,), name=f"acquire-{number}", daemon=True)
+            for number in range(self._settings.workers)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._keep_house(threads)
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+        if self._fault is not None:
+            raise self._fault
+        waiting = self._ledger.entries(State.WAITING)
+        return Left(len(waiting), min((entry.next_retry_at for entry in waiting), default=None))
+
+    def stop(self) -> None:
+        """End soon; what is under way goes back to the ledger."""
+        self._stop.set()
+
+    def _keep_house(self, threads: Sequence[threading.Thread]) -> None:
+        """Sign on for this process's sources, and take back those of workers that died."""
+        signed_on = time.monotonic()
+        while any(thread.is_alive() for thread in threads):
+            threads[0].join(_POLL_S / 5) if threads[0].is_alive() else time.sleep(_POLL_S / 5)
+            if time.monotonic() - signed_on > self._settings.lease_s / 4:
+                with suppress(sqlite3.OperationalError):  # a full disk; the workers report it
+                    self._ledger.renew(self._owner, self._settings.lease_s)
+                    self._ledger.reclaim()
+                signed_on = time.monotonic()
+
+    def _work(self, number: int) -> None:
+        from curation.acquisition.session import Session
+
+        try:
+            session = Session(
+                self._folder,
+                self._ledger,
+                self._settings,
+                self._access,
+                room=self._room,
+                stop=self._stop,
+                extractors=self._extractors,
+            )
+            try:
+                while not self._stop.is_set() and self._turn(session, f"{self._owner}/{number}"):
+                    pass
+            finally:
+                session.close()
+        except BaseException as fault:
+            self._fault = self._fault or fault
+            self._stop.set()
+
+    def _turn(self, session: Session, owner: str) -> bool:
+        """One source, or one wait; False where nothing is left to do."""
+        if self._is_full():
+            self._note("disk", "disk: no room within the budget: it goes on when there is")
+            self._stop.wait(self._settings.disk.poll_s)
+            return True
+        turn = self._insist(lambda: self._ledger.turn(owner, self._settings.lease_s))
+        if turn.entry is not None:
+            self._note(None, "")
+            self._attempt(session, turn.entry)
+            return True
+        if turn.wait_s is None:
+            return False
+        breaker = self._ledger.breaker()
+        if breaker.state == "open":
+            self._note(
+                f"breaker {breaker.trips}",
+                f"stopped asking: {breaker.cause}: one source is tried in {turn.wait_s:.0f} s",
+            )
+        elif turn.wait_s > self._settings.patience_s:
+            return False
+        self._stop.wait(min(turn.wait_s, _POLL_S))
+        return True
+
+    def _attempt(self, session: Session, entry: Entry) -> None:
+        from curation.acquisition.session import Failed, NoRoom, Paused, Refused, TooSlow
+
+        ledger = self._ledger
+        try:
+            fetched = session.fetch(entry)
+        except Paused:
+            self._insist(lambda: ledger.release(entry.key))
+            return
+        except NoRoom:
+            self._full = True
+            self._insist(lambda: ledger.release(entry.key))
+            return
+        except Refused as refused:
+            reason, license, digest = refused.reason, refused.license, refused.info_sha256
+            self._insist(lambda: ledger.reject(entry.key, reason, license, digest))
+            self._answered = True
+        except TooSlow as slow:
+            self._failed(entry, Failure(Cause.NETWORK, str(slow)))
+        except Failed as failed:
+            self._failed(entry, failed.failure)
+        except _expected_errors() as error:
+            self._failed(entry, classify(error, time.time()))
+        else:
+            self._insist(lambda: ledger.finish(entry.key, fetched))
+            self._answered = True
+        ended = ledger.entry(entry.key)
+        if ended is not None:
+            self._on_end(ended)
+
+    def _failed(self, entry: Entry, failure: Failure) -> None:
+        if failure.cause is Cause.DISK and "whole budget" not in failure.message:
+            # Not this source's fault: it keeps its attempts and what it has of its file.
+            self._full = True
+            self._insist(lambda: self._ledger.release(entry.key, 0.0, failure))
+            return
+        ended = self._insist(lambda: self._ledger.fail(entry.key, failure))
+        if not failure.unreachable:
+            self._answered = True
+        elif not self._answered:
+            self._first_failures += 1
+            others = sum(count for state, _, count, _ in self._ledger.counts() if state is State.WAITING)
+            if self._first_failures >= min(
+                self._settings.breaker.unreachable, others + (ended.state is State.DEAD)
+            ):
+                raise AcquisitionError(
+                    f"network: no host could be reached ({failure.message}): check the connection and "
+                    "--proxy; the same command goes on from here"
+                )
+
+    def _insist(self, write: Callable[[], _Result]) -> _Result:
+        """Write to the ledger; a full disk is waited out."""
+        while True:
+            try:
+                return write()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                    raise
+                self._note("disk", "disk: full: it goes on when there is room")
+                if self._stop.wait(self._settings.disk.poll_s):
+                    raise
+
+    # Disk
+
+    def _room(self) -> int | None:
+        """Bytes that may still be written within the budget and above the reserve."""
+        from curation.acquisition.session import partial_bytes
+
+        free = shutil.disk_usage(self._folder).free - int(self._settings.disk.min_free_gb * 1e9)
+        budget = self._settings.disk.budget_gb
+        if budget is None:
+            return free
+        return min(free, int(budget * 1e9) - self._ledger.num_bytes() - partial_bytes(self._folder))
+
+    def _is_full(self) -> bool:
+        room = self._room()
+        full = room is not None and room <= 0
+        if not full and self._full:
+            # A file did not fit; try again once what is there has changed.
+            self._full = False
+            self._stop.wait(self._settings.disk.poll_s)
+        return full
+
+    def _note(self, kind: str | None, line: str) -> None:
+        """Say once that the run pauses, and once that it goes on."""
+        with self._note_lock:
+            if kind == self._noted:
+                return
+            before, self._noted = self._noted, kind
+        with suppress(sqlite3.OperationalError):
+            self._ledger.note("paused", line or None)
+        self._on_note(line if kind is not None else f"goes on ({(before or '').split()[0]})")
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """What yt-dlp and the disk raise; anything else is a fault of this project."""
+    from yt_dlp.utils import YoutubeDLError
+
+    return (YoutubeDLError, OSError)

@@ -1,0 +1,424 @@
+"""One worker's way to footage: yt-dlp as a library, every request through the gates of the ledger."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yt_dlp
+from yt_dlp.cookies import YoutubeDLCookieJar
+from yt_dlp.extractor.common import InfoExtractor
+from yt_dlp.networking import Request
+from yt_dlp.networking.common import Response
+from yt_dlp.networking.exceptions import HTTPError
+from yt_dlp.utils import DownloadCancelled
+
+from curation.acquisition import evidence, integrity
+from curation.acquisition.causes import Cause, Failure, retry_after_s
+from curation.acquisition.ledger import Entry, Fetched, Ledger
+from curation.acquisition.prefilter import is_live, objection
+from curation.acquisition.settings import Acquisition
+from talkingpose.errors import UserError
+
+SOURCES, PARTIAL, CACHE = "sources", "partial", "cache"
+_INFO = "info.json"
+
+
+class SessionError(UserError):
+    """An option of the downloads that cannot be used, such as a cookies file."""
+
+
+class Paused(DownloadCancelled):  # type: ignore[misc]
+    """The breaker opened or the run ends; the source goes back, its attempt does not count."""
+
+
+class TooSlow(DownloadCancelled):  # type: ignore[misc]
+    """A download stayed below the least speed."""
+
+
+class Refused(Exception):  # noqa: N818
+    """The source exists and is not wanted."""
+
+    def __init__(self, reason: str, license: str | None, info_sha256: str) -> None:
+        super().__init__(reason)
+        self.reason, self.license, self.info_sha256 = reason, license, info_sha256
+
+
+class Failed(Exception):  # noqa: N818
+    """The attempt gave nothing, for a reason that is no exception of yt-dlp."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class NoRoom(Exception):  # noqa: N818
+    """The file would not fit into the disk's budget now."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How hosts are reached: cookies as the text of a Netscape file, and a proxy's address."""
+
+    cookies: str | None = None
+    proxy: str | None = None
+
+
+def read_access(cookies: Path | None, proxy: str | None) -> Access:
+    """Check what the user gave before anything is fetched; the cookies file itself is never written.
+
+    Raises:
+        SessionError: no such file, not in Netscape's format, or no address of a proxy.
+    """
+    if proxy is not None:
+        parts = urlsplit(proxy)
+        if (
+            parts.scheme not in ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+            or not parts.hostname
+        ):
+            raise SessionError("proxy: no address of one: give it as http://HOST:PORT or socks5://HOST:PORT")
+    if cookies is None:
+        return Access(None, proxy)
+    try:
+        text = cookies.read_text(encoding="utf-8")
+        jar = YoutubeDLCookieJar(io.StringIO(text))
+        jar.load()
+    except OSError as error:
+        # The cookie jar's own LoadError is an OSError without a number.
+        reason = error.strerror or "it is not in Netscape's format"
+        raise SessionError(f"cookies {cookies}: {reason}: export them as cookies.txt") from error
+    except ValueError as error:
+        raise SessionError(f"cookies {cookies}: it is no text: export them as cookies.txt") from error
+    if not len(jar):
+        raise SessionError(f"cookies {cookies}: it holds no cookie: export them as cookies.txt")
+    return Access(text, proxy)
+
+
+class Session:
+    """Fetches one source after the other; belongs to one thread.
+
+    Args:
+        folder: of the acquisition; files come under `sources/KEY/`, unfinished ones under `partial/`.
+        room: bytes that may still be written, None without a limit.
+        stop: ends waiting for a gate.
+        extractors: classes that yt-dlp tries before its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ledger: Ledger,
+        settings: Acquisition,
+        access: Access,
+        *,
+        room: Callable[[], int | None] = lambda: None,
+        stop: threading.Event | None = None,
+        extractors: Sequence[type[InfoExtractor]] = (),
+    ) -> None:
+        self._folder = folder
+        self._ledger = ledger
+        self._settings = settings
+        self._room = room
+        self._stop = stop or threading.Event()
+        self._key = ""
+        self._ydl = _gated(self._gate, self._saw, self._options(access), extractors)
+        self._slow_since: float | None = None
+
+    def close(self) -> None:
+        """Close connections."""
+        self._ydl.close()
+
+    def look(self, entry: Entry) -> dict[str, Any]:
+        """The info JSON of a source, nothing downloaded.
+
+        Raises:
+            Failed: it is no single video.
+            yt_dlp.utils.YoutubeDLError: whatever stands in the way.
+        """
+        self._key = entry.key
+        info = self._ydl.extract_info(entry.url, download=False)
+        if not isinstance(info, dict):
+            raise Failed(Failure(Cause.NO_VIDEO, f"{entry.url}: nothing is known of it"))
+        if info.get("_type", "video") != "video" or "entries" in info:
+            raise Failed(Failure(Cause.NO_VIDEO, f"{entry.url}: a list of videos: give their addresses"))
+        return info
+
+    def fetch(self, entry: Entry) -> Fetched:
+        """Bring a source to the disk; what an earlier attempt left is used.
+
+        Raises:
+            Refused, Failed, NoRoom, Paused, TooSlow: as their descriptions say.
+            yt_dlp.utils.YoutubeDLError, OSError: whatever stands in the way, for `classify`.
+        """
+        finished = self._adopt(entry)
+        if finished is not None:
+            return finished
+        partial = _Partial(self._folder / PARTIAL, entry.key)
+        whole = partial.whole()
+        if whole is None:
+            whole = self._download(entry, partial)
+        problem = integrity.flaw(whole)
+        if problem is not None:
+            partial.clear()
+            raise Failed(problem)
+        return self._keep(entry, partial, whole)
+
+    def _download(self, entry: Entry, partial: _Partial) -> Path:
+        info = self.look(entry)
+        document = evidence.info_document(info)
+        license = info.get("license")
+        if is_live(info):
+            raise Failed(Failure(Cause.LIVE, "it is live or has not begun"))
+        reason = objection(info, self._settings.prefilter)
+        if reason is not None:
+            raise Refused(reason, license, evidence.info_sha256(document))
+        self._check_room(info)
+        partial.begin(document, info)
+        self._slow_since = None
+        self._ydl.params["outtmpl"]["default"] = str(partial.template()).replace("%", "%%") + ".%(ext)s"
+        chosen = copy.deepcopy(self._ydl.sanitize_info(info, remove_private_keys=True))
+        self._ydl.process_ie_result(chosen, download=True)
+        whole = partial.whole()
+        if whole is None:
+            raise Failed(Failure(Cause.UNKNOWN, "yt-dlp ended without an error and without a file"))
+        return whole
+
+    def _check_room(self, info: Mapping[str, Any]) -> None:
+        room, size = self._room(), info.get("filesize") or info.get("filesize_approx") or 0
+        budget = self._settings.disk.budget_gb
+        if budget is not None and size > budget * 1e9:
+            raise Failed(
+                Failure(Cause.DISK, f"{size / 1e9:.1f} GB are more than the whole budget of {budget:g} GB")
+            )
+        if room is not None and size > room:
+            raise NoRoom
+
+    def _adopt(self, entry: Entry) -> Fetched | None:
+        """What an earlier attempt brought to its place without living to enter it in the ledger."""
+        folder = self._folder / SOURCES / entry.key
+        videos = list(folder.glob("video.*")) if folder.is_dir() else []
+        if len(videos) != 1 or not (folder / _INFO).is_file():
+            return None
+        return self._described(folder / _INFO, videos[0])
+
+    def _keep(self, entry: Entry, partial: _Partial, whole: Path) -> Fetched:
+        """Synced, then in its place: the description first, so that a video is never without one."""
+        folder = self._folder / SOURCES / entry.key
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync(whole)
+        _sync(partial.info)
+        partial.info.replace(folder / _INFO)
+        video = folder / f"video{whole.suffix}"
+        whole.replace(video)
+        _sync(folder)
+        partial.clear()
+        return self._described(folder / _INFO, video)
+
+    def _described(self, info: Path, video: Path) -> Fetched:
+        document = info.read_bytes()
+        fields = json.loads(document)
+        with video.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Fetched(
+            file=video.relative_to(self._folder).as_posix(),
+            num_bytes=video.stat().st_size,
+            sha256=digest,
+            license=fields.get("license"),
+            uploader_id=evidence.uploader_id(fields),
+            fetched_at=info.stat().st_mtime,
+            info_sha256=evidence.info_sha256(document),
+        )
+
+    # yt-dlp
+
+    def _options(self, access: Access) -> dict[str, Any]:
+        settings = self._settings
+        rate = settings.politeness.bytes_per_s
+        return {
+            "quiet": True,
+            "noprogress": True,
+            "no_warnings": True,
+            "logger": _Silence(),
+            "format": _selector(settings),
+            "format_sort": ["vcodec:h264", "res", "fps", "ext:mp4:m4a"],
+            "outtmpl": {"default": ""},
+            "noplaylist": True,
+            "extract_flat": "in_playlist",
+            "playlist_items": "1:2",
+            "cachedir": str(self._folder / CACHE),
+            "cookiefile": io.StringIO(access.cookies) if access.cookies is not None else None,
+            "proxy": access.proxy,
+            "socket_timeout": settings.timeout_s,
+            "ratelimit": rate / settings.workers if rate else None,
+            "progress_hooks": [self._watch],
+            # The ledger decides about further attempts, and an unfinished file is continued by the next.
+            "retries": 0,
+            "extractor_retries": 0,
+            "file_access_retries": 1,
+            "fragment_retries": 2,
+            "skip_unavailable_fragments": False,
+            "continuedl": True,
+            "updatetime": False,
+            "fixup": "never",
+            "geo_bypass": False,
+        }
+
+    def _gate(self, url: str) -> None:
+        """Before every request: wait for its slot."""
+        wait_s = self._ledger.reserve(urlsplit(url).hostname or "", self._key)
+        if wait_s is None or self._stop.wait(wait_s):
+            raise Paused("stopped")
+        breaker = self._ledger.breaker()
+        # It may have opened while this thread slept.
+        if wait_s > 0 and breaker.state == "open":
+            raise Paused("stopped")
+
+    def _saw(self, url: str, answered: str | None, error: HTTPError | None) -> None:
+        """After every request: pay for redirects, count refusals even where an extractor hides them."""
+        if error is not None and error.status == 429:
+            value = error.response.headers.get("Retry-After")
+            self._ledger.rate_limited(retry_after_s(value, time.time()))
+        if answered is not None and answered != url:
+            self._ledger.charge(1)
+
+    def _watch(self, progress: Mapping[str, Any]) -> None:
+        """While bytes come: the run may end, and a drip is no download."""
+        if self._stop.is_set():
+            raise Paused("stopped")
+        speed = progress.get("speed")
+        if progress.get("status") != "downloading" or not speed or speed >= self._settings.min_bytes_per_s:
+            self._slow_since = None
+            return
+        now = time.monotonic()
+        self._slow_since = self._slow_since if self._slow_since is not None else now
+        if now - self._slow_since > self._settings.slow_for_s:
+            raise TooSlow(f"{speed:.0f} bytes a second for {self._settings.slow_for_s:g} s: too slow")
+
+
+class _Partial:
+    """The unfinished files of one source."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder, self._key = folder, key
+        self.info = folder / f"{key}.{_INFO}"
+        self._stamp = folder / f"{key}.stamp"
+
+    def template(self) -> Path:
+        """Where yt-dlp puts the file, without the suffix."""
+        return self._folder.absolute() / f"{self._key}-video"
+
+    def begin(self, document: bytes, info: Mapping[str, Any]) -> None:
+        """Keep the description; what was begun of another file than the one offered now is deleted."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        names = ("format_id", "ext", "filesize", "timestamp", "duration", "width", "height", "vcodec")
+        stamp = json.dumps([info.get(name) for name in names])
+        if self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") != stamp:
+            self.clear()
+        # Without fsync: after a power failure a download may begin anew, and nothing false is believed.
+        for path, content in ((self._stamp, stamp.encode()), (self.info, document)):
+            temporary = path.with_name(f"{path.name}.new")
+            temporary.write_bytes(content)
+            temporary.replace(path)
+
+    def whole(self) -> Path | None:
+        """The file, where yt-dlp has finished it."""
+        if not self.info.is_file():
+            return None
+        prefix = f"{self._key}-video."
+        names = [path for path in self._folder.iterdir() if path.name.startswith(prefix)]
+        done = [path for path in names if not path.name.endswith((".part", ".ytdl", ".temp"))]
+        return next((path for path in done if ".part-Frag" not in path.name), None)
+
+    def clear(self) -> None:
+        """Delete everything unfinished of this source."""
+        for path in self._folder.glob(f"*{self._key}*"):
+            path.unlink(missing_ok=True)
+
+
+def delete_files(folder: Path, key: str) -> int:
+    """Delete all files of a source; returns their bytes."""
+    removed = 0
+    partial = list((folder / PARTIAL).glob(f"*{key}*"))
+    own = folder / SOURCES / key
+    for path in [*partial, *(own.iterdir() if own.is_dir() else ())]:
+        removed += path.stat().st_size
+        path.unlink()
+    shutil.rmtree(own, ignore_errors=True)
+    return removed
+
+
+def partial_bytes(folder: Path) -> int:
+    """Bytes of unfinished files."""
+    total = 0
+    for path in (folder / PARTIAL).glob("*"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue  # finished in the meantime
+    return total
+
+
+def _selector(settings: Acquisition) -> str:
+    """yt-dlp's words for: one file, H.264 first, no larger than asked, without sound unless asked for."""
+    limit = settings.formats.max_height
+    fits = f"[height<=?{limit}]" if limit else ""
+    kinds = ("best",) if settings.formats.audio else ("bestvideo", "best")
+    wanted = [f"{kind}[vcodec~='^(avc|h264)']{fits}" for kind in kinds] + [f"{kind}{fits}" for kind in kinds]
+    # Where everything is larger than asked, the smallest.
+    return "/".join([*wanted, "worstvideo", "worst"] if not settings.formats.audio else [*wanted, "worst"])
+
+
+def _gated(
+    gate: Callable[[str], None],
+    saw: Callable[[str, str | None, HTTPError | None], None],
+    options: dict[str, Any],
+    extractors: Sequence[type[InfoExtractor]],
+) -> yt_dlp.YoutubeDL:
+    """A YoutubeDL whose every request passes the gate."""
+
+    class Gated(yt_dlp.YoutubeDL):  # type: ignore[misc]
+        def urlopen(self, req: str | Request) -> Response:
+            url = req if isinstance(req, str) else req.url
+            gate(url)
+            try:
+                response = super().urlopen(req)
+            except HTTPError as error:
+                saw(url, None, error)
+                raise
+            saw(url, response.url, None)
+            return response
+
+    ydl = Gated(options, auto_init=False)
+    for extractor in extractors:
+        ydl.add_info_extractor(extractor())
+    ydl.add_default_info_extractors()
+    return ydl
+
+
+class _Silence:
+    """yt-dlp's log: everything worth knowing comes as an exception."""
+
+    def debug(self, message: str) -> None:
+        """Nothing."""
+
+    warning = error = info = debug
+
+
+def _sync(path: Path) -> None:
+    """A file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
