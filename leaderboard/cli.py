@@ -27,6 +27,7 @@ def build(
 
     The page works from a file, without JavaScript and without a network. The same runs give the same bytes.
     """
+    from leaderboard.numbers import counted
     from leaderboard.site import build_site
 
     report = build_site(runs, out, title)
@@ -44,8 +45,8 @@ def build(
         }
         console.emit_json(document)
     else:
-        counts = f"{report.num_runs} runs, {report.num_boards} boards, {report.num_videos} videos"
-        print(f"{page}: {counts}")
+        counts = ((report.num_runs, "run"), (report.num_boards, "board"), (report.num_videos, "video"))
+        print(f"{page}: {', '.join(counted(number, noun) for number, noun in counts)}")
     return console.EXIT_COMPLETE
 
 

@@ -14,6 +14,8 @@ _TITLES |= {"fvd": "FVD", "csim": "CSIM", "akd": "AKD", "mkr": "MKR", "aed": "AE
 _MEANINGS = {
     "psnr": "Peak signal-to-noise ratio of a frame against the real frame, range 255. "
     "Identical frames have an infinite ratio: they are counted, not averaged.",
+    "psnr_pooled": "PSNR from the squared error of all frames of a clip together: "
+    "identical frames count, as frames without error.",
     "ssim": "Structural similarity of a frame to the real frame, on RGB with a Gaussian window.",
     "tje": "Temporal jittering error: how far the change over \u0394 frames is from the real change, "
     "mean over time, pixels and channels, in levels of 0 to 255. At small \u0394 it cannot see slow drift or "

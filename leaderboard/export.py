@@ -16,7 +16,7 @@ BOARD_SCHEMA = "talkingpose.board/1"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CSV_COLUMNS = (
     *("board", "ranked", "contestant", "label", "revision", "seed", "control", "origin"),
-    *("metric", "version", "unit", "direction", "value", "ci95_low", "ci95_high"),
+    *("metric", "version", "unit", "direction", "value", "frame_weighted", "ci95_low", "ci95_high"),
     *("rank_best", "rank_worst", "skill", "n_cases", "n_clusters", "n_frames", "n_infinite"),
     *("coverage", "state", "reason", "protocol_sha256", "cases_sha256"),
 )
@@ -68,7 +68,15 @@ def _lines(group: Group, entry: Entry) -> Iterator[list[str]]:
         best, worst = column_ranks(group, column).get(entry, (None, None))
         cells: list[object] = [group.number, group.ranked, who.name, entry.label, who.revision, run.seed]
         cells += [who.control, who.origin, column.name, column.version, column.unit, column.direction]
-        cells += [summary.value, low, high, best, worst, score_of(entry, column, group.frozen)]
+        cells += [
+            summary.value,
+            summary.frame_weighted,
+            low,
+            high,
+            best,
+            worst,
+            score_of(entry, column, group.frozen),
+        ]
         cells += [summary.n_cases, summary.n_clusters, summary.n_frames, summary.n_infinite, summary.coverage]
         cells += [summary.state, summary.reason, run.protocol.sha256, run.dataset.cases_sha256]
         yield [_csv_text(cell) for cell in cells]

@@ -81,6 +81,9 @@ def drift_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet
         {name for entry in group.entries for name in entry.run.drift},
         key=lambda name: (columns.index(known[name]) if name in known else len(columns), name),
     )
+    # One time axis for all panels: some metrics begin late.
+    ends = [curve.time_s[-1] for entry in group.entries for curve in entry.run.drift.values() if curve.time_s]
+    longest = max(ends, default=0.0) + 0.5
     for place, name in enumerate(names):
         curves = [
             (entry, entry.run.drift[name])
@@ -89,7 +92,7 @@ def drift_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet
         ]
         if curves:
             key = f"g{group.number}d{place}"
-            panels.append(_drift_panel(key, name, known.get(name), curves, styles))
+            panels.append(_drift_panel(key, name, known.get(name), curves, longest, styles))
     return panels
 
 
@@ -141,6 +144,7 @@ def _drift_panel(
     name: str,
     column: Column | None,
     curves: Sequence[tuple[Entry, Curve]],
+    longest: float,
     styles: svg.StyleSheet,
 ) -> Panel:
     step = _step(curves)
@@ -156,6 +160,7 @@ def _drift_panel(
                 time, _gaps(curve.mean[::step]), **style, markevery=(entry.series % every, every)
             )
             line.set_gid(label)
+        axes.set_xlim(0, longest)
         if column is not None and column.direction == "lower" and axes.get_ylim()[1] > 0:
             axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         unit = column.unit_text if column is not None else ""

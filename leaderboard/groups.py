@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.results import Run
+from leaderboard.numbers import counted
 from leaderboard.runs import LoadedRun
 
 CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "flicker")
@@ -109,8 +110,9 @@ def _why(run: Run, first: Run, *, alone: bool, newest: int) -> str:
     reasons = []
     if run.status != "complete":
         reasons.append(f"Not ranked: these runs are not complete (status {run.status}).")
-    limits = [f"the first {run.limit} clips"] if run.limit is not None else []
-    limits += [f"the first {run.max_frames} frames of a clip"] if run.max_frames is not None else []
+    limits = [f"the first {counted(run.limit, 'clip')}"] if run.limit is not None else []
+    if run.max_frames is not None:
+        limits.append(f"the first {counted(run.max_frames, 'frame')} of a clip")
     if limits:
         reasons.append(f"Not ranked: these runs were limited to {' and '.join(limits)}.")
     elif not run.comparable:

@@ -27,7 +27,10 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def measured(value: float, interval: tuple[float, float] | None) -> str:
-    """A value rounded by its interval (two significant digits of the width), else to four digits."""
+    """A value rounded by its interval (two significant digits of the width), else to four digits.
+
+    However narrow the interval is, not more than five significant digits are shown.
+    """
     decimals = _decimals(interval)
     return significant(value) if decimals is None else fixed(value, decimals)
 
@@ -40,6 +43,11 @@ def bounds(interval: tuple[float, float]) -> str:
 def shortest(value: float) -> str:
     """A rate with at most four significant digits and no trailing zeros: 25, 29.97."""
     return f"{value:.4g}"
+
+
+def counted(number: int, one: str) -> str:
+    """A count with its noun: 1 run, 3 runs."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
 
 
 def percent(share: float) -> str:
@@ -70,7 +78,8 @@ def _decimals(interval: tuple[float, float] | None) -> int | None:
     width = abs(interval[1] - interval[0])
     if not 1e-6 < width < 1e6:
         return None
-    return max(0, 1 - math.floor(math.log10(width)))
+    largest = max(abs(interval[0]), abs(interval[1]))
+    return max(0, min(1 - math.floor(math.log10(width)), 4 - math.floor(math.log10(largest))))
 
 
 def _signed(text: str) -> str:

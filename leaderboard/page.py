@@ -180,10 +180,16 @@ def _settings(run: Run) -> list[tuple[str, str]]:
     if run.cost is not None:
         times = f"{numbers.significant(run.cost.generation_s, 3)} s generating, "
         settings.append(("Time", f"{times}{numbers.significant(run.cost.scoring_s, 3)} s scoring"))
-    for name, value in sorted(run.env.items()):
-        if isinstance(value, str | int | float | bool):
-            settings.append((name, setting_text(value)))
-    return settings
+    return settings + [(name, text) for name, value in sorted(run.env.items()) if (text := _env_text(value))]
+
+
+def _env_text(value: Any) -> str:
+    """A part of the environment in one line; a table of names and versions as `name version, ...`."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{name} {text}" for name, part in sorted(value.items()) if (text := _env_text(part))
+        )
+    return setting_text(value) if isinstance(value, str | int | float | bool) else ""
 
 
 def _policy(css: str, script: str) -> str:

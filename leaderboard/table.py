@@ -192,7 +192,7 @@ def _remarks(summary: MetricSummary) -> list[str]:
         remarks.append(verdict("note", summary.reason, ""))
     if summary.n_infinite:
         of = f"{summary.n_infinite} of {summary.n_frames} frames"
-        remarks.append(f"{of} score infinity (identical frames): counted here, left out of the mean.")
+        remarks.append(f"{of} are identical to the real ones; each alone would score infinity.")
     return remarks
 
 
@@ -207,7 +207,8 @@ def _lines(
     if summary.coverage is not None and summary.coverage < 1:
         lines.append(f"coverage {numbers.percent(summary.coverage)}")
     if (summary.n_cases, summary.n_clusters) != usual[:2] and summary.value is not None:
-        lines.append(f"{summary.n_cases} clips, {summary.n_clusters} clusters")
+        parts = ((summary.n_cases, "clip"), (summary.n_clusters, "cluster"))
+        lines.append(", ".join(numbers.counted(number, noun) for number, noun in parts))
     return tuple(lines)
 
 
@@ -226,9 +227,9 @@ def _badges(run: Run) -> tuple[str, ...]:
     if run.contestant.saw_driving_frames:
         badges.append("saw the driving frames")
     if run.limit is not None:
-        badges.append(f"limit {run.limit} clips")
+        badges.append(f"limit {numbers.counted(run.limit, 'clip')}")
     if run.max_frames is not None:
-        badges.append(f"first {run.max_frames} frames")
+        badges.append(f"first {numbers.counted(run.max_frames, 'frame')}")
     if run.status != "complete":
         badges.append(run.status)
     return tuple(badges)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ def not_a_video(folder: Path) -> None:
     ],
 )
 def test_a_damaged_run_changes_nothing(
-    damage, message: str, small_run: Path, small_site: Path, tmp_path: Path
+    damage: Callable[[Path], None], message: str, small_run: Path, small_site: Path, tmp_path: Path
 ):
     run = shutil.copytree(small_run, tmp_path / "run")
     out = shutil.copytree(small_site, tmp_path / "site")
@@ -138,7 +139,7 @@ def test_a_missing_video_is_said(small_run: Path, tmp_path: Path):
     (run / "cases/clip00.json").unlink()
     page = (build_site([run], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
     assert "The video is not in the run's folder." in page
-    assert "1 clip files that the runs list are not beside them" in page
+    assert "Not beside the runs that list them: 1 clip file." in page
 
 
 def test_what_is_no_run(tmp_path: Path, small_run: Path):
