@@ -9,7 +9,7 @@ import numpy as np
 from curation.synth.identity import draw_identity
 from curation.synth.motion import Motion
 from curation.synth.render import Stage
-from curation.synth.seeds import SynthError
+from curation.synth.seeds import HELD_OUT_SEEDS, SynthError
 
 # Two minutes: far more than any pair needs, short enough that a motion is followed quickly to its end.
 _FRAMES = 3000
@@ -20,16 +20,22 @@ class DrawnPairs:
 
     Args:
         identities: how many speakers.
-        first_seed: of the first; splits are disjoint where their ranges of seeds are.
+        first_seed: of the first; splits are disjoint where their ranges of seeds are. 900000000 to 900000999
+            are the speakers of tp-mini and for no training.
 
     Raises:
-        SynthError: no identity, or a seed out of range.
+        SynthError: no identity, a seed out of range, or one of tp-mini's.
     """
 
     def __init__(self, identities: int, first_seed: int) -> None:
         if isinstance(identities, bool) or not isinstance(identities, int) or identities < 1:
             raise SynthError(f"identities: {identities!r}: give an integer from 1")
         draw_identity(first_seed)
+        if first_seed < HELD_OUT_SEEDS.stop and first_seed + identities > HELD_OUT_SEEDS.start:
+            raise SynthError(
+                f"first_seed: {first_seed}: {identities} identities reach into {HELD_OUT_SEEDS.start} to "
+                f"{HELD_OUT_SEEDS.stop - 1}, the speakers of tp-mini: give another"
+            )
         self._identities, self._first_seed = identities, first_seed
 
     def __len__(self) -> int:
