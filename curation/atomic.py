@@ -17,9 +17,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -28,3 +26,10 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text under `path`, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def move(written: Path, path: Path) -> None:
+    """Give a finished file of the same file system its name; its content is on the disk by then."""
+    with written.open("rb+") as file:
+        os.fsync(file.fileno())
+    written.replace(path)

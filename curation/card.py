@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from curation.atomic import write_text
 from curation.records import SourceRecord
 from talkingpose.dataset import SPLITS
 
@@ -43,7 +42,7 @@ the source; `crop_xyxy` is normalised by the source's size. `len(keypoints) == n
 frames that a decoder returns: every clip was decoded to check it.
 """
 
-_RIGHTS = """## Licences and attribution
+_FOOTAGE_RIGHTS = """## Licences and attribution
 
 The clips are parts of other people's videos. Each keeps the licence of its source, and the people in it
 keep their rights; this dataset adds none and removes none. `license`, `uploader_id` and `rights_evidence`
@@ -52,20 +51,43 @@ find the source by `source_id` and `source_sha256`, check its licence and name i
 """
 
 
-def write_card(
-    path: Path,
+@dataclass(frozen=True)
+class Wording:
+    """What a card says of its clips as a whole; `license` is an id of the Hub, lower case."""
+
+    title: str
+    introduction: str
+    rights: str
+    license: str | None = None
+
+
+FOOTAGE = Wording(
+    title="Upper-body clips with whole-body keypoints",
+    introduction=(
+        "One person, face and hands visible, cut at shot boundaries, keypoints for every frame. Made by\n"
+        "`tp-curate` of TalkingPose Bench.\n"
+    ),
+    rights=_FOOTAGE_RIGHTS,
+)
+
+
+def card(
     layout: Mapping[str, Mapping[str, Sequence[str]]],
     rows: Sequence[Row],
     records: Sequence[SourceRecord],
-) -> None:
-    """Write README.md.
+    wording: Wording = FOOTAGE,
+) -> str:
+    """The text of README.md.
 
     Args:
         layout: file names by configuration and split; a split without clips is not named.
         rows: all clips.
         records: all sources.
+        wording: what it says of the clips as a whole.
     """
-    header: dict[str, Any] = {"pretty_name": "Upper-body clips with whole-body keypoints"}
+    header: dict[str, Any] = {"pretty_name": wording.title}
+    if wording.license:
+        header["license"] = wording.license
     header["task_categories"] = ["image-to-video"]
     header["tags"] = ["human-animation", "pose", "talkingpose"]
     if rows:
@@ -79,9 +101,8 @@ def write_card(
         ]
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n",
-        "# Upper-body clips with whole-body keypoints\n",
-        "One person, face and hands visible, cut at shot boundaries, keypoints for every frame. Made by\n"
-        "`tp-curate` of TalkingPose Bench.\n",
+        f"# {wording.title}\n",
+        wording.introduction,
         *(
             _content(rows)
             if rows
@@ -89,9 +110,9 @@ def write_card(
         ),
         _verdicts(records),
         *([_LOADING] if rows else []),
-        _RIGHTS,
+        wording.rights,
     ]
-    write_text(path, "\n".join(parts))
+    return "\n".join(parts)
 
 
 def _content(rows: Sequence[Row]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import shutil
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from curation.atomic import write_text
-from curation.card import write_card
+from curation.atomic import move
+from curation.card import FOOTAGE, Wording, card
 from curation.config import Export
 from curation.records import ClipRecord, SourceRecord
 from curation.splits import split_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # The layout of the export; a new number makes the next run write it anew.
-_VERSION = 1
+_VERSION = 2
 # Readers fetch a row group whole, so one of clips holds few of them.
 _ROW_GROUP_BYTES = 32_000_000
 _KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
@@ -51,19 +52,31 @@ class Row:
             "source_sha256": self.source.source_sha256,
             "config_hash": self.source.config_hash,
             "tool_versions": json.dumps(self.source.tool_versions, sort_keys=True),
-            **dict.fromkeys(("url", "person_id", "license", "uploader_id", "fetched_at", "rights_evidence")),
+            "url": self.source.url,
+            "person_id": self.source.person_id,
+            "license": self.source.license,
+            "uploader_id": self.source.uploader_id,
+            "fetched_at": dt.datetime.fromisoformat(self.source.fetched_at)
+            if self.source.fetched_at
+            else None,
+            "rights_evidence": self.source.rights_evidence,
         }
 
 
-def export(store: Store, records: Sequence[SourceRecord], settings: Export) -> bool:
+def export(
+    store: Store, records: Sequence[SourceRecord], settings: Export, wording: Wording = FOOTAGE
+) -> bool:
     """Write the dataset that the records describe; the same records give the same bytes.
 
     New files replace old ones one by one, then the card names the new ones, then what is left over goes.
 
+    Args:
+        wording: what the card says of the clips.
+
     Returns:
         False where it is there already.
     """
-    digest = _digest(records, settings)
+    digest = _digest(records, settings, wording)
     before = store.exported()
     files: list[str] = before.get("files", [])
     if before.get("digest") == digest and all((store.out / name).is_file() for name in files):
@@ -72,15 +85,15 @@ def export(store: Store, records: Sequence[SourceRecord], settings: Export) -> b
     staged = store.state / "export"
     shutil.rmtree(staged, ignore_errors=True)
     layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
+    (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records)), encoding="utf-8")
+    (staged / "README.md").write_text(card(layout, rows, records, wording), encoding="utf-8")
     data_files = [name for splits in layout.values() for names in splits.values() for name in names]
     written = [*data_files, "verdicts.jsonl", "README.md"]
     # Named before they appear, so that --fresh finds them whatever happens in between.
     store.remember_export({"digest": None, "files": sorted({*files, *written})})
-    for name in data_files:
+    for name in written:
         (store.out / name).parent.mkdir(exist_ok=True)
-        (staged / name).replace(store.out / name)
-    write_text(store.out / "verdicts.jsonl", "".join(_verdict_lines(records)))
-    write_card(store.out / "README.md", layout, rows, records)
+        move(staged / name, store.out / name)
     for name in set(files) - set(written):
         (store.out / name).unlink(missing_ok=True)
     for config in CONFIGS:
@@ -88,14 +101,16 @@ def export(store: Store, records: Sequence[SourceRecord], settings: Export) -> b
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     shutil.rmtree(staged, ignore_errors=True)
-    store.remember_export({"digest": digest, "files": sorted(written)})
+    store.remember_export(
+        {"digest": digest, "files": sorted(written), "settings": settings.model_dump(mode="json")}
+    )
     return True
 
 
-def _digest(records: Sequence[SourceRecord], settings: Export) -> str:
+def _digest(records: Sequence[SourceRecord], settings: Export, wording: Wording) -> str:
     """Changes whenever the export would come out otherwise."""
     parts = [record.model_dump_json(exclude={"seconds"}) for record in records]
-    text = "\n".join([str(_VERSION), settings.model_dump_json(), *parts])
+    text = "\n".join([str(_VERSION), settings.model_dump_json(), repr(wording), *parts])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -57,7 +57,7 @@ def run_jobs(
                 assert job is not None
                 try:
                     result = worker.pipe.recv()
-                except EOFError:
+                except (EOFError, ConnectionResetError):
                     result = Failure(_cause_of_death(worker.process))
                     worker.pipe.close()
                     pool[pool.index(worker)] = worker = _start(work, log)

@@ -77,7 +77,7 @@ def _scan(job: Job, seconds: dict[str, float]) -> Scan:
     analyser = job.detectors.analyser()
     try:
         with VideoReader(path, name=name, size=size) as reader:
-            return scan(reader, job.config, analyser)
+            return scan(reader, job.config, analyser, job.source.spans)
     finally:
         analyser.close()
         seconds["scan"] = time.perf_counter() - begun
@@ -120,8 +120,12 @@ def _decide(
 
 
 def _identity(job: Job) -> dict[str, object]:
+    origin = job.source.origin
+    rights = ("url", "license", "uploader_id", "fetched_at", "rights_evidence")
     return {
-        "source": "file",
+        "source": origin.source if origin else "file",
+        **({name: getattr(origin, name) for name in rights} if origin else {}),
+        "spans": job.source.spans,
         "source_id": job.source.source_id,
         "name": job.source.name,
         "source_sha256": job.source.sha256,

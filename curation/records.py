@@ -19,7 +19,7 @@ class Measured(_Record):
     measured: float
     threshold: float
     unit: str
-    reason: str
+    reason: str | None
 
 
 class ShotVerdict(_Record):
@@ -64,10 +64,11 @@ class SourceRecord(_Record):
     """A source that was worked on to its end.
 
     `error` says why it could not be judged at all. `recipe` names the configuration and the tools: with
-    other ones the record is out of date. `seconds` is the time spent per step.
+    other ones the record is out of date. `spans` are the seconds that were asked for, none for all. `seconds`
+    is the time spent per step.
     """
 
-    source: Literal["file"]
+    source: str
     source_id: str
     name: str
     source_sha256: str | None
@@ -75,6 +76,13 @@ class SourceRecord(_Record):
     config_hash: str
     tool_versions: dict[str, str]
     error: str | None
+    person_id: str | None = None
+    url: str | None = None
+    license: str | None = None
+    uploader_id: str | None = None
+    fetched_at: str | None = None
+    rights_evidence: str | None = None
+    spans: tuple[tuple[float, float], ...] = ()
     width: int | None = None
     height: int | None = None
     fps: float | None = None

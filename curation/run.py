@@ -104,12 +104,19 @@ def recipe(config: Config, versions: dict[str, str]) -> str:
 def make_plan(store: Store, sources: Iterable[Source], made_with: str) -> Plan:
     """Which sources are left to do."""
     done, todo, twins = {}, {}, []
+    contents: set[str] = set()
     for source in sources:
-        if source.source_id in done or source.source_id in todo:
+        if source.source_id in done or source.source_id in todo or source.sha256 in contents:
             twins.append(source.name)
             continue
+        contents |= {source.sha256} if source.sha256 else set()
         record = store.record(source.source_id)
-        finished = record is not None and record.recipe == made_with and not record.errors
+        finished = (
+            record is not None
+            and record.recipe == made_with
+            and record.spans == source.spans
+            and not record.errors
+        )
         (done if finished else todo)[source.source_id] = source
     return Plan(tuple(done.values()), tuple(todo.values()), tuple(twins))
 
@@ -126,6 +133,7 @@ def curate(
     *,
     workers: int,
     fresh: bool = False,
+    publish: bool = True,
     detectors: Detectors = MEDIAPIPE,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_source: Callable[[SourceRecord], None] = lambda record: None,
@@ -135,6 +143,7 @@ def curate(
     Args:
         out: the dataset's folder; made if need be.
         fresh: forget what earlier runs did here.
+        publish: False leaves the export to a later call, where more sources are about to come.
         on_plan, on_source: called when it is known what is left, and with every source that has ended.
 
     Raises:
@@ -167,8 +176,9 @@ def curate(
             on_source(record)
         summary.errors.sort()
         summary.records = store.records()
-        store.tidy(summary.records)
-        summary.exported = export(store, summary.records, config.export)
+        if publish:
+            store.tidy(summary.records)
+            summary.exported = export(store, summary.records, config.export)
     summary.wall_s = time.perf_counter() - begun
     return summary
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -35,11 +37,18 @@ class Scan:
         return self.pts[index] if index < len(self.pts) else self.end_pts
 
 
-def scan(reader: VideoReader, config: Config, analyser: Analyser) -> Scan:
+def scan(
+    reader: VideoReader,
+    config: Config,
+    analyser: Analyser,
+    wanted: Sequence[tuple[float, float]] = (),
+) -> Scan:
     """Decode a source once.
 
     Args:
         reader: gives frames of the size that is to be looked at (`sample_size`).
+        wanted: (start, end) in seconds of the source; shots end there, and what lies outside is left out.
+            None means everything.
 
     Raises:
         MediaError: the source cannot be decoded.
@@ -59,7 +68,10 @@ def scan(reader: VideoReader, config: Config, analyser: Analyser) -> Scan:
     end_pts = pts[-1] + max(round(1 / info.fps / info.time_base), 1)
     cuts = detector.finish()
     times = [tick * info.time_base for tick in pts]
-    found = spans(cuts, times, end_pts * info.time_base, config.shots.max_s)
+    borders = {bisect_left(times, Fraction(edge)) for span in wanted for edge in span} - {0, len(times)}
+    found = spans(sorted({*cuts, *borders}), times, end_pts * info.time_base, config.shots.max_s)
+    if wanted:
+        found = [shot for shot in found if any(begin <= times[shot[0]] < end for begin, end in wanted)]
     edges = [*pts, end_pts]
     shots = tuple(
         Shot(

@@ -21,19 +21,45 @@ class SourceError(UserError):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a fetched video came from, and what was seen then; names are those of the dataset's columns.
+
+    `sha256` is of the file, `fetched_at` ISO 8601 in UTC.
+    """
+
+    source: str
+    source_id: str
+    url: str
+    sha256: str
+    license: str | None
+    uploader_id: str | None
+    fetched_at: str
+    rights_evidence: str
+
+
+@dataclass(frozen=True)
 class Found:
-    """A video file. `name` is for people: its place in the folder that was named, with that folder's name."""
+    """A video file.
+
+    Attributes:
+        name: for people: its place in the folder that was named, with that folder's name.
+        origin: None for a local file.
+        spans: (start, end) in seconds that are wanted; empty means all of it.
+    """
 
     path: Path
     name: str
+    origin: Origin | None = None
+    spans: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Source:
-    """A video known by its content.
+    """A video known by its content, or by its id where it was fetched.
 
     Attributes:
-        source_id: 16 hex digits: of the content's hash; of the name's where the file cannot be read.
+        source_id: that of its origin; of a local file 16 hex digits: of the content's hash, or of the name's
+            where the file cannot be read.
         sha256: of the content, None where it cannot be read; `problem` then says why.
     """
 
@@ -42,6 +68,8 @@ class Source:
     source_id: str
     sha256: str | None
     problem: str | None = None
+    origin: Origin | None = None
+    spans: tuple[tuple[float, float], ...] = ()
 
 
 def find_sources(locations: Iterable[Path]) -> list[Found]:
@@ -76,6 +104,11 @@ def find_sources(locations: Iterable[Path]) -> list[Found]:
 
 def identify(found: Found, sha256: str | None = None) -> Source:
     """Read a video's content once to know it again under any name; `sha256` where it is known already."""
+    if found.origin is not None:
+        origin = found.origin
+        return Source(
+            found.path, found.name, origin.source_id, origin.sha256, origin=origin, spans=found.spans
+        )
     try:
         if sha256 is None:
             with found.path.open("rb") as file:

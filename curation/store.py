@@ -5,6 +5,7 @@
 .curation/sources/SOURCE_ID.json            one record per finished source, written last
 .curation/clips/SOURCE_ID/RECIPE/CLIP.mp4, CLIP.npz
 .curation/exported.json                     what the export wrote, and from what
+.curation/acquisition/                      ledger and files of what was fetched
 .curation/workers.log                       what libraries in the workers printed
 """
 
@@ -24,6 +25,9 @@ from curation.atomic import write_text
 from curation.records import SourceRecord
 from curation.sources import Found, Source, identify
 from talkingpose.errors import UserError
+
+# Folder of the ledger and of fetched sources; see `curation.acquisition`.
+ACQUISITION = "acquisition"
 
 
 class StoreError(UserError):
@@ -84,8 +88,9 @@ class Store:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         for entry in self.state.iterdir():
-            # The lock is held meanwhile; a new file of that name would let a second run in.
-            if entry.name != "lock":
+            # The lock is held meanwhile; a new file of that name would let a second run in. What was fetched,
+            # and what must never be fetched again, outlives the clips made of it.
+            if entry.name not in ("lock", ACQUISITION):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self._records.mkdir()
 
@@ -95,6 +100,9 @@ class Store:
         fresh = {}
         try:
             for file in found:
+                if file.origin is not None:
+                    yield identify(file)
+                    continue
                 key = str(file.path.absolute())
                 try:
                     stat = file.path.stat()

@@ -16,7 +16,7 @@ class Finding:
         filter: its name in the configuration.
         passed: whether the shot may stay.
         measured, threshold: in `unit`.
-        reason: what a person would say of a shot that fails.
+        reason: what a person would say of a shot that fails; None for one that passes.
     """
 
     filter: str
@@ -24,12 +24,13 @@ class Finding:
     measured: float
     threshold: float
     unit: str
-    reason: str
+    reason: str | None
 
 
 def at_least(name: str, measured: float, threshold: float, *, unit: str, reason: str) -> Finding:
     """A finding that passes from the threshold on."""
-    return Finding(name, measured >= threshold, round(measured, 6), threshold, unit, reason)
+    passed = measured >= threshold
+    return Finding(name, passed, round(measured, 6), threshold, unit, None if passed else reason)
 
 
 def share(shot: Shot, holds: Callable[[Sample], bool]) -> float:

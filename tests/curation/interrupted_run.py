@@ -1,0 +1,19 @@
+"""`tp-curate run` with stand-ins for the models, as a program that a test can stop."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_detectors import FAKE
+
+import curation.run
+from curation.cli import main
+
+if __name__ == "__main__":
+    curation.run.plan_only = functools.partial(curation.run.plan_only, detectors=FAKE)
+    curation.run.curate = functools.partial(curation.run.curate, detectors=FAKE)
+    main()

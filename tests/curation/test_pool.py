@@ -1,0 +1,42 @@
+"""Workers that answer, raise and die."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+from pool_jobs import work
+
+from curation.pool import Failure, run_jobs
+
+
+def test_every_job_ends_with_a_result_or_a_reason(tmp_path):
+    jobs = ["a", "raise", "b", "die", "crash", "leave", "c"]
+    results = dict(run_jobs(jobs, work, workers=2, log=tmp_path / "log"))
+    assert [results[i] for i in (0, 2, 6)] == ["aa", "bb", "cc"]
+    assert results[1] == Failure("ValueError: made to fail")
+    assert "was killed" in results[3].message
+    assert "crashed (SIGABRT)" in results[4].message
+    assert "code 7" in results[5].message
+    assert "made\nto fail" in (tmp_path / "log").read_text()
+
+
+def test_leaving_early_kills_the_workers(tmp_path):
+    results = run_jobs(["a", "wait", "wait"], work, workers=2, log=tmp_path / "log")
+    assert next(results) == (0, "aa")
+    children = psutil.Process().children()
+    begun = time.monotonic()
+    results.close()
+    assert time.monotonic() - begun < 5
+    assert not [c for c in children if c.is_running() and "spawn_main" in " ".join(c.cmdline())]
+
+
+def test_no_jobs(tmp_path):
+    assert list(run_jobs([], work, workers=2, log=tmp_path / "log")) == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_workers_does_all_jobs(tmp_path, workers):
+    results = run_jobs(list("abcd"), work, workers=workers, log=tmp_path / "log")
+    assert sorted(results) == [(i, letter * 2) for i, letter in enumerate("abcd")]
