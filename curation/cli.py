@@ -72,6 +72,59 @@ def run(
 
 
 @app.command()
+def synth(
+    out: Annotated[Path, typer.Option(help="Folder of the dataset; a new one, or that of an earlier run.")],
+    clips: Annotated[int, typer.Option(help="How many clips, each of a speaker of its own.")],
+    frames: Annotated[str, typer.Option(help="Frames of a clip: N, or LEAST-MOST.")] = "250",
+    size: Annotated[int, typer.Option(help="Side of the pictures, in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of the first speaker; the others count on from it.")] = 0,
+    fps: Annotated[
+        str, typer.Option(help="Frames per second; several, with commas, are taken in turn.")
+    ] = "25",
+    splits: Annotated[
+        str, typer.Option(help="Shares of the splits; a speaker's is settled by the hash of its id.")
+    ] = "train=90,validation=5,test=5",
+    crf: Annotated[int, typer.Option(help="Of x264, 0 to 51; less is better and larger.")] = 18,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one per core]")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget what earlier runs did in this folder.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> int:
+    """Draw speakers who do not exist, with exact keypoints, as a dataset.
+
+    The same options give the same bytes. The same command again draws only what is left.
+    """
+    from curation.drawn import Drawing, draw_dataset, parse_frames, parse_rates, parse_splits, split_counts
+
+    drawing = Drawing(clips, parse_frames(frames), size, seed, parse_rates(fps), parse_splits(splits), crf)
+    with console.progress_bar() as bar:
+        task = bar.add_task("clips", total=clips, speed="")
+
+        def on_plan(total: int, left: int) -> None:
+            line = f"tp-curate: {total} clips: {left} to draw, {total - left} drawn before"
+            bar.console.print(line, markup=False, highlight=False)
+            bar.update(task, total=left)
+
+        records = draw_dataset(
+            drawing,
+            out,
+            workers=workers or len(os.sched_getaffinity(0)),
+            fresh=fresh,
+            on_plan=on_plan,
+            on_clip=lambda record: bar.advance(task),
+        )
+    counts = split_counts(drawing, records)
+    num_frames = sum(clip.num_frames for record in records for clip in record.clips)
+    if json:
+        console.emit_json({"out": str(out), "clips": len(records), "frames": num_frames, "splits": counts})
+    else:
+        shares = ", ".join(f"{name} {number}" for name, number in counts.items())
+        print(f"{len(records)} clips ({shares}), {num_frames} frames in {out}")
+    return console.EXIT_COMPLETE
+
+
+@app.command()
 def status(
     folder: Annotated[Path, typer.Argument(help="Folder that `tp-curate run` writes.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
