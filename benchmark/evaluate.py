@@ -215,6 +215,9 @@ def _difference(there: Run, asked: Run) -> str | None:
         "split": (there.dataset.split, asked.dataset.split),
         "clips of the dataset": (there.dataset.cases_sha256, asked.dataset.cases_sha256),
         "version of the project": (there.env.get("talkingpose"), asked.env.get("talkingpose")),
+        # Floating point sums in another order on another device or for another size of the batch.
+        "device": (there.env.get("device"), asked.env.get("device")),
+        "--batch-size": (there.env.get("batch_size"), asked.env.get("batch_size")),
     }
     for what, (old, new) in pairs.items():
         if old != new:

@@ -1,21 +1,44 @@
 """What a metric is: a frozen description, and a state that is fed pairs of frames in the order of time.
 
-Metrics never open files and never hold a video: what they may look back on is a window of the last
-`lookback` pairs, shared by all of them.
+Metrics never open files and never hold a video. All they may read is the window of the last pairs, shared by
+all of them (`benchmark/metrics/window.py`):
+
+    window.real(back), window.generated(back)   frames, back up to the metric's `lookback`
+    window.keypoints(back)                      what the dataset has of the real frame
+    window.reference                            the portrait
+    window.feature(name, side, back)            computed once per frame however many metrics read it
+
+**Features.** What several metrics read, or what needs weights (boxes of faces, optical flow, masks), is a
+feature: one file in `benchmark/features/`, entered in `EXTRACTORS` there. A metric names those it reads in
+`MetricSpec.features`. They are loaded once per process, when the first case begins. Where one cannot be
+had, the metric is not started: its score of the case is `unavailable`, with the reason and the command that
+fetches what is missing. Nothing is downloaded.
+
+**Sets.** A metric of scope `set` (FID, FVD) has no score of a clip. It names the collections it is computed
+from in `MetricSpec.collections` (`COLLECTIONS` in `benchmark/features/`); each gathers arrays from a clip,
+once for all metrics, which are stored as RUN/features/CLIP.npz under `COLLECTION/ARRAY`, with their hash in
+the case. `SetMetric.score` gets them back, clip by clip: so it can be bootstrapped and computed anew.
+
+**A new metric** is a file here with a class that has `spec` and `start` (or `score`), an entry in `FAMILIES`
+(`benchmark/metrics/__init__.py`), and a line in the protocols that use it. Its version, its features'
+versions and their weights' hashes are part of the protocol's hash.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from benchmark.features.feature import Arrays
+from benchmark.metrics.window import Image, PairWindow
 from benchmark.results import CaseScore, Direction
 
-Image = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from benchmark.protocol import Aggregation
+
+__all__ = ["CaseShape", "ClipArrays", "Image", "Metric", "MetricSpec", "MetricState", "SetMetric", "SetScore"]
 
 
 @dataclass(frozen=True)
@@ -28,69 +51,48 @@ class MetricSpec:
         unit: of the value.
         direction: which way is better.
         scope: `frame`, one score per frame; `pair`, one score per frame from `lookback` on; `clip`, only one
-            for the whole clip.
+            for the whole clip; `set`, one for all clips together.
         lookback: how many frames before the present one it reads.
         definition: in words or a formula, complete enough to write it anew.
         source: paper or reference implementation.
         blind_spots: what it cannot see.
+        features: ids of the features it reads.
+        collections: ids of the collections it is computed from; of scope `set` alone.
+        target: the value of a perfect result where neither high nor low is better.
     """
 
     id: str
     version: int
     unit: str
     direction: Direction
-    scope: Literal["frame", "pair", "clip"]
+    scope: Literal["frame", "pair", "clip", "set"]
     lookback: int
     definition: str
     source: str
     blind_spots: str
+    features: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    target: float | None = None
 
     @property
     def per_frame(self) -> bool:
         """Whether there is a curve over time."""
-        return self.scope != "clip"
+        return self.scope in ("frame", "pair")
 
 
 @dataclass(frozen=True)
 class CaseShape:
-    """What a metric may know of a clip before its first frame: size in pixels, rate, number of frames."""
+    """What a metric may know of a clip before its first frame: size in pixels, rate, number of frames.
+
+    `window` is the number of frames that the contestant generates together, None where that is unknown.
+    """
 
     clip_id: str
     fps: Fraction
     width: int
     height: int
     num_frames: int
-
-
-class PairWindow:
-    """The last `lookback + 1` pairs of real and generated frames, uint8 RGB (H, W, 3), newest first.
-
-    Attributes:
-        t: index of the newest pair, -1 before the first.
-    """
-
-    def __init__(self, lookback: int) -> None:
-        self.t = -1
-        self._pairs: list[tuple[Image, Image] | None] = [None] * (lookback + 1)
-
-    def push(self, real: Image, generated: Image) -> None:
-        """Add the next pair; the oldest is forgotten once the window is full. Arrays are kept, not copied."""
-        self.t += 1
-        self._pairs[self.t % len(self._pairs)] = (real, generated)
-
-    def real(self, back: int = 0) -> Image:
-        """The real frame `back` steps ago."""
-        return self._pair(back)[0]
-
-    def generated(self, back: int = 0) -> Image:
-        """The generated frame `back` steps ago."""
-        return self._pair(back)[1]
-
-    def _pair(self, back: int) -> tuple[Image, Image]:
-        pair = self._pairs[(self.t - back) % len(self._pairs)] if 0 <= back <= self.t else None
-        if pair is None or back >= len(self._pairs):
-            raise IndexError(f"no pair {back} steps before {self.t} in a window of {len(self._pairs)}")
-        return pair
+    window: int | None = None
 
 
 class MetricState(Protocol):
@@ -106,7 +108,7 @@ class MetricState(Protocol):
 
 
 class Metric(Protocol):
-    """A metric: what it is, and how it begins a clip."""
+    """A metric of clips: what it is, and how it begins a clip."""
 
     @property
     def spec(self) -> MetricSpec:
@@ -115,4 +117,35 @@ class Metric(Protocol):
 
     def start(self, case: CaseShape) -> MetricState:
         """A fresh state for one clip."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipArrays:
+    """What a set metric knows of one clip: collection -> array name -> float32 (samples, dimensions)."""
+
+    clip_id: str
+    cluster: str
+    arrays: dict[str, Arrays]
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """The value over all clips, its interval (over clusters), and what must be known of it in one line."""
+
+    value: float | None
+    ci95: tuple[float, float] | None = None
+    reason: str | None = None
+
+
+class SetMetric(Protocol):
+    """A metric of all clips together, scope `set`."""
+
+    @property
+    def spec(self) -> MetricSpec:
+        """What a reader must know of it."""
+        ...
+
+    def score(self, clips: Sequence[ClipArrays], rule: Aggregation) -> SetScore:
+        """The value over these clips, at least one; the order of the clips does not move it."""
         ...

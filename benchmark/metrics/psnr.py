@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmark.metrics.metric import CaseShape, MetricSpec, PairWindow
+from benchmark.metrics.metric import CaseShape, MetricSpec
 from benchmark.metrics.squared_error import psnr_of, sum_of_squares
+from benchmark.metrics.window import PairWindow
 from benchmark.results import CaseScore
 
 ALL_IDENTICAL = "infinite: every frame is identical to the real one"

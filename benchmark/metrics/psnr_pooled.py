@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmark.metrics.metric import CaseShape, MetricSpec, PairWindow
+from benchmark.metrics.metric import CaseShape, MetricSpec
 from benchmark.metrics.psnr import ALL_IDENTICAL
 from benchmark.metrics.squared_error import psnr_of, sum_of_squares
+from benchmark.metrics.window import PairWindow
 from benchmark.results import CaseScore
 
 

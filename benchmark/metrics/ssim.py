@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.metrics.metric import CaseShape, MetricSpec, PairWindow
+from benchmark.metrics.metric import CaseShape, MetricSpec
+from benchmark.metrics.window import PairWindow
 from benchmark.results import CaseScore
 
 RADIUS = 5

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmark.metrics.metric import CaseShape, MetricSpec, PairWindow
+from benchmark.metrics.metric import CaseShape, MetricSpec
+from benchmark.metrics.window import PairWindow
 from benchmark.results import CaseScore
 
 VERSION = 1

@@ -221,6 +221,7 @@ def test_a_truncated_case_is_made_again(dataset: Path, tmp_path: Path) -> None:
         ("frozen", {"seed": 7}, "seed: 0, now 7"),
         ("frozen", {"limit": 2}, "--limit"),
         ("frozen", {"max_frames": 101}, "--max-frames"),
+        ("frozen", {"batch_size": 1}, "--batch-size: 8, now 1"),
     ],
 )
 def test_the_folder_of_another_run_is_refused(

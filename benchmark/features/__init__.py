@@ -1,0 +1,93 @@
+"""Features: one file each, loaded when a metric first needs them, and never twice in a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from benchmark.features.feature import Arrays, Collecting, Collection, Extractor, FeatureError, FeatureSpec
+from talkingpose.weights import WeightsError, read_lock, weights_folder
+
+__all__ = [
+    "COLLECTIONS",
+    "EXTRACTORS",
+    "Arrays",
+    "Collecting",
+    "Collection",
+    "Extractor",
+    "FeatureError",
+    "FeatureSpec",
+    "identity",
+    "load_collection",
+    "load_extractors",
+    "spec_of",
+    "with_needed",
+]
+
+# Classes: `.spec` can be read of them, and calling one loads it.
+EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {}
+COLLECTIONS: Mapping[str, Callable[[], Collection]] = {}
+
+_loaded: dict[tuple[str, str], Any] = {}
+
+
+def spec_of(name: str) -> FeatureSpec:
+    """The description of a feature or a collection, without loading it."""
+    found: Any = EXTRACTORS.get(name) or COLLECTIONS[name]
+    spec: FeatureSpec = found.spec
+    return spec
+
+
+def with_needed(names: Iterable[str]) -> tuple[str, ...]:
+    """The features and everything they read in turn, each once, what is read first."""
+    ordered: dict[str, None] = {}
+    for name in names:
+        ordered.update(dict.fromkeys((*with_needed(spec_of(name).features), name)))
+    return tuple(ordered)
+
+
+def identity(names: Iterable[str]) -> dict[str, Any]:
+    """What of the features and of everything they read moves a number: versions and hashes of weights.
+
+    A weight file whose hash nobody publishes stands there as null.
+    """
+    lock = read_lock()
+    return {
+        name: {
+            "version": spec_of(name).version,
+            "weights": {weight: lock[weight].sha256 for weight in spec_of(name).weights},
+        }
+        for name in with_needed(names)
+    }
+
+
+def load_extractors(names: Iterable[str]) -> dict[str, Extractor]:
+    """The extractors of the features and of everything they read.
+
+    Raises:
+        FeatureError: one of them cannot be had, and why.
+    """
+    return {name: _load(name, EXTRACTORS) for name in with_needed(names)}
+
+
+def load_collection(name: str) -> Collection:
+    """A collection; its own features are loaded by `load_extractors`.
+
+    Raises:
+        FeatureError: it cannot be had, and why.
+    """
+    collection: Collection = _load(name, COLLECTIONS)
+    return collection
+
+
+def _load(name: str, factories: Mapping[str, Callable[[], Any]]) -> Any:
+    # Another folder may hold what this one lacks.
+    key = (name, str(weights_folder()))
+    if key not in _loaded:
+        try:
+            _loaded[key] = factories[name]()
+        except WeightsError as error:
+            raise FeatureError(str(error)) from error
+        except ImportError as error:
+            raise FeatureError(f"{name}: {error}: install what is missing") from error
+    return _loaded[key]

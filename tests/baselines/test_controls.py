@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from baselines.frozen import Frozen
+from baselines.ground_truth import GroundTruth
+from baselines.reencode import Reencode, reencoded
+from talkingpose.contestant import Case, Contestant, ContestantError
+
+LENGTHS = (20, 33, 5)
+
+
+def frames(seed: int, count: int) -> Iterator[np.ndarray]:
+    """Smooth moving pictures, 48 x 64."""
+    y, x = np.mgrid[0:48, 0:64]
+    for t in range(count):
+        waves = [128 + 90 * np.sin(x / 9 + t / 5 + seed), 128 + 90 * np.cos(y / 7 - t / 6), 60 + x + y]
+        yield np.stack(waves, -1).clip(0, 255).astype(np.uint8)
+
+
+class Frames:
+    """Driving frames that count how many were taken."""
+
+    def __init__(self, seed: int, count: int) -> None:
+        self.seed, self.count, self.taken = seed, count, 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for frame in frames(self.seed, self.count):
+            self.taken += 1
+            yield frame
+
+
+def cases() -> list[Case]:
+    return [
+        Case(
+            clip_id=f"clip-{seed}",
+            reference=next(frames(seed, 1)),
+            keypoints=[],
+            fps=Fraction(25),
+            width=64,
+            height=48,
+            num_frames=length,
+            driving_frames=Frames(seed, length),
+        )
+        for seed, length in enumerate(LENGTHS)
+    ]
+
+
+@pytest.mark.parametrize("kind", [Frozen, GroundTruth, Reencode])
+def test_a_control_keeps_the_contract(kind: type) -> None:
+    control: Contestant = kind(checkpoint=None, device="cpu")
+    assert control.info.control and control.info.parameters == 0
+    steps = list(control.animate(cases(), seed=0))
+    assert [len(images) for images in steps] == [sum(n > t for n in LENGTHS) for t in range(max(LENGTHS))]
+    assert all(i.dtype == np.uint8 and i.shape == (48, 64, 3) for images in steps for i in images)
+
+
+@pytest.mark.parametrize("kind", [Frozen, GroundTruth, Reencode])
+def test_a_control_has_no_checkpoint(kind: type) -> None:
+    with pytest.raises(ContestantError, match="no weights"):
+        kind(checkpoint="folder", device="cpu")
+
+
+def test_frozen_is_the_portrait() -> None:
+    given = cases()
+    steps = list(Frozen(checkpoint=None, device="cpu").animate(given, seed=0))
+    assert all(np.array_equal(images[0], given[0].reference) for images in steps[:20])
+
+
+def test_ground_truth_is_the_driving_video() -> None:
+    steps = list(GroundTruth(checkpoint=None, device="cpu").animate(cases(), seed=0))
+    assert np.array_equal([images[0] for images in steps[:20]], list(frames(0, 20)))
+
+
+def test_reencode_is_close_but_not_equal() -> None:
+    given = list(frames(0, 100))
+    found = list(reencoded(given))
+    assert len(found) == 100
+    errors = [np.abs(a.astype(int) - b).mean() for a, b in zip(given, found, strict=True)]
+    assert 0.1 < max(errors) < 8
+    # In the right order: each frame is nearest to its own original.
+    assert np.abs(given[50].astype(int) - found[50]).mean() < np.abs(given[53].astype(int) - found[50]).mean()
+
+
+def test_reencode_is_the_same_every_time() -> None:
+    first, second = (np.stack(list(reencoded(frames(0, 40)))) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_reencode_holds_a_bounded_number_of_frames() -> None:
+    source = Frames(0, 400)
+    ahead = [source.taken - done for done, _ in enumerate(reencoded(source))]
+    assert max(ahead) < 80
+
+
+def test_controls_read_no_further_than_they_must() -> None:
+    given = cases()
+    stream = GroundTruth(checkpoint=None, device="cpu").animate(given, seed=0)
+    list(itertools.islice(stream, 3))
+    assert [case.driving_frames.taken for case in given] == [3, 3, 3]
+
+
+def test_a_control_without_driving_frames_says_so() -> None:
+    import dataclasses
+
+    bare = [dataclasses.replace(case, driving_frames=None) for case in cases()]
+    with pytest.raises(ContestantError, match="no driving frames"):
+        list(GroundTruth(checkpoint=None, device="cpu").animate(bare, seed=0))
