@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -132,7 +132,7 @@ def _content(rows: Sequence[Row]) -> list[str]:
 
 
 def _verdicts(records: Sequence[SourceRecord]) -> str:
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     shots: Counter[str] = Counter()
     for record in records:
         for shot in record.shots:

@@ -82,9 +82,8 @@ class Export(_Section):
         return self
 
 
-Filters: Any = create_model(
-    "Filters", __base__=_Section, **{name: (module.Settings | None, ...) for name, module in FILTERS.items()}
-)
+_FIELDS: dict[str, Any] = {name: (module.Settings | None, ...) for name, module in FILTERS.items()}
+Filters: Any = create_model("Filters", __base__=_Section, **_FIELDS)
 
 
 class Config(_Section):
@@ -135,10 +134,11 @@ def load_config(path: Path | None = None) -> Config:
         raise ConfigError(f"config {path}: {reason}: give a YAML file") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"config {path}: no YAML: {error}") from error
-    if not isinstance(own, dict | None):
+    own = {} if own is None else own
+    if not isinstance(own, dict):
         raise ConfigError(f"config {path}: it holds no settings: write them as in curation/default.yaml")
     try:
-        return Config.model_validate(_over(settings, own or {}))
+        return Config.model_validate(_over(settings, own))
     except ValidationError as error:
         raise ConfigError(f"config {path}: {_first(error)}") from error
 
@@ -153,9 +153,10 @@ def _over(settings: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     merged = dict(settings)
     for name, value in own.items():
         below = settings.get(name)
+        merged[name] = value
         # Shares of splits stand or fall together; a file that names one names all.
-        nested = isinstance(below, dict) and isinstance(value, dict) and name != "splits"
-        merged[name] = _over(below, value) if nested else value
+        if isinstance(below, dict) and isinstance(value, dict) and name != "splits":
+            merged[name] = _over(below, value)
     return merged
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from curation.clip import ClipError, make_clip
 from curation.config import Config
@@ -88,7 +89,8 @@ def _decide(
 ) -> tuple[ShotVerdict, ClipRecord | None]:
     findings = judge(shot, job.config.filter_settings)
     refusal = next((finding for finding in findings if not finding.passed), None)
-    verdict, reason, clip = "reject" if refusal else "keep", refusal.reason if refusal else None, None
+    verdict: Literal["keep", "reject", "error"] = "reject" if refusal else "keep"
+    reason, clip = refusal.reason if refusal else None, None
     if refusal is None:
         job.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -119,7 +121,7 @@ def _decide(
     )
 
 
-def _identity(job: Job) -> dict[str, object]:
+def _identity(job: Job) -> dict[str, Any]:
     origin = job.source.origin
     rights = ("url", "license", "uploader_id", "fetched_at", "rights_evidence")
     return {

@@ -103,7 +103,9 @@ def recipe(config: Config, versions: dict[str, str]) -> str:
 
 def make_plan(store: Store, sources: Iterable[Source], made_with: str) -> Plan:
     """Which sources are left to do."""
-    done, todo, twins = {}, {}, []
+    done: dict[str, Source] = {}
+    todo: dict[str, Source] = {}
+    twins: list[str] = []
     contents: set[str] = set()
     for source in sources:
         if source.source_id in done or source.source_id in todo or source.sha256 in contents:

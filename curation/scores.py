@@ -35,6 +35,6 @@ def _face_size(sample: Sample, shot: Shot) -> tuple[float, float]:
     """Width and height of the face from brows to chin, in pixels of the source."""
     assert sample.keypoints is not None
     points = sample.keypoints[FACE]
-    points = points[points[:, 2] > 0, :2].astype(float) * (shot.width, shot.height)
-    width, height = points.max(axis=0) - points.min(axis=0)
+    corners = points[points[:, 2] > 0, :2].astype(float) * (shot.width, shot.height)
+    width, height = corners.max(axis=0) - corners.min(axis=0)
     return float(width), float(height)

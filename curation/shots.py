@@ -41,9 +41,10 @@ class ShotDetector:
         height, width = image.shape[:2]
         if width > self._settings.width:
             small = (self._settings.width, max(round(height * self._settings.width / width), 1))
-            image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-        self._last = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        self._process(self._last)
+            image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+        picture = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+        self._process(picture)
+        self._last = picture
 
     def finish(self) -> list[int]:
         """The first frame of every shot but the first, in order."""
