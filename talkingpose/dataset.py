@@ -28,6 +28,7 @@ from talkingpose.errors import UserError
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow
     import pyarrow.dataset
 
 CONFIGS = ("clips", "manifest", "annotations")
@@ -176,7 +177,7 @@ class ClipDataset:
         Raises:
             DatasetError: the row holds a path instead of bytes, or nothing.
         """
-        value = self._cell(clip, "video")
+        value = self._column(clip, "video")[0].as_py()
         data = value.get("bytes") if isinstance(value, dict) else None
         if not data:
             raise DatasetError(
@@ -191,11 +192,11 @@ class ClipDataset:
         Raises:
             DatasetError: their number differs from `num_frames`, or they are not 133 x 3 finite numbers.
         """
-        value = self._cell(clip, "keypoints")
         where = f"dataset {self.location}, clip {clip.clip_id}"
         try:
-            keypoints = np.asarray(value, dtype=np.float32).reshape(-1, NUM_KEYPOINTS, 3)
-        except ValueError as error:
+            values = _numbers(self._column(clip, "keypoints"))
+            keypoints = values.astype(np.float32).reshape(-1, NUM_KEYPOINTS, 3)
+        except (ValueError, TypeError) as error:
             raise DatasetError(f"{where}: keypoints are not [T, 133, 3]: curate the clip again") from error
         if len(keypoints) != clip.num_frames:
             raise DatasetError(
@@ -224,13 +225,36 @@ class ClipDataset:
         cluster = row.get("person_id") or row.get("source_id") or clip_id
         return Clip(clip_id, split, rate, width, height, frames, cluster, row.get("sha256"))
 
-    def _cell(self, clip: Clip, column: str) -> Any:
+    def _column(self, clip: Clip, column: str) -> pyarrow.Array:
+        """The one cell of a clip in a column, as an array of length 1."""
         import pyarrow.compute as pc
 
         table = self._tables[clip.split].to_table(
             columns=[column], filter=pc.field("clip_id") == clip.clip_id
         )
-        return table.column(column)[0].as_py()
+        return table.column(column).combine_chunks()
+
+
+def _numbers(array: pyarrow.Array) -> npt.NDArray[Any]:
+    """All numbers of nested lists, flat and in order, without a Python object for each.
+
+    Raises:
+        ValueError: a null stands among them, or they are no numbers.
+    """
+    import pyarrow
+
+    if isinstance(array, pyarrow.ExtensionArray):  # how `datasets` stores arrays of several dimensions
+        array = array.storage
+    while pyarrow.types.is_nested(array.type):
+        if array.null_count:
+            raise ValueError("null")
+        array = array.flatten()
+    if array.null_count or not (
+        pyarrow.types.is_floating(array.type) or pyarrow.types.is_integer(array.type)
+    ):
+        raise ValueError("null, or no number")
+    numbers: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def fingerprint(clips: list[Clip]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from hashlib import sha256
 
 import numpy as np
 from hypothesis import given

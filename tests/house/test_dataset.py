@@ -6,6 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, load_dataset
 
@@ -171,3 +173,16 @@ def test_hub_without_network_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_pa
     with pytest.raises(DatasetError, match="copy the dataset here") as error:
         ClipDataset("nobody/nothing-of-this-name@v1")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("broken", [None, [[[0.5] * 3] * 132], [[[0.5] * 2] * 133], []])
+def test_keypoints_of_another_shape_are_refused(tmp_path: Path, broken: object) -> None:
+    folder = write(tmp_path / "data", {"train": [row("a", 1)], "test": [row("c")]})
+    file = folder / "clips" / "train-00000-of-00001.parquet"
+    table = pq.read_table(file)
+    kind = pa.list_(pa.list_(pa.list_(pa.float32())))
+    place = table.schema.get_field_index("keypoints")
+    pq.write_table(table.set_column(place, "keypoints", pa.array([broken], kind)), file)
+    dataset = ClipDataset(str(folder))
+    with pytest.raises(DatasetError, match="keypoints"):
+        dataset.keypoints(dataset.clips("train")[0])
