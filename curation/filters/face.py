@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curation.filters.finding import Finding, at_least, share
+from curation.filters.finding import STRAY_SHARE, Finding, at_least, share
 from curation.measurement import Sample, Shot
 from talkingpose.pose import FACE
 
@@ -20,12 +20,13 @@ class Settings(BaseModel):
 
 def judge(shot: Shot, settings: Settings) -> Finding:
     """Share of the samples in which the main person's face was found and its landmarks fit."""
+    seen = share(shot, visible)
     return at_least(
         "face",
-        share(shot, visible),
+        seen,
         settings.min_share,
         unit="share of samples",
-        reason="no face to be seen" if not any(map(visible, shot.samples)) else "face not visible throughout",
+        reason="no face to be seen" if seen <= STRAY_SHARE else "face not visible throughout",
     )
 
 

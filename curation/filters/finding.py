@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from curation.measurement import Sample, Shot
 
+# Up to this share of the samples a detector errs; what is seen no more often is not there.
+STRAY_SHARE = 0.1
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curation.filters.finding import Finding, at_least, share
+from curation.filters.finding import STRAY_SHARE, Finding, at_least, share
 from curation.measurement import Sample, Shot
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
@@ -23,13 +23,13 @@ def judge(shot: Shot, settings: Settings) -> Finding:
 
     The wrists of the body model do not count: it guesses them also where no hand is to be seen.
     """
-    seen = any(visible(sample) > 0 for sample in shot.samples)
+    seen = share(shot, lambda sample: visible(sample) >= 1)
     return at_least(
         "hands",
-        share(shot, lambda sample: visible(sample) >= 1),
+        seen,
         settings.min_share,
         unit="share of samples",
-        reason="hands hardly ever visible" if seen else "no hands to be seen",
+        reason="no hands to be seen" if seen <= STRAY_SHARE else "hands too often out of sight",
     )
 
 
