@@ -2,21 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmark.metrics import MetricSpec
+from benchmark.features import Arrays
+from benchmark.metrics import AnyMetric, ClipArrays, MetricSpec, SetMetric
 from benchmark.protocol import Aggregation
 from benchmark.results import Case, CaseScore, MetricSummary, State
 from benchmark.statistics import intervals
 
 
 def summaries(
-    specs: Sequence[MetricSpec], cases: Sequence[Case], num_planned: int, rule: Aggregation
+    metrics: Sequence[AnyMetric],
+    cases: Sequence[Case],
+    num_planned: int,
+    rule: Aggregation,
+    stored: Callable[[Case], Mapping[str, Arrays]],
 ) -> dict[str, MetricSummary]:
-    """One summary for each metric over the clips that were scored, out of `num_planned`."""
-    return {spec.id: _summary(spec, cases, num_planned, rule) for spec in specs}
+    """One summary for each metric over the clips that were scored, out of `num_planned`.
+
+    `stored` reads what was collected of a case for the metrics of all clips together.
+    """
+    found = {}
+    for metric in metrics:
+        summary = _summary(metric.spec, cases, num_planned, rule)
+        if isinstance(metric, SetMetric) and summary.n_cases:
+            summary = _of_the_set(metric, summary, cases, rule, stored)
+        found[metric.spec.id] = summary
+    return found
+
+
+def _of_the_set(
+    metric: SetMetric,
+    summary: MetricSummary,
+    cases: Sequence[Case],
+    rule: Aggregation,
+    stored: Callable[[Case], Mapping[str, Arrays]],
+) -> MetricSummary:
+    """The summary with the score of all clips together in it."""
+    spec = metric.spec
+    clips = [
+        ClipArrays(case.clip_id, case.cluster, {name: stored(case)[name] for name in spec.collections})
+        for case in cases
+        if case.metrics[spec.id].state == "ok"
+    ]
+    score = metric.score(clips, rule)
+    reasons = [reason for reason in (summary.reason, score.reason) if reason]
+    return summary.model_copy(
+        update={
+            "value": score.value,
+            "ci95": score.ci95,
+            "aggregation": "all clips together; interval as the metric's definition says",
+            "state": "unavailable" if score.value is None else summary.state,
+            "reason": "; ".join(reasons) or None,
+        }
+    )
 
 
 def _summary(spec: MetricSpec, cases: Sequence[Case], num_planned: int, rule: Aggregation) -> MetricSummary:
@@ -25,7 +66,7 @@ def _summary(spec: MetricSpec, cases: Sequence[Case], num_planned: int, rule: Ag
     values = np.array([[value] for _, _, value in finite], dtype=np.float64).reshape(-1, 1)
     clusters = [case.cluster for case, _, _ in finite]
     interval = intervals(values, clusters, rule)[0] if finite else None
-    state, reason = _verdict(cases, num_planned, spec.id, len(finite), len(set(clusters)))
+    state, reason = _verdict(cases, num_planned, spec, len(finite), len(set(clusters)))
     return MetricSummary(
         value=float(values.mean()) if finite else None,
         frame_weighted=_frame_weighted([(score, value) for _, score, value in finite]),
@@ -38,7 +79,7 @@ def _summary(spec: MetricSpec, cases: Sequence[Case], num_planned: int, rule: Ag
         n_clusters=len({case.cluster for case, _ in scored}),
         n_frames=sum(score.n_frames for _, score in scored),
         n_infinite=sum(score.n_infinite for _, score in scored),
-        coverage=len(scored) / num_planned,
+        coverage=sum(1.0 if score.coverage is None else score.coverage for _, score in scored) / num_planned,
         state=state,
         reason=reason,
     )
@@ -53,13 +94,13 @@ def _frame_weighted(scores: Sequence[tuple[CaseScore, float]]) -> float | None:
 
 
 def _verdict(
-    cases: Sequence[Case], num_planned: int, metric: str, num_finite: int, num_clusters: int
+    cases: Sequence[Case], num_planned: int, spec: MetricSpec, num_finite: int, num_clusters: int
 ) -> tuple[State, str | None]:
     """State of the summary, and everything a reader must know of it in one line."""
-    scores: Mapping[str, CaseScore] = {case.clip_id: case.metrics[metric] for case in cases}
+    scores: Mapping[str, CaseScore] = {case.clip_id: case.metrics[spec.id] for case in cases}
     missing = num_planned - len(cases)
     broken = [score for score in scores.values() if score.state != "ok"]
-    infinite = len(scores) - len(broken) - num_finite
+    infinite = 0 if spec.scope == "set" else len(scores) - len(broken) - num_finite
     reasons = []
     if missing:
         reasons.append(f"{missing} of {num_planned} clips failed")

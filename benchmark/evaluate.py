@@ -16,12 +16,13 @@ from benchmark.device import peak_device_mb, peak_rss_mb, resolve_device
 from benchmark.drift import FrameScores, curve
 from benchmark.environment import environment, project_version
 from benchmark.errors import EvaluationError
+from benchmark.features import Arrays, weights_here
 from benchmark.folder import RunFolder
 from benchmark.generate import Failed, Finished, generate
-from benchmark.metrics import Metric, metrics_of
+from benchmark.metrics import AnyMetric, metrics_of
 from benchmark.plan import Plan, PlannedCase, batches, case_key, make_plan
 from benchmark.protocol import Protocol, ProtocolError, load_protocol
-from benchmark.recorder import read_frame_scores
+from benchmark.recorder import read_features, read_frame_scores
 from benchmark.registry import make_contestant
 from benchmark.results import (
     AuditEntry,
@@ -93,7 +94,7 @@ class _Job:
     device: str
     protocol: Protocol
     protocol_sha256: str
-    metrics: Sequence[Metric]
+    metrics: Sequence[AnyMetric]
     dataset: ClipDataset
     contestant: Contestant
     info: ContestantInfo
@@ -294,6 +295,7 @@ def _case_document(job: _Job, finished: Finished) -> Case:
         fps=str(planned.clip.fps),
         metrics=recorded.metrics,
         video=recorded.video,
+        features=recorded.features,
         frames_sha256=recorded.frames_sha256,
         audit=[entry for entry in job.plan.audit if entry.clip_id == planned.clip.clip_id],
         generation_s=finished.generation_s,
@@ -332,10 +334,16 @@ def _started(job: _Job) -> Run:
         comparable=job.comparable,
         command=settings.command(),
         env={**environment(), "device": job.device, "batch_size": settings.batch_size or info.batch_size},
-        weights=[WeightRef(name=weight.name, sha256=weight.sha256) for weight in info.weights],
+        weights=[WeightRef(name=name, sha256=sha256) for name, sha256 in _weights(job)],
         cases=[case.clip.clip_id for case in plan.cases],
         audit=list(plan.audit),
     )
+
+
+def _weights(job: _Job) -> list[tuple[str, str]]:
+    """Name and hash of every weight file: those of the contestant, then those that metrics find here."""
+    read = [name for metric in job.metrics for name in metric.spec.reads]
+    return [(weight.name, weight.sha256) for weight in job.info.weights] + list(weights_here(read).items())
 
 
 def _completed(
@@ -349,7 +357,7 @@ def _completed(
         update={
             "status": status,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "metrics": summaries(specs, cases, len(job.plan.cases), rule),
+            "metrics": summaries(job.metrics, cases, len(job.plan.cases), rule, partial(_stored, folder)),
             "drift": {
                 spec.id: curve(_frame_scores(folder, cases, spec.id), job.protocol.drift, rule)
                 for spec in specs
@@ -359,6 +367,10 @@ def _completed(
             "cost": _cost(cases, job.device),
         }
     )
+
+
+def _stored(folder: RunFolder, case: Case) -> dict[str, Arrays]:
+    return {} if case.features is None else read_features(folder.path / case.features.path)
 
 
 def _frame_scores(folder: RunFolder, cases: Sequence[Case], metric: str) -> list[FrameScores]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmark.errors import EvaluationError
 from benchmark.results import Case, ResultError, Run, read_case, read_run, write_document
 
-_RESULTS = (("cases", ".json"), ("frames", ".parquet"), ("videos", ".mp4"))
+_RESULTS = (("cases", ".json"), ("frames", ".parquet"), ("videos", ".mp4"), ("features", ".npz"))
 _LOCK = ".lock"
 _DRAFTS = ".partial"
 _RUN = "run.json"
@@ -36,6 +36,10 @@ class RunFolder:
     def frames(self, clip_id: str) -> Path:
         """The per-frame scores of a case."""
         return self.path / "frames" / f"{clip_id}.parquet"
+
+    def features(self, clip_id: str) -> Path:
+        """What metrics of all clips together are computed from, of one case."""
+        return self.path / "features" / f"{clip_id}.npz"
 
     def video(self, clip_id: str) -> Path:
         """The generated video of a case."""
@@ -113,9 +117,8 @@ class RunFolder:
             case = read_case(path)
         except ResultError:
             return None  # not whole, so not done: it is generated again
-        whole = self.frames(clip_id).exists() and (
-            case.video is None or (self.path / case.video.path).exists()
-        )
+        beside = [file.path for file in (case.video, case.features) if file is not None]
+        whole = self.frames(clip_id).exists() and all((self.path / name).exists() for name in beside)
         return case if case.key == key and whole else None
 
     def _remove_drafts(self) -> None:

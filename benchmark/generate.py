@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from benchmark.folder import RunFolder
 from benchmark.footage import Driving, Footage
-from benchmark.metrics import CaseShape, Metric
+from benchmark.metrics import AnyMetric, CaseShape
 from benchmark.plan import PlannedCase
 from benchmark.recorder import Recorded, Recorder
 from benchmark.registry import describe
@@ -48,6 +48,7 @@ class _OpenCase:
 
     def __init__(self, planned: PlannedCase, case: Case, footage: Footage, recorder: Recorder | None) -> None:
         self.planned, self.case, self.footage, self.recorder = planned, case, footage, recorder
+        self._keypoints = iter(case.keypoints)
         self.failure: str | None = None
         self.shared_failure: str | None = None
         self.generation_s = self.scoring_s = 0.0
@@ -74,7 +75,7 @@ class _OpenCase:
         if self.failure is None:
             assert real is not None and isinstance(generated, np.ndarray)
             # A copy: the contestant may use its array again, and the window looks back on this one.
-            self.recorder.add(real, generated.copy())
+            self.recorder.add(real, generated.copy(), next(self._keypoints))
         self.scoring_s += perf_counter() - started
 
     def finish(self) -> Iterator[Finished | Failed]:
@@ -109,7 +110,7 @@ def generate(
     *,
     dataset: ClipDataset,
     contestant: Contestant,
-    metrics: Sequence[Metric],
+    metrics: Sequence[AnyMetric],
     folder: RunFolder,
     seed: int,
     on_frame: Callable[[int], None],
@@ -140,7 +141,7 @@ def _open(
     stack: contextlib.ExitStack,
     dataset: ClipDataset,
     contestant: Contestant,
-    metrics: Sequence[Metric],
+    metrics: Sequence[AnyMetric],
     folder: RunFolder,
 ) -> _OpenCase:
     clip = planned.clip
@@ -164,8 +165,15 @@ def _open(
     )
     recorder = None
     if to_do:
-        shape = CaseShape(clip.clip_id, clip.fps, planned.width, planned.height, planned.num_frames)
-        recorder = stack.enter_context(Recorder(shape, metrics, folder))
+        shape = CaseShape(
+            clip.clip_id,
+            clip.fps,
+            planned.width,
+            planned.height,
+            planned.num_frames,
+            contestant.info.window,
+        )
+        recorder = stack.enter_context(Recorder(shape, reference, metrics, folder))
     return _OpenCase(planned, case, footage, recorder)
 
 

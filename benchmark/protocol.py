@@ -104,11 +104,19 @@ class Protocol(Rules):
         return f"{self.id}@{self.version}"
 
     def sha256(self) -> str:
-        """SHA-256, in hex, over the canonical JSON of all rules (not the title) and the decoder policy."""
+        """SHA-256, in hex, over the canonical JSON of everything below that moves a number.
+
+        All rules but the title, the decoder policy, and versions and weights of the features that the
+        metrics read.
+        """
+        from benchmark.features import identity
+        from benchmark.metrics import metrics_of
         from talkingpose.media import DECODER_POLICY
 
         rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title"})
         rules["decoder"] = DECODER_POLICY.describe()
+        specs = [metric.spec for metric in metrics_of(self.metrics, self.deltas)]
+        rules["features"] = identity(name for spec in specs for name in spec.reads)
         canonical = json.dumps(rules, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

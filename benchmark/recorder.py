@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import nan
@@ -16,15 +17,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.features import Arrays, FeatureError, load_collection, load_extractors
 from benchmark.folder import RunFolder
-from benchmark.metrics import CaseShape, Metric, PairWindow
-from benchmark.results import CaseScore, Video
+from benchmark.metrics import AnyMetric, CaseShape, Metric, MetricSpec, MetricState, PairWindow
+from benchmark.results import CaseScore, StoredFeatures, Video
 from talkingpose.media import VideoWriter
 
 if TYPE_CHECKING:
     import pyarrow
 
+    from benchmark.features import Collecting, Extractor
+
 Image = npt.NDArray[np.uint8]
+Keypoints = npt.NDArray[np.float32]
 
 # For viewing only: every score is computed before this encoding.
 VIDEO_CRF = 18
@@ -37,21 +42,90 @@ class Recorded:
     metrics: dict[str, CaseScore]
     frames_sha256: str
     video: Video
+    features: StoredFeatures | None
+
+
+class Scoring:
+    """The metrics of one case, fed pair by pair; memory grows by one float64 a score, not by frames.
+
+    A metric whose features cannot be had here is left alone: its score is `unavailable`, and says why.
+    """
+
+    def __init__(self, case: CaseShape, reference: Image | None, metrics: Sequence[AnyMetric]) -> None:
+        self.specs = [metric.spec for metric in metrics]
+        self._unavailable: dict[str, str] = {}
+        self._states: dict[str, MetricState] = {}
+        self._collecting: dict[str, Collecting] = {}
+        extractors: dict[str, Extractor] = {}
+        for metric in metrics:
+            try:
+                extractors |= self._extractors(metric.spec, case)
+            except FeatureError as error:
+                self._unavailable[metric.spec.id] = str(error)
+                continue
+            if isinstance(metric, Metric):
+                self._states[metric.spec.id] = metric.start(case)
+        self.window = _window(self.specs, reference, extractors)
+        self.scores = {spec.id: array("d") for spec in self.specs if spec.per_frame}
+
+    def _extractors(self, spec: MetricSpec, case: CaseShape) -> dict[str, Extractor]:
+        """What a metric reads, loaded; its collections are begun."""
+        collections = {name: load_collection(name) for name in spec.collections}
+        found = load_extractors(
+            [*spec.features, *(name for each in collections.values() for name in each.spec.features)]
+        )
+        for name, collection in collections.items():
+            if name not in self._collecting:
+                self._collecting[name] = collection.start(case)
+        return found
+
+    def score(self) -> None:
+        """Score the newest pair of the window."""
+        for spec in self.specs:
+            state = self._states.get(spec.id)
+            score = state.update(self.window) if state is not None else None
+            if spec.per_frame:
+                self.scores[spec.id].append(nan if score is None else score)
+        for collecting in self._collecting.values():
+            collecting.update(self.window)
+
+    def finish(self) -> tuple[dict[str, CaseScore], dict[str, Arrays]]:
+        """The scores of the clip, and what was collected for the metrics of all clips."""
+        arrays = {name: collecting.finish() for name, collecting in self._collecting.items()}
+        return {spec.id: self._case_score(spec, arrays) for spec in self.specs}, arrays
+
+    def _case_score(self, spec: MetricSpec, arrays: Mapping[str, Arrays]) -> CaseScore:
+        reason = self._unavailable.get(spec.id)
+        if reason is not None:
+            return CaseScore(value=None, n_frames=0, state="unavailable", reason=reason)
+        if spec.id in self._states:
+            return self._states[spec.id].finish()
+        samples = min((len(array) for name in spec.collections for array in arrays[name].values()), default=0)
+        return CaseScore(value=None, n_frames=samples, state="ok")
+
+    def frame_table(self) -> pyarrow.Table:
+        """Per-frame scores: a score that is infinite or does not exist is null, as in the documents."""
+        import pyarrow
+
+        columns = {"t": pyarrow.array(range(self.window.t + 1), pyarrow.int32())}
+        for name, scores in self.scores.items():
+            columns[name] = pyarrow.array(np.frombuffer(scores), from_pandas=True)
+        return pyarrow.table(columns)
 
 
 class Recorder:
-    """Scores one case frame by frame; memory grows by one float64 for each per-frame score, not by frames.
+    """Scores one case frame by frame and writes its files.
 
     Use it in a `with` block. Files appear in the run's folder by `finish` alone; leaving the block without it
     leaves nothing.
     """
 
-    def __init__(self, case: CaseShape, metrics: Sequence[Metric], folder: RunFolder) -> None:
+    def __init__(
+        self, case: CaseShape, reference: Image, metrics: Sequence[AnyMetric], folder: RunFolder
+    ) -> None:
         self._case, self._folder = case, folder
         self._draft_video = folder.drafts / f"{case.clip_id}.mp4"
-        self._metrics = [(metric.spec, metric.start(case)) for metric in metrics]
-        self._window = PairWindow(max(spec.lookback for spec, _ in self._metrics))
-        self._scores = {spec.id: array("d") for spec, _ in self._metrics if spec.per_frame}
+        self._scoring = Scoring(case, reference, metrics)
         self._sha256 = hashlib.sha256()
         self._writer = VideoWriter(self._draft_video, fps=Fraction(case.fps), crf=VIDEO_CRF)
 
@@ -65,44 +139,49 @@ class Recorder:
         # The writer discards what it has when it is told of an error, and needs none for that.
         self._writer.__exit__(kind or GeneratorExit, error, trace)
 
-    def add(self, real: Image, generated: Image) -> None:
-        """Score one pair of uint8 (H, W, 3) frames; the arrays must not change afterwards."""
-        self._window.push(real, generated)
-        for spec, state in self._metrics:
-            score = state.update(self._window)
-            if spec.per_frame:
-                self._scores[spec.id].append(nan if score is None else score)
+    def add(self, real: Image, generated: Image, keypoints: Keypoints) -> None:
+        """Score one pair of uint8 (H, W, 3) frames; the arrays must not change afterwards.
+
+        `keypoints` are those of the real frame, float32 (133, 3).
+        """
+        self._scoring.window.push(real, generated, keypoints)
+        self._scoring.score()
         self._sha256.update(generated.data)
         self._writer.write(generated)
 
     def finish(self) -> Recorded:
-        """Put video and per-frame scores into their places; the document of the case is the caller's."""
+        """Put video, per-frame scores and features into their places; the document is the caller's."""
         import pyarrow.parquet
 
         self._writer.__exit__(None, None, None)
-        video = self._folder.video(self._case.clip_id)
-        draft_frames = self._folder.drafts / f"{self._case.clip_id}.parquet"
-        with draft_frames.open("wb") as file:
-            pyarrow.parquet.write_table(self._frame_table(), file)
-            file.flush()
-            os.fsync(file.fileno())
+        scores, arrays = self._scoring.finish()
+        clip_id = self._case.clip_id
+        video, features = self._folder.video(clip_id), self._folder.features(clip_id)
+        with io.BytesIO() as buffer:
+            pyarrow.parquet.write_table(self._scoring.frame_table(), buffer)
+            self._place(buffer.getvalue(), self._folder.frames(clip_id))
+        if arrays:
+            self._place(_npz(arrays), features)
         self._draft_video.replace(video)
-        draft_frames.replace(self._folder.frames(self._case.clip_id))
         return Recorded(
-            metrics={spec.id: state.finish() for spec, state in self._metrics},
+            metrics=scores,
             frames_sha256=self._sha256.hexdigest(),
-            video=Video(path=str(video.relative_to(self._folder.path)), sha256=_file_sha256(video)),
+            video=Video(path=self._name(video), sha256=_file_sha256(video)),
+            features=StoredFeatures(path=self._name(features), sha256=_file_sha256(features))
+            if arrays
+            else None,
         )
 
-    def _frame_table(self) -> pyarrow.Table:
-        import pyarrow
+    def _place(self, data: bytes, path: Path) -> None:
+        draft = self._folder.drafts / path.name
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
 
-        length = self._window.t + 1
-        columns = {"t": pyarrow.array(range(length), pyarrow.int32())}
-        for name, scores in self._scores.items():
-            # A score that is infinite or does not exist is null, as in the documents.
-            columns[name] = pyarrow.array(np.frombuffer(scores), from_pandas=True)
-        return pyarrow.table(columns)
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self._folder.path))
 
 
 def read_frame_scores(path: Path, metric: str) -> npt.NDArray[np.float64]:
@@ -111,6 +190,39 @@ def read_frame_scores(path: Path, metric: str) -> npt.NDArray[np.float64]:
 
     column = pyarrow.parquet.read_table(path, columns=[metric]).column(metric)
     return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def read_features(path: Path) -> dict[str, Arrays]:
+    """What was stored of a case: collection -> array name -> float32 (samples, dimensions)."""
+    found: dict[str, Arrays] = {}
+    with np.load(path, allow_pickle=False) as stored:
+        for key in stored.files:
+            collection, _, name = key.rpartition("/")
+            found[collection] = {**found.get(collection, {}), name: stored[key]}
+    return found
+
+
+def _window(
+    specs: Sequence[MetricSpec], reference: Image | None, extractors: Mapping[str, Extractor]
+) -> PairWindow:
+    """A window that reaches back as far as any metric and any feature of it does."""
+    features = [extractor.spec for extractor in extractors.values()]
+    further = sum(spec.lookback for spec in features)
+    feature_lookback = max((spec.lookback for spec in specs if spec.features), default=0)
+    return PairWindow(
+        max(feature_lookback + further, *(spec.lookback for spec in specs), 0),
+        reference=reference,
+        extractors=extractors,
+        feature_lookback=feature_lookback,
+    )
+
+
+def _npz(arrays: Mapping[str, Arrays]) -> bytes:
+    """NumPy's archive; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    flat = {f"{name}/{key}": value for name, found in arrays.items() for key, value in found.items()}
+    np.savez(buffer, **flat)
+    return buffer.getvalue()
 
 
 def _file_sha256(path: Path) -> str:

@@ -81,7 +81,8 @@ class MetricSummary(Document):
     bootstrap interval, null below two clusters. `n_infinite` counts frames whose score is infinite
     (identical frames in PSNR): they are left out of the mean, and counted here. A `value` that is null
     because every frame is identical has state `ok` and says so in `reason`. `frame_weighted` is the mean
-    over clips weighted by their numbers of finite scores.
+    over clips weighted by their numbers of finite scores. `coverage` is the share of the planned frames that
+    could be judged, every clip with the same weight.
     """
 
     value: float | None
@@ -142,12 +143,24 @@ class Video(Document):
     sha256: str
 
 
+class StoredFeatures(Document):
+    """What metrics of all clips together are computed from: file relative to the run's folder, and hash."""
+
+    path: str
+    sha256: str
+
+
 class CaseScore(Document):
-    """One metric on one clip; `value` null with state and reason as in `MetricSummary`."""
+    """One metric on one clip; `value` null with state and reason as in `MetricSummary`.
+
+    `coverage` is the share of the frames that could be judged, null where that is all of them by nature. A
+    metric of all clips together has no value here; `n_frames` counts the samples that it stored of the clip.
+    """
 
     value: float | None
     n_frames: int
     n_infinite: int = 0
+    coverage: float | None = None
     state: State
     reason: str | None = None
 
@@ -168,6 +181,7 @@ class Case(Document):
     fps: str
     metrics: dict[str, CaseScore]
     video: Video | None = None
+    features: StoredFeatures | None = None
     frames_sha256: str
     audit: list[AuditEntry] = Field(default_factory=list)
     generation_s: float

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from benchmark.features.feature import Arrays, Collecting, Collection, Extractor, FeatureError, FeatureSpec
-from talkingpose.weights import WeightsError, read_lock, weights_folder
+from talkingpose.weights import WeightsError, read_lock, status, verify, weights_folder
 
 __all__ = [
     "COLLECTIONS",
@@ -21,6 +21,7 @@ __all__ = [
     "load_collection",
     "load_extractors",
     "spec_of",
+    "weights_here",
     "with_needed",
 ]
 
@@ -59,6 +60,13 @@ def identity(names: Iterable[str]) -> dict[str, Any]:
         }
         for name in with_needed(names)
     }
+
+
+def weights_here(names: Iterable[str]) -> dict[str, str]:
+    """SHA-256, in hex, of those weight files of the features that are here, sound or not, by id."""
+    ids = sorted({weight for name in with_needed(names) for weight in spec_of(name).weights})
+    here = [weight for weight in ids if status(weight).state != "missing"]
+    return {weight: status(weight).sha256 or str(verify([weight])[0].sha256) for weight in here}
 
 
 def load_extractors(names: Iterable[str]) -> dict[str, Extractor]:

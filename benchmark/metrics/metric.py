@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from benchmark.features.feature import Arrays
 from benchmark.metrics.window import Image, PairWindow
@@ -75,6 +75,11 @@ class MetricSpec:
     target: float | None = None
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """Everything in `benchmark/features/` that it names."""
+        return (*self.features, *self.collections)
+
+    @property
     def per_frame(self) -> bool:
         """Whether there is a curve over time."""
         return self.scope in ("frame", "pair")
@@ -107,6 +112,7 @@ class MetricState(Protocol):
         ...
 
 
+@runtime_checkable
 class Metric(Protocol):
     """A metric of clips: what it is, and how it begins a clip."""
 
@@ -138,6 +144,7 @@ class SetScore:
     reason: str | None = None
 
 
+@runtime_checkable
 class SetMetric(Protocol):
     """A metric of all clips together, scope `set`."""
 
