@@ -160,6 +160,7 @@ def curate(
             store.wipe()
         plan = make_plan(store, store.identify(found), made_with)
         on_plan(plan)
+        store.drop_failures([*plan.done, *plan.todo])
         summary = Summary(out, len(plan.done), len(plan.todo), [])
         jobs = [
             Job(

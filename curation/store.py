@@ -145,6 +145,13 @@ class Store:
         text = record.model_dump_json(indent=1)
         write_text(self._records / f"{record.source_id}.json", text)
 
+    def drop_failures(self, sources: Iterable[Source]) -> None:
+        """Forget errors of files that have another content by now: mended, or readable again."""
+        now = {source.name: source.source_id for source in sources}
+        for record in self.records():
+            if record.error is not None and now.get(record.name, record.source_id) != record.source_id:
+                (self._records / f"{record.source_id}.json").unlink()
+
     def tidy(self, records: Iterable[SourceRecord]) -> None:
         """Remove clips that no record names: of interrupted runs and other configurations."""
         kept = {

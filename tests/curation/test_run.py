@@ -267,6 +267,16 @@ def test_a_source_whose_worker_dies_or_fails_is_an_error_and_the_run_goes_on(tmp
     assert summary.document()["rejected"] == {}
 
 
+def test_an_error_is_forgotten_when_the_file_was_mended(tmp_path):
+    video = tmp_path / "a.mp4"
+    video.write_text("no video")
+    out = tmp_path / "data"
+    assert len(run(video, out).errors) == 1
+    write_shots(video, [(SPEAKER, 80)])
+    assert run(video, out).errors == []
+    assert [line["verdict"] for line in verdicts(out)] == ["keep"]
+
+
 def test_shards_are_bounded(tmp_path):
     video = write_shots(tmp_path / "a.mp4", [(SPEAKER, 80), (NOBODY, 20)] * 3)
     out = tmp_path / "data"
