@@ -10,7 +10,7 @@ from benchmark.features import Arrays
 from benchmark.metrics import AnyMetric, ClipArrays, MetricSpec, SetMetric
 from benchmark.protocol import Aggregation
 from benchmark.results import Case, CaseScore, MetricSummary, State
-from benchmark.statistics import intervals
+from benchmark.statistics import FEW_CLUSTERS, interval_method, intervals
 
 
 def summaries(
@@ -74,7 +74,7 @@ def _summary(spec: MetricSpec, cases: Sequence[Case], num_planned: int, rule: Ag
         version=spec.version,
         unit=spec.unit,
         direction=spec.direction,
-        aggregation=f"{rule.value}; {rule.interval}, {rule.resamples} resamples, seed {rule.seed}",
+        aggregation=f"{rule.value}; {interval_method(len(set(clusters)), rule)}",
         n_cases=len(scored),
         n_clusters=len({case.cluster for case, _ in scored}),
         n_frames=sum(score.n_frames for _, score in scored),
@@ -112,6 +112,8 @@ def _verdict(
         reasons.append(f"infinite on {infinite} clips (every frame identical), left out of the mean")
     elif num_clusters == 1:
         reasons.append("no interval: one cluster")
+    elif 2 <= num_clusters < FEW_CLUSTERS:
+        reasons.append(f"only {num_clusters} clusters: the interval is Student's t, and little is known")
     if not cases:
         return "failed", "; ".join(reasons)
     if len(broken) == len(scores):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from benchmark.protocol import Aggregation, Drift
 from benchmark.results import Curve
-from benchmark.statistics import intervals, means, theil_sen
+from benchmark.statistics import FEW_CLUSTERS, intervals, means, theil_sen
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,7 +38,8 @@ def curve(clips: Sequence[FrameScores], drift: Drift, rule: Aggregation) -> Curv
     for row, scores in zip(table, binned, strict=True):
         row[: len(scores)] = scores
     clusters = [clip.cluster for clip in clips]
-    bounds = intervals(table, clusters, rule)
+    # A band by Student's t over a few people would hide every curve of a figure; n_clips says how few.
+    bounds = intervals(table, clusters, rule, fewest=FEW_CLUSTERS)
     slopes = np.array([[_slope(b, c.fps, drift.min_bins)] for b, c in zip(binned, clips, strict=True)])
     return Curve(
         time_s=[index + 0.5 for index in range(length)],

@@ -67,7 +67,7 @@ class Aggregation(Rules):
     """How the numbers of the clips become one, with its interval."""
 
     value: Literal["mean over clips"]
-    interval: Literal["percentile bootstrap over clusters"]
+    interval: Literal["expanded percentile bootstrap over clusters, Student's t below 6 of them"]
     level: float = Field(gt=0, lt=1)
     resamples: int = Field(gt=0)
     seed: int

@@ -77,9 +77,9 @@ class WeightRef(Document):
 class MetricSummary(Document):
     """One number of the run, with everything that is needed to doubt it.
 
-    `value` is the mean over clips of the clip's value unless `aggregation` says otherwise; `ci95` a cluster
-    bootstrap interval, null below two clusters. `n_infinite` counts frames whose score is infinite
-    (identical frames in PSNR): they are left out of the mean, and counted here. A `value` that is null
+    `value` is the mean over clips of the clip's value unless `aggregation` says otherwise; `ci95` an interval
+    over clusters (`aggregation` says by which method), null below two of them. `n_infinite` counts frames
+    whose score is infinite (identical frames in PSNR): they are left out of the mean, and counted here. A `value` that is null
     because every frame is identical has state `ok` and says so in `reason`. `frame_weighted` is the mean
     over clips weighted by their numbers of finite scores. `coverage` is the share of the planned frames that
     could be judged, every clip with the same weight.
@@ -105,7 +105,8 @@ class Curve(Document):
     """A per-frame metric over time, in bins of one second, averaged over the clips that reach the bin.
 
     All lists have the length of `time_s` (middle of the bin, seconds). `slope_per_100_frames` is the
-    Theil-Sen slope over the bins of each clip, averaged over clips; null below three bins.
+    Theil-Sen slope over the bins of each clip, averaged over clips; null below three bins. `low` and `high`
+    are null below six clusters.
     """
 
     time_s: list[float]
