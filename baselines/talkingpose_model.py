@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from baselines.settings import number, whole_number
-from talkingpose.contestant import Case, ContestantError, ContestantInfo, Image, WeightFile, case_seed
+from talkingpose.contestant import Case, ContestantInfo, Image, WeightFile, case_seed
+from talkingpose.inference import read_inference
+from talkingpose.loading import DEFAULT_CHECKPOINT, checkpoint_folder, load_pipeline, native_size
 
 if TYPE_CHECKING:
-    from talkingpose.pipeline import TalkingPosePipeline
+    import torch
 
 FILTER: Final = "lanczos"
 REVISION = "1"
@@ -22,14 +24,16 @@ class TalkingPose:
     """TalkingPose at the native size of its UNet, with the feedback gain of the paper.
 
     Args:
-        checkpoint: a folder in the official layout or in diffusers' layout.
-        device: `cpu` (float32) or `cuda` (float16).
-        steps: DDIM steps of a frame.
-        guidance: classifier-free guidance scale.
+        checkpoint: `tiny`, the bundled one and the default, or a folder in the official layout or in
+            diffusers' layout.
+        device: `cpu` (float32), `cuda` or `cuda:N` (float16).
+        steps: DDIM steps of a frame; the checkpoint's own where it is not given.
+        guidance: classifier-free guidance scale; the checkpoint's own where it is not given.
         gain: of the feedback loop, beta in the paper.
 
     Raises:
-        ContestantError: no checkpoint, one that cannot be read, or a setting that is no number.
+        LoadingError, CheckpointError: no such checkpoint, or one that cannot be read.
+        ContestantError: a setting that is no number.
     """
 
     name = "talkingpose"
@@ -40,30 +44,34 @@ class TalkingPose:
         *,
         checkpoint: str | None,
         device: str,
-        steps: str | int = 30,
-        guidance: str | float = 3.5,
+        steps: str | int | None = None,
+        guidance: str | float | None = None,
         gain: str | float | None = None,
     ) -> None:
-        self._steps = whole_number("steps", steps, least=1)
-        self._guidance = number("guidance", guidance)
-        self._gain = self.default_gain if gain is None else number("gain", gain)
-        folder = _checkpoint_folder(self.name, checkpoint)
-        self._pipeline = _load(folder, device)
+        named = DEFAULT_CHECKPOINT if checkpoint is None else checkpoint
+        folder = checkpoint_folder(named)
+        self._inference = own = read_inference(folder)
+        self._steps = whole_number("steps", own.num_inference_steps if steps is None else steps, least=1)
+        self._guidance = number("guidance", own.guidance_scale if guidance is None else guidance)
+        self._gain = number("gain", self.default_gain if gain is None else gain)
+        self._pipeline = load_pipeline(named, device)
         unet = self._pipeline.denoising_unet
-        self._native = int(unet.config.sample_size) * self._pipeline.vae_scale_factor
+        native = int(unet.config.sample_size) * self._pipeline.vae_scale_factor
         models = ("vae", "image_encoder", "reference_unet", "denoising_unet", "pose_guider")
         self.info = ContestantInfo(
             name=self.name,
             revision=REVISION,
             parameters=sum(p.numel() for m in models for p in getattr(self._pipeline, m).parameters()),
-            licence="unknown",
+            licence="Apache-2.0" if named == DEFAULT_CHECKPOINT else "unknown",
             window=1,
-            batch_size=4 if device == "cuda" else 1,
+            batch_size=4 if device.startswith("cuda") else 1,
             args={
+                **({"checkpoint": named} if named == DEFAULT_CHECKPOINT else {}),
                 "steps": self._steps,
                 "guidance": self._guidance,
                 "gain": self._gain,
-                "size": f"native {self._native}, {FILTER}",
+                "pose_picture": self._inference.pose_picture,
+                "size": f"native {native}, {FILTER}",
                 "dtype": str(unet.dtype).removeprefix("torch."),
             },
             weights=_weight_files(folder),
@@ -78,22 +86,28 @@ class TalkingPose:
 
         from talkingpose.media import resize_image
 
-        width, height = cases[0].width, cases[0].height
-        size = native_size(width, height, self._native, self._pipeline.vae_scale_factor)
+        shown = (cases[0].width, cases[0].height)
+        size = native_size(self._pipeline, *shown)
         generators = [torch.Generator("cpu").manual_seed(case_seed(seed, case.clip_id)) for case in cases]
-        stream = self._pipeline.stream(
+        for images in self._frames(cases, size, generators):
+            yield [image if size == shown else resize_image(image, shown, FILTER) for image in images]
+
+    def _frames(
+        self, cases: Sequence[Case], size: tuple[int, int], generators: Sequence[torch.Generator]
+    ) -> Iterator[list[Image]]:
+        """Frames at the native size (width, height)."""
+        return self._pipeline.stream(  # type: ignore[return-value]
             [case.reference for case in cases],
-            [_poses(case, size) for case in cases],
+            [self._pose_pictures(case, size) for case in cases],
             num_inference_steps=self._steps,
             guidance_scale=self._guidance,
             gain=self._gain,
-            generator=generators,
+            generator=list(generators),
         )
-        for images in stream:
-            yield [
-                image if size == (width, height) else resize_image(image, (width, height), FILTER)
-                for image in images
-            ]
+
+    def _pose_pictures(self, case: Case, size: tuple[int, int]) -> Iterator[Image]:
+        for keypoints in case.keypoints:
+            yield self._inference.draw(keypoints, size[1], size[0])
 
 
 class OpenLoop(TalkingPose):
@@ -103,59 +117,14 @@ class OpenLoop(TalkingPose):
     default_gain = 0.0
 
     def __init__(
-        self, *, checkpoint: str | None, device: str, steps: str | int = 30, guidance: str | float = 3.5
+        self,
+        *,
+        checkpoint: str | None,
+        device: str,
+        steps: str | int | None = None,
+        guidance: str | float | None = None,
     ) -> None:
         super().__init__(checkpoint=checkpoint, device=device, steps=steps, guidance=guidance)
-
-
-def native_size(width: int, height: int, longer_side: int, multiple: int) -> tuple[int, int]:
-    """Width and height with the given longer side, the aspect ratio kept up to rounding to `multiple`."""
-    scale = longer_side / max(width, height)
-    return tuple(max(1, round(side * scale / multiple)) * multiple for side in (width, height))  # type: ignore[return-value]
-
-
-def _poses(case: Case, size: tuple[int, int]) -> Iterator[Image]:
-    from talkingpose.pose import draw_pose
-
-    for keypoints in case.keypoints:
-        yield draw_pose(keypoints, size[1], size[0])
-
-
-def _checkpoint_folder(name: str, checkpoint: str | None) -> Path:
-    if checkpoint is None:
-        raise ContestantError(
-            f"--model {name}: needs --checkpoint: a folder in the official layout (denoising_unet.pth, "
-            "reference_unet.pth, pose_guider.pth) or in diffusers' layout"
-        )
-    folder = Path(checkpoint)
-    if not folder.is_dir():
-        raise ContestantError(f"--checkpoint {checkpoint}: no such folder: give the folder of the weights")
-    return folder
-
-
-def _load(folder: Path, device: str) -> TalkingPosePipeline:
-    import diffusers
-    import torch
-    import transformers
-
-    from talkingpose.checkpoint import CheckpointError
-    from talkingpose.pipeline import TalkingPosePipeline
-
-    # Their bars and remarks on loading would stand above the first line of the run.
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    dtype = torch.float16 if device == "cuda" else torch.float32
-    try:
-        if (folder / "model_index.json").is_file():
-            pipeline = TalkingPosePipeline.from_pretrained(folder, local_files_only=True)
-        else:
-            pipeline = TalkingPosePipeline.from_official(folder)
-    except CheckpointError as error:
-        raise ContestantError(str(error)) from error
-    except (OSError, ValueError) as error:
-        raise ContestantError(f"--checkpoint {folder}: cannot be read: {error}") from error
-    return pipeline.to(device, dtype)
 
 
 def _weight_files(folder: Path) -> tuple[WeightFile, ...]:

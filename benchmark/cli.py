@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from benchmark import weights_cli
+from benchmark.bundled import TP_MINI, protocol_of
 from talkingpose import console
 
 app = console.application("Score a model that animates a portrait, on clips of more than 100 frames.")
@@ -20,22 +21,33 @@ PROGRAM = "tp-eval"
 @app.command("run")
 def run_command(
     model: Annotated[str, typer.Option(help="Contestant (tp-eval ls contestants) or package.module:Class.")],
-    dataset: Annotated[str, typer.Option(help="Folder that tp-curate wrote, or owner/name[@revision].")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; the same command resumes it.")],
+    dataset: Annotated[
+        str,
+        typer.Option(help="tp-mini (bundled), a folder that tp-curate wrote, or owner/name[@revision]."),
+    ] = TP_MINI,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; the same command resumes it. [default: runs/MODEL]"),
+    ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="Folder of weights, where the model has any.")
+        str | None, typer.Option(help="Folder of weights, where the model has any; or tiny (bundled).")
     ] = None,
     model_args: Annotated[str, typer.Option(help="Settings of the model: key=value,key=value.")] = "",
     split: Annotated[
         str | None, typer.Option(help="Default: test where it has usable clips, else all splits.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Rules of the run (tp-eval ls protocols).")] = "tp-long@1",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="See tp-eval ls protocols. [default: tp-mini@1 on tp-mini, else tp-long@1]"),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N clips; not comparable.")] = None,
     max_frames: Annotated[
         int | None, typer.Option(help="Only the first N frames of a clip; not comparable.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or cuda:N. [default: cpu on tp-mini, else auto]")
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Clips generated together; default: the model's own.")
     ] = None,
@@ -46,6 +58,7 @@ def run_command(
     from benchmark.evaluate import Listener, Settings, evaluate
     from benchmark.table import table
 
+    out = out or Path("runs") / model.replace(":", "-")
     settings = Settings(
         model=model,
         dataset=dataset,
@@ -53,11 +66,11 @@ def run_command(
         checkpoint=checkpoint,
         model_args=_model_args(model_args),
         split=split,
-        protocol=protocol,
+        protocol=protocol or protocol_of(dataset),
         limit=limit,
         max_frames=max_frames,
         seed=seed,
-        device=device,
+        device=device or ("cpu" if dataset == TP_MINI else "auto"),
         batch_size=batch_size,
         fresh=fresh,
     )

@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.aggregate import summaries
-from benchmark.device import peak_device_mb, peak_rss_mb, resolve_device
+from benchmark.bundled import TP_MINI, open_dataset
 from benchmark.drift import FrameScores, curve
 from benchmark.environment import environment, project_version
 from benchmark.errors import EvaluationError
 from benchmark.features import Arrays, weights_here
 from benchmark.folder import RunFolder
 from benchmark.generate import Failed, Finished, generate
+from benchmark.memory import peak_device_mb, peak_rss_mb
 from benchmark.metrics import AnyMetric, metrics_of
 from benchmark.plan import Plan, PlannedCase, batches, case_key, make_plan
 from benchmark.protocol import Protocol, ProtocolError, load_protocol
@@ -37,6 +38,7 @@ from benchmark.results import (
 )
 from talkingpose.contestant import Contestant, ContestantInfo
 from talkingpose.dataset import ClipDataset
+from talkingpose.loading import pick_device
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,8 @@ def _prepare(settings: Settings) -> _Job:
         raise ProtocolError(
             f"protocol {protocol.name}: {error}: install the version it was made for"
         ) from error
-    device = resolve_device(settings.device)
-    dataset = ClipDataset(settings.dataset)
+    device = pick_device(settings.device)
+    dataset = open_dataset(settings.dataset)
     plan = make_plan(
         dataset,
         protocol,
@@ -175,7 +177,9 @@ def _prepare(settings: Settings) -> _Job:
 
 def _first_line(job: _Job) -> str:
     settings, plan = job.settings, job.plan
-    checkpoint = f" ({settings.checkpoint})" if settings.checkpoint else ""
+    named = settings.checkpoint or job.info.args.get("checkpoint")
+    checkpoint = f" ({named})" if named else ""
+    bundled = "bundled " if settings.dataset == TP_MINI else ""
     limits = " ".join(
         f"--{name} {value}"
         for name, value in (("limit", settings.limit), ("max-frames", settings.max_frames))
@@ -184,8 +188,9 @@ def _first_line(job: _Job) -> str:
     clips = "clip" if len(plan.cases) == 1 else "clips"
     return (
         f"{job.info.name}{checkpoint}, protocol {job.protocol.name} ({job.protocol_sha256[:12]}), "
-        f"dataset {settings.dataset} ({plan.split}), {len(plan.cases)} {clips}, {plan.num_frames} frames, "
-        f"seed {settings.seed}, {job.device}" + ("" if job.comparable else f"; not comparable: {limits}")
+        f"{bundled}dataset {settings.dataset} ({plan.split}), {len(plan.cases)} {clips}, "
+        f"{plan.num_frames} frames, seed {settings.seed}, {job.device}"
+        + ("" if job.comparable else f"; not comparable: {limits}")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -32,16 +33,24 @@ def animate(
     reference: Annotated[Path, typer.Option(help="The portrait: a picture.")],
     driving: Annotated[Path, typer.Option(help="A video, or poses as .npz (keypoints [T, 133, 3], fps).")],
     out: Annotated[Path, typer.Option(help="The video to write, .mp4.")],
-    checkpoint: Annotated[str, typer.Option(help="Folder of the weights, official or diffusers' layout.")],
+    checkpoint: Annotated[
+        str, typer.Option(help="tiny (bundled), or a folder of weights, official or diffusers' layout.")
+    ] = "tiny",
     gain: Annotated[float, typer.Option(help="Feedback gain; 0 makes frames independent.")] = 0.05,
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps per frame.")] = 30,
-    guidance: Annotated[float, typer.Option(help="Classifier-free guidance; 1 turns it off.")] = 3.5,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Denoising steps per frame. [default: the checkpoint's]")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Classifier-free guidance; 1 turns it off. [default: the checkpoint's]"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the noise, drawn once for the video.")] = 42,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
 ) -> None:
     """Portrait and driving video in, video at the driving rate out."""
-    from talkingpose.loading import load_pipeline, native_size
+    from talkingpose.inference import read_inference
+    from talkingpose.loading import checkpoint_folder, load_pipeline, native_size
     from talkingpose.media import VideoWriter, read_image
 
     if out.suffix != ".mp4" or not out.parent.is_dir():
@@ -49,6 +58,9 @@ def animate(
     portrait = read_image(reference)
     poses = PoseFile(driving) if driving.suffix == ".npz" else PoseVideo(driving)
     _check_aspect(portrait.shape[1] / portrait.shape[0], poses)
+    inference = read_inference(checkpoint_folder(checkpoint))
+    steps = inference.num_inference_steps if steps is None else steps
+    guidance = inference.guidance_scale if guidance is None else guidance
     pipeline = load_pipeline(checkpoint, device)
     width, height = native_size(pipeline, poses.width, poses.height)
     console.note(
@@ -56,7 +68,8 @@ def animate(
         f"guidance {guidance:g}, gain {gain:g}, {float(poses.fps):g} frames/s"
     )
     total = poses.num_frames if max_frames is None else min(max_frames, poses.num_frames or max_frames)
-    frames = _generate(pipeline, portrait, poses, (width, height), total, seed, steps, guidance, gain)
+    pictures = (inference.draw(keypoints, height, width) for keypoints in poses)
+    frames = _generate(pipeline, portrait, itertools.islice(pictures, total), seed, steps, guidance, gain)
     with VideoWriter(out, fps=poses.fps) as writer, console.progress_bar() as bar:
         task = bar.add_task("frames", total=total, speed="")
         for frame in frames:
@@ -118,27 +131,19 @@ class PoseFile:
 def _generate(
     pipeline: TalkingPosePipeline,
     portrait: np.ndarray,
-    poses: PoseVideo | PoseFile,
-    size: tuple[int, int],
-    total: int | None,
+    pictures: Iterator[np.ndarray],
     seed: int,
     steps: int,
     guidance: float,
     gain: float,
 ) -> Iterator[np.ndarray]:
-    import itertools
-
     import torch
 
-    from talkingpose.pose import draw_pose
-
-    width, height = size
-    pictures = (draw_pose(keypoints, height, width) for keypoints in poses)
     # The noise is drawn on the CPU so that a seed gives the same video on every device.
     generator = torch.Generator().manual_seed(seed)
     return pipeline.stream(
         portrait,
-        itertools.islice(pictures, total),
+        pictures,
         num_inference_steps=steps,
         guidance_scale=guidance,
         gain=gain,

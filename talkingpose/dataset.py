@@ -128,14 +128,15 @@ class ClipDataset:
     Args:
         location: a folder, or a Hub repository as `owner/name` or `owner/name@revision`. The Hub copy is
             fetched whole, once, into the Hub's own cache, and only if the environment allows network use.
+        folder: where it lies, for a dataset that is known by a name; `location` is that name then.
 
     Raises:
         DatasetError: nothing is there, it is no dataset of this schema, or a needed column is missing.
     """
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, folder: Path | None = None) -> None:
         self.location = location
-        self.folder, self.revision = _resolve(location)
+        self.folder, self.revision = (folder, None) if folder else _resolve(location)
         self._tables = {split: _open(self.folder, files) for split, files in _data_files(self.folder).items()}
         for split, table in self._tables.items():
             missing = [name for name in REQUIRED if name not in table.schema.names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from talkingpose.pipeline import TalkingPosePipeline
 
 DEVICES = ("auto", "cpu", "cuda")
+DEFAULT_CHECKPOINT = "tiny"
+_BUNDLED = {"tiny": Path(__file__).parent / "checkpoints" / "tiny"}
+_DRIVERS = ("libcuda.so.1", "libamdhip64.so")
 _OFFICIAL_FILE = "denoising_unet.pth"
 _DIFFUSERS_FILE = "model_index.json"
 
@@ -28,40 +32,56 @@ def pick_device(device: str) -> str:
     kind = device.partition(":")[0]
     if kind not in DEVICES:
         raise LoadingError(f"device {device}: unknown: give {', '.join(DEVICES)} or cuda:N")
-    if kind == "cpu":
-        return device
+    if kind == "cpu" or (kind == "auto" and not _has_driver()):
+        return "cpu"
     import torch
 
-    if device == "auto":
+    if kind == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    number = int(device.partition(":")[2] or 0)
-    if number >= torch.cuda.device_count():
+    number = device.partition(":")[2] or "0"
+    if not number.isdecimal() or int(number) >= torch.cuda.device_count():
         raise LoadingError(
-            f"device {device}: this machine has {torch.cuda.device_count()} CUDA devices: give --device cpu"
+            f"device {device}: torch finds {torch.cuda.device_count()} CUDA devices: give --device cpu"
         )
     return device
+
+
+def checkpoint_folder(checkpoint: str | Path) -> Path:
+    """The folder of a checkpoint: a bundled one by its name (`tiny`), any other as it is.
+
+    Raises:
+        LoadingError: there is no such folder, or it holds weights of neither layout.
+    """
+    bundled = _BUNDLED.get(str(checkpoint))
+    folder = bundled or Path(checkpoint)
+    if not folder.is_dir():
+        raise LoadingError(
+            f"checkpoint {checkpoint}: is not part of this installation: "
+            f"give --checkpoint FOLDER, or make one with tp-train --config {checkpoint}"
+            if bundled
+            else f"checkpoint {checkpoint}: no such folder: give one with the weights of a model"
+        )
+    if not any((folder / name).is_file() for name in (_OFFICIAL_FILE, _DIFFUSERS_FILE)):
+        raise LoadingError(
+            f"checkpoint {checkpoint}: neither {_OFFICIAL_FILE} (official layout) nor {_DIFFUSERS_FILE} "
+            "(diffusers' layout) lies in it: give the folder that holds one of them"
+        )
+    return folder
 
 
 def load_pipeline(checkpoint: str | Path, device: str) -> TalkingPosePipeline:
     """Load a checkpoint: half precision on a GPU, float32 on the CPU.
 
     Args:
-        checkpoint: a folder in the official layout (`denoising_unet.pth`, ...) or in diffusers' layout
-            (`model_index.json`, ...).
+        checkpoint: `tiny`, the bundled one, or a folder in the official layout (`denoising_unet.pth`, ...) or
+            in diffusers' layout (`model_index.json`, ...).
         device: as `pick_device` takes it.
 
     Raises:
-        LoadingError: there is no such folder, or it is neither.
+        LoadingError: there is no such checkpoint, or it cannot be read.
         CheckpointError: a file in it is not the model's.
     """
-    folder = Path(checkpoint)
-    if not folder.is_dir():
-        raise LoadingError(f"checkpoint {checkpoint}: no such folder: give one with the weights of a model")
-    if not any((folder / name).is_file() for name in (_OFFICIAL_FILE, _DIFFUSERS_FILE)):
-        raise LoadingError(
-            f"checkpoint {checkpoint}: neither {_OFFICIAL_FILE} (official layout) nor {_DIFFUSERS_FILE} "
-            "(diffusers' layout) lies in it: give the folder that holds one of them"
-        )
+    folder = checkpoint_folder(checkpoint)
     device = pick_device(device)
     import diffusers
     import torch
@@ -74,10 +94,15 @@ def load_pipeline(checkpoint: str | Path, device: str) -> TalkingPosePipeline:
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
-    if (folder / _DIFFUSERS_FILE).is_file():
-        pipeline = TalkingPosePipeline.from_pretrained(folder, torch_dtype=dtype)
-    else:
-        pipeline = TalkingPosePipeline.from_official(folder, torch_dtype=dtype)
+    try:
+        if (folder / _DIFFUSERS_FILE).is_file():
+            pipeline = TalkingPosePipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        else:
+            pipeline = TalkingPosePipeline.from_official(folder, torch_dtype=dtype)
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
+        raise LoadingError(f"checkpoint {checkpoint}: cannot be read: {error}") from error
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -93,3 +118,14 @@ def native_size(pipeline: TalkingPosePipeline, width: int, height: int) -> tuple
     longer = int(pipeline.denoising_unet.config.sample_size) * unit
     scale = longer / max(width, height)
     return tuple(max(unit, round(side * scale / unit) * unit) for side in (width, height))  # type: ignore[return-value]
+
+
+def _has_driver() -> bool:
+    # Asking torch takes the seconds of its import, and not everything that asks needs it.
+    for library in _DRIVERS:
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            continue
+        return True
+    return False

@@ -228,7 +228,7 @@ class TalkingPosePipeline(DiffusionPipeline):
 
         # 2. The portrait and the noise e, once per video.
         reference = self.encode_reference(references, *size)
-        state = FeedbackState(self._prepare_noise(len(clips), *size, generator, latents))
+        state = FeedbackState(self.prepare_noise(len(clips), *size, generator, latents))
         controller = FixedGain(gain)
 
         while running:
@@ -366,14 +366,21 @@ class TalkingPosePipeline(DiffusionPipeline):
         # Truncated, not rounded, as in the official inference.
         return list((pictures * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
 
-    def _prepare_noise(
+    def prepare_noise(
         self,
         num_clips: int,
         height: int,
         width: int,
-        generator: torch.Generator | Sequence[torch.Generator] | None,
-        latents: torch.Tensor | None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        latents: torch.Tensor | None = None,
     ) -> torch.Tensor:
+        """Draw the initial noise, float32 (num_clips, C, h, w), for videos of a size in pixels.
+
+        `generator` and `latents` are those of `stream`.
+
+        Raises:
+            PipelineError: `latents` has another shape.
+        """
         scale = self.vae_scale_factor
         shape = (num_clips, self.denoising_unet.config.in_channels, height // scale, width // scale)
         device = self._execution_device

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.talkingpose_model import OpenLoop, TalkingPose, native_size
-from talkingpose.contestant import Case, ContestantError
+from baselines.talkingpose_model import OpenLoop, TalkingPose
+from talkingpose.contestant import Case
+from talkingpose.errors import UserError
 
 PARITY = Path(__file__).parents[1] / "data" / "parity"
 
@@ -38,7 +39,8 @@ def model() -> TalkingPose:
 
 def test_info_names_settings_and_weights(model: TalkingPose) -> None:
     assert model.info.args == {
-        "steps": 2, "guidance": 3.5, "gain": 0.05, "size": "native 128, lanczos", "dtype": "float32",
+        "steps": 2, "guidance": 3.5, "gain": 0.05, "pose_picture": "dwpose",
+        "size": "native 128, lanczos", "dtype": "float32",
     }  # fmt: skip
     hashes = {weight.name: weight.sha256 for weight in model.info.weights}
     file = PARITY / "denoising_unet.pth"
@@ -80,18 +82,10 @@ def test_both_layouts_give_the_same_frames(model: TalkingPose, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("size", "native"), [((512, 512), (128, 128)), ((512, 288), (128, 72)), ((96, 512), (24, 128))]
-)
-def test_native_size(size: tuple[int, int], native: tuple[int, int]) -> None:
-    assert native_size(*size, 128, 8) == native
-
-
-@pytest.mark.parametrize(
     ("checkpoint", "settings", "what"),
     [
-        (None, {}, "needs --checkpoint"),
         ("nowhere", {}, "no such folder"),
-        (".", {}, "denoising_unet.pth is missing"),
+        (".", {}, "neither denoising_unet.pth"),
         (str(PARITY), {"steps": "0"}, "steps=0"),
         (str(PARITY), {"guidance": "nan"}, "guidance=nan"),
         (str(PARITY), {"gain": "much"}, "gain=much"),
@@ -105,6 +99,6 @@ def test_what_cannot_be_made_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ContestantError, match=what) as caught:
+    with pytest.raises(UserError, match=what) as caught:
         TalkingPose(checkpoint=checkpoint, device="cpu", **settings)
     assert "\n" not in str(caught.value)

@@ -122,7 +122,13 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("frame", "size"),
-    [((512, 512), (128, 128)), ((288, 512), (72, 128)), ((1920, 1080), (128, 72)), ((64, 64), (128, 128))],
+    [
+        ((512, 512), (128, 128)),
+        ((288, 512), (72, 128)),
+        ((1920, 1080), (128, 72)),
+        ((64, 64), (128, 128)),
+        ((96, 512), (24, 128)),
+    ],
 )
 def test_native_size_keeps_the_shape(
     pipe: TalkingPosePipeline, frame: tuple[int, int], size: tuple[int, int]

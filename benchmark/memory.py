@@ -1,0 +1,21 @@
+"""The memory that a run took."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+
+def peak_rss_mb() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def peak_device_mb(device: str) -> float | None:
+    """Most device memory that torch held so far, in MiB; None on the CPU."""
+    if device == "cpu" or "torch" not in sys.modules:
+        return None
+    import torch
+
+    return float(torch.cuda.max_memory_allocated(device) / 2**20)
