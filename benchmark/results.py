@@ -79,10 +79,10 @@ class MetricSummary(Document):
 
     `value` is the mean over clips of the clip's value unless `aggregation` says otherwise; `ci95` an interval
     over clusters (`aggregation` says by which method), null below two of them. `n_infinite` counts frames
-    whose score is infinite (identical frames in PSNR): they are left out of the mean, and counted here. A `value` that is null
-    because every frame is identical has state `ok` and says so in `reason`. `frame_weighted` is the mean
-    over clips weighted by their numbers of finite scores. `coverage` is the share of the planned frames that
-    could be judged, every clip with the same weight.
+    whose score is infinite (identical frames in PSNR): they are left out of the mean, and counted here. A
+    `value` that is null because every frame is identical has state `ok` and says so in `reason`.
+    `frame_weighted` is the mean over clips weighted by their numbers of finite scores. `coverage` is the
+    share of the planned frames that could be judged, every clip with the same weight.
     """
 
     value: float | None
