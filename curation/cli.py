@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from curation.fetch_commands import (
+    Cookies,
+    Proxy,
+    Rate,
+    printable,
+    register,
+    say_end,
+    say_refused,
+    with_options,
+)
 from talkingpose import console
 
 if TYPE_CHECKING:
+    from curation.collect import Chosen
     from curation.config import Config
     from curation.records import SourceRecord
     from curation.run import Plan, Summary
-    from curation.sources import Found
 
 app = console.application("Make a clean, pose-annotated dataset of upper-body clips from footage.")
 
@@ -28,7 +38,10 @@ def _commands() -> None:
 
 @app.command()
 def run(
-    sources: Annotated[list[Path], typer.Argument(help="Video files, and folders to search for them.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Video files, folders, lists (.txt, .csv, .tsv), YouTube ids, addresses."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the dataset; a new one, or that of an earlier run.")],
     config: Annotated[
         Path | None, typer.Option(help="YAML with what differs from curation/default.yaml.")
@@ -41,34 +54,56 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget what earlier runs did in this folder.")
     ] = False,
+    cookies: Cookies = None,
+    proxy: Proxy = None,
+    rate: Rate = None,
+    require_license: Annotated[
+        list[str] | None, typer.Option(help="Fetch only what says so, as creativecommons; repeatable.")
+    ] = None,
+    disk_budget: Annotated[
+        float | None, typer.Option(min=0, help="Gigabytes of fetched sources at a time.")
+    ] = None,
+    delete_sources: Annotated[
+        bool, typer.Option("--delete-sources", help="Delete a fetched file once its clips are safe.")
+    ] = False,
+    retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Try anew what was given up.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int:
     """Judge every shot of the sources and keep the good ones as clips with keypoints.
 
     The same command again does only what is left. Sources of earlier runs stay in the dataset.
     """
+    from curation.collect import choose, fetch_and_curate
     from curation.config import load_config
-    from curation.run import curate, find
 
     settings = load_config(config)
-    found = find(sources, limit)
+    chosen = choose(sources, limit)
+    say_refused(chosen.refused)
     if dry_run:
-        return _dry_run(found, out, settings, json=json)
+        return _dry_run(chosen, out, settings, json=json)
     with _progress() as (on_plan, on_source):
-        summary = curate(
-            found,
+        summary, acquired = fetch_and_curate(
+            chosen,
             out,
             settings,
+            with_options(settings.acquisition, rate, licenses=require_license, budget_gb=disk_budget),
+            (cookies, proxy),
             workers=workers or len(os.sched_getaffinity(0)),
             fresh=fresh,
+            delete_sources=delete_sources,
+            retry_dead=retry_dead,
             on_plan=on_plan,
             on_source=on_source,
+            on_end=say_end,
+            on_note=console.note,
         )
     if json:
-        console.emit_json(summary.document())
+        console.emit_json(summary.document() | acquired.document())
     else:
+        print("".join(f"{line}\n" for line in acquired.lines()), end="")
         _print_summary(summary)
-    return console.EXIT_PARTIAL if summary.errors else console.EXIT_COMPLETE
+    partial = summary.errors or acquired.is_partial or chosen.refused
+    return console.EXIT_PARTIAL if partial else console.EXIT_COMPLETE
 
 
 @app.command()
@@ -127,9 +162,11 @@ def synth(
 @app.command()
 def status(
     folder: Annotated[Path, typer.Argument(help="Folder that `tp-curate run` writes.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every two seconds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int:
-    """Say what runs have done in a folder so far."""
+    """Say what runs have done in a folder so far, and what one that fetches is doing now."""
+    from curation.collect import acquisition_of, watch_acquisition
     from curation.run import Summary
     from curation.store import Store
     from talkingpose.errors import UserError
@@ -140,28 +177,38 @@ def status(
     records = store.records()
     errors = [(record.name, message) for record in records for message in record.errors]
     summary = Summary(folder, len(records) - len({name for name, _ in errors}), 0, records, errors)
+    if watch:
+        watch_acquisition(folder)
+    acquired = acquisition_of(folder)
     if json:
-        console.emit_json(summary.document())
+        console.emit_json(summary.document() | acquired.document())
     else:
+        print("".join(f"{line}\n" for line in acquired.lines()), end="")
         _print_summary(summary)
     return console.EXIT_COMPLETE
 
 
-def _dry_run(found: list[Found], out: Path, config: Config, *, json: bool) -> int:
+def _dry_run(chosen: Chosen, out: Path, config: Config, *, json: bool) -> int:
+    from curation.collect import left_to_fetch
     from curation.run import plan_only
 
-    plan = plan_only(found, out, config)
+    plan = plan_only(chosen.local, out, config)
     document = {
         "done": [source.name for source in plan.done],
         "todo": [source.name for source in plan.todo],
         "same_content": list(plan.twins),
+        "to_fetch": [one.url for one in left_to_fetch(out, chosen.wanted)],
     }
     if json:
         console.emit_json(document)
     else:
         for source in plan.todo:
-            print(_printable(source.name))
+            print(printable(source.name))
+        for url in document["to_fetch"]:
+            print(url)
         print(_plan_line(plan))
+        if chosen.wanted:
+            print(f"{len(chosen.wanted)} videos to be fetched, {len(document['to_fetch'])} of them left")
     return console.EXIT_COMPLETE
 
 
@@ -187,7 +234,7 @@ def _progress() -> Iterator[tuple]:  # type: ignore[type-arg]
             bar.update(task, advance=1, speed=f"{kept} clips kept, {speed:.1f} s of footage per second")
             for message in record.errors:
                 line = message if record.name in message else f"{record.name}: {message}"
-                bar.console.print(f"error: {_printable(line)}", markup=False, highlight=False, soft_wrap=True)
+                bar.console.print(f"error: {printable(line)}", markup=False, highlight=False, soft_wrap=True)
 
         yield on_plan, on_source
 
@@ -214,12 +261,10 @@ def _print_summary(summary: Summary) -> None:
     else:
         print(f"no clip was kept; {summary.out}/verdicts.jsonl says why")
     for name, message in summary.errors:
-        print(f"error: {_printable(message if name in message else f'{name}: {message}')}")
+        print(f"error: {printable(message if name in message else f'{name}: {message}')}")
 
 
-def _printable(text: str) -> str:
-    """A file name may hold what a terminal would obey."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+register(app)
 
 
 def main() -> NoReturn:

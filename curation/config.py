@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from curation.acquisition.settings import Acquisition
 from curation.filters import FILTERS
 from talkingpose.dataset import SPLITS
 from talkingpose.errors import UserError
@@ -95,6 +96,7 @@ class Config(_Section):
     crop: Crop
     encode: Encode
     export: Export
+    acquisition: Acquisition
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Config:
@@ -113,8 +115,8 @@ class Config(_Section):
 
     @property
     def hash(self) -> str:
-        """SHA-256, in hex, of all settings that change a clip; the layout of the export does not."""
-        settings = self.model_dump(mode="json", exclude={"export"})
+        """SHA-256, in hex, of all settings that change a clip: not how it is fetched or laid out."""
+        settings = self.model_dump(mode="json", exclude={"export", "acquisition"})
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

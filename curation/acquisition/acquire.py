@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from curation.acquisition.causes import Cause, Failure, classify
-from curation.acquisition.ledger import Entry, Ledger, State, process_owner
+from curation.acquisition.ledger import Entry, Fetched, Ledger, State, process_owner
+from curation.acquisition.session_files import partial_bytes
 from curation.acquisition.settings import Acquisition
 from curation.acquisition.source_list import Wanted
 from talkingpose.errors import UserError
@@ -48,8 +49,14 @@ def folder_of(out: Path) -> Path:
     return out / ".curation" / "acquisition"
 
 
-def open_ledger(out: Path, settings: Acquisition | None = None, *, read_only: bool = False) -> Ledger:
-    """The ledger of an output folder; raises LedgerError."""
+def open_ledger(
+    out: Path,
+    settings: Acquisition | None = None,
+    *,
+    read_only: bool = False,
+    table: Literal["sources", "audits"] = "sources",
+) -> Ledger:
+    """The ledger of an output folder, see `Ledger`; raises LedgerError."""
     chosen = settings or Acquisition()
     return Ledger(
         folder_of(out) / LEDGER,
@@ -57,6 +64,7 @@ def open_ledger(out: Path, settings: Acquisition | None = None, *, read_only: bo
         chosen.breaker,
         wait_scale=chosen.wait_scale,
         read_only=read_only,
+        table=table,
     )
 
 
@@ -67,6 +75,7 @@ class Acquirer:
         out: the output folder; files come under its `.curation/acquisition`.
         on_end: called with every source that has come to an end or was put off, from worker threads.
         on_note: called with a line when the run pauses and when it goes on.
+        task: what a worker does with a source.
         extractors: classes that yt-dlp tries before its own.
     """
 
@@ -79,6 +88,7 @@ class Acquirer:
         *,
         on_end: Callable[[Entry], None] = lambda entry: None,
         on_note: Callable[[str], None] = lambda line: None,
+        task: Callable[[Session, Entry], Fetched] = lambda session, entry: session.fetch(entry),
         extractors: Sequence[type[Any]] = (),
     ) -> None:
         self._folder = folder_of(out)
@@ -87,6 +97,7 @@ class Acquirer:
         self._access = access
         self._on_end = on_end
         self._on_note = on_note
+        self._task = task
         self._extractors = extractors
         self._owner = process_owner()
         self._stop = threading.Event()
@@ -189,7 +200,7 @@ class Acquirer:
 
         ledger = self._ledger
         try:
-            fetched = session.fetch(entry)
+            fetched = self._task(session, entry)
         except Paused:
             self._insist(lambda: ledger.release(entry.key))
             return
@@ -250,8 +261,6 @@ class Acquirer:
 
     def _room(self) -> int | None:
         """Bytes that may still be written within the budget and above the reserve."""
-        from curation.acquisition.session import partial_bytes
-
         free = shutil.disk_usage(self._folder).free - int(self._settings.disk.min_free_gb * 1e9)
         budget = self._settings.disk.budget_gb
         if budget is None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from curation.acquisition.causes import POLICIES, Cause, Failure
@@ -23,9 +23,8 @@ from curation.acquisition.source_list import Wanted
 from talkingpose.errors import UserError
 
 _SCHEMA_VERSION = "1"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sources (
+_TABLE = """
+CREATE TABLE IF NOT EXISTS {table} (
     key TEXT PRIMARY KEY, place INTEGER NOT NULL,
     source TEXT NOT NULL, source_id TEXT NOT NULL, url TEXT NOT NULL, host TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'waiting', cause TEXT, message TEXT,
@@ -34,7 +33,10 @@ CREATE TABLE IF NOT EXISTS sources (
     file TEXT, num_bytes INTEGER, sha256 TEXT, kept INTEGER NOT NULL DEFAULT 0,
     license TEXT, uploader_id TEXT, fetched_at REAL, info_sha256 TEXT
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sources_by_turn ON sources (state, next_retry_at, place);
+CREATE INDEX IF NOT EXISTS {table}_by_turn ON {table} (state, next_retry_at, place);
+"""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spans (
     key TEXT NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL, PRIMARY KEY (key, start_s, end_s)
 ) WITHOUT ROWID;
@@ -98,7 +100,7 @@ class Fetched:
     """What an attempt brought.
 
     Attributes:
-        file: relative to the acquisition's folder.
+        file: relative to the acquisition's folder; empty where it was only looked at.
         num_bytes, sha256: of that file.
         fetched_at: seconds since 1970.
         info_sha256: of the info JSON beside it.
@@ -139,6 +141,7 @@ class Ledger:
         politeness, breaker: how the gates work.
         wait_scale: waits of the table of causes are multiplied by it.
         read_only: refuse to make a new one.
+        table: `sources` are fetched, `audits` only looked at; the gates are the same.
 
     Raises:
         LedgerError: the file is no ledger, of another version, or cannot be written.
@@ -152,9 +155,11 @@ class Ledger:
         *,
         wait_scale: float = 1.0,
         read_only: bool = False,
+        table: Literal["sources", "audits"] = "sources",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = path
+        self._t = table
         self._politeness = politeness or Politeness()
         self._breaker = breaker or Breaker()
         self._scale = wait_scale
@@ -194,9 +199,9 @@ class Ledger:
         new = known = forgotten = 0
         with self._writing() as db:
             tombs = {row[0] for row in db.execute("SELECT digest FROM tombstones")}
-            keys = {row[0] for row in db.execute("SELECT key FROM sources")}
+            keys = {row[0] for row in db.execute(f"SELECT key FROM {self._t}")}
             salt = self._salt(db)
-            place = db.execute("SELECT COALESCE(MAX(place), 0) FROM sources").fetchone()[0]
+            place = db.execute(f"SELECT COALESCE(MAX(place), 0) FROM {self._t}").fetchone()[0]
             for one in wanted:
                 if tombs and _digest(salt, f"{one.source}:{one.source_id}") in tombs:
                     forgotten += 1
@@ -210,7 +215,7 @@ class Ledger:
                     place += 1
                     keys.add(one.key)
                     db.execute(
-                        "INSERT INTO sources (key, place, source, source_id, url, host) "
+                        f"INSERT INTO {self._t} (key, place, source, source_id, url, host) "
                         "VALUES (?, ?, ?, ?, ?, ?)",
                         (
                             one.key,
@@ -230,16 +235,16 @@ class Ledger:
 
     def entry(self, key: str) -> Entry | None:
         """One source."""
-        rows = self._read("SELECT * FROM sources WHERE key = ?", (key,))
+        rows = self._read(f"SELECT * FROM {self._t} WHERE key = ?", (key,))
         return _entry(rows[0]) if rows else None
 
     def entries(self, state: State | None = None) -> list[Entry]:
         """All sources, or those in one state, in the order they were entered."""
         if state is None:
-            return [_entry(row) for row in self._read("SELECT * FROM sources ORDER BY place")]
+            return [_entry(row) for row in self._read(f"SELECT * FROM {self._t} ORDER BY place")]
         return [
             _entry(row)
-            for row in self._read("SELECT * FROM sources WHERE state = ? ORDER BY place", (state,))
+            for row in self._read(f"SELECT * FROM {self._t} WHERE state = ? ORDER BY place", (state,))
         ]
 
     def spans(self, key: str) -> list[tuple[float, float]]:
@@ -250,14 +255,14 @@ class Ledger:
     def find(self, name: str) -> list[Entry]:
         """Sources by id, address, key or content hash."""
         rows = self._read(
-            "SELECT * FROM sources WHERE source_id = ?1 OR url = ?1 OR key = ?1 OR sha256 = ?1", (name,)
+            f"SELECT * FROM {self._t} WHERE source_id = ?1 OR url = ?1 OR key = ?1 OR sha256 = ?1", (name,)
         )
         return [_entry(row) for row in rows]
 
     def counts(self) -> list[tuple[State, Cause | None, int, int]]:
         """(state, cause, sources, bytes on the disk) of every pair there is."""
         rows = self._read(
-            "SELECT state, cause, COUNT(*), SUM(CASE WHEN kept THEN num_bytes ELSE 0 END) FROM sources "
+            f"SELECT state, cause, COUNT(*), SUM(CASE WHEN kept THEN num_bytes ELSE 0 END) FROM {self._t} "
             "GROUP BY state, cause ORDER BY state, COUNT(*) DESC"
         )
         return [(State(r[0]), Cause(r[1]) if r[1] else None, r[2], r[3] or 0) for r in rows]
@@ -265,7 +270,7 @@ class Ledger:
     def fetched_since(self, when: float) -> tuple[int, int, float | None]:
         """(sources, bytes, time of the first) of those fetched since then."""
         row = self._read(
-            "SELECT COUNT(*), SUM(num_bytes), MIN(fetched_at) FROM sources "
+            f"SELECT COUNT(*), SUM(num_bytes), MIN(fetched_at) FROM {self._t} "
             "WHERE state = 'done' AND fetched_at >= ?",
             (when,),
         )[0]
@@ -273,7 +278,7 @@ class Ledger:
 
     def num_bytes(self) -> int:
         """Bytes of the finished files that lie on the disk."""
-        return int(self._read("SELECT COALESCE(SUM(num_bytes), 0) FROM sources WHERE kept")[0][0])
+        return int(self._read(f"SELECT COALESCE(SUM(num_bytes), 0) FROM {self._t} WHERE kept")[0][0])
 
     # A worker's turn
 
@@ -290,15 +295,15 @@ class Ledger:
             if breaker["state"] == "open" and now < breaker["until"]:
                 return Turn(wait_s=breaker["until"] - now)
             row = db.execute(
-                "SELECT * FROM sources AS s WHERE state = 'waiting' AND next_retry_at <= ?1 AND "
-                "(SELECT COUNT(*) FROM sources AS t WHERE t.state = 'working' AND t.host = s.host) < ?2 "
+                f"SELECT * FROM {self._t} AS s WHERE state = 'waiting' AND next_retry_at <= ?1 AND "
+                f"(SELECT COUNT(*) FROM {self._t} AS t WHERE t.state = 'working' AND t.host = s.host) < ?2 "
                 "ORDER BY attempts, next_retry_at, place LIMIT 1",
                 (now, self._politeness.sessions_per_host),
             ).fetchone()
             if row is None:
-                return Turn(wait_s=_until_next(db, now))
+                return Turn(wait_s=_until_next(db, self._t, now))
             db.execute(
-                "UPDATE sources SET state = 'working', owner = ?, lease_until = ? WHERE key = ?",
+                f"UPDATE {self._t} SET state = 'working', owner = ?, lease_until = ? WHERE key = ?",
                 (owner, now + lease_s, row["key"]),
             )
             if breaker["state"] == "open":
@@ -309,7 +314,7 @@ class Ledger:
         """Sign on for all sources of the workers whose names begin with `owners`."""
         with self._writing() as db:
             db.execute(
-                "UPDATE sources SET lease_until = ? WHERE state = 'working' AND substr(owner, 1, ?) = ?",
+                f"UPDATE {self._t} SET lease_until = ? WHERE state = 'working' AND substr(owner, 1, ?) = ?",
                 (self._clock() + lease_s, len(owners), owners),
             )
 
@@ -318,11 +323,11 @@ class Ledger:
         with self._writing() as db:
             now = self._clock()
             rows = db.execute(
-                "SELECT key, owner, lease_until FROM sources WHERE state = 'working'"
+                f"SELECT key, owner, lease_until FROM {self._t} WHERE state = 'working'"
             ).fetchall()
             lost = [row["key"] for row in rows if _is_gone(row["owner"], row["lease_until"], now)]
             db.executemany(
-                "UPDATE sources SET state = 'waiting', owner = NULL, lease_until = NULL WHERE key = ?",
+                f"UPDATE {self._t} SET state = 'waiting', owner = NULL, lease_until = NULL WHERE key = ?",
                 [(key,) for key in lost],
             )
             db.executemany(
@@ -335,8 +340,8 @@ class Ledger:
         """Give a source back; the attempt does not count."""
         with self._writing() as db:
             db.execute(
-                "UPDATE sources SET state = 'waiting', owner = NULL, lease_until = NULL, next_retry_at = ?, "
-                "cause = COALESCE(?, cause), message = COALESCE(?, message) WHERE key = ?",
+                f"UPDATE {self._t} SET state = 'waiting', owner = NULL, lease_until = NULL, "
+                "next_retry_at = ?, cause = COALESCE(?, cause), message = COALESCE(?, message) WHERE key = ?",
                 (
                     self._clock() + wait_s,
                     failure.cause if failure else None,
@@ -350,13 +355,15 @@ class Ledger:
         """The source is there."""
         with self._writing() as db:
             db.execute(
-                "UPDATE sources SET state = 'done', cause = NULL, message = NULL, attempts = attempts + 1, "
+                f"UPDATE {self._t} SET state = 'done', cause = NULL, message = NULL, "
+                "attempts = attempts + 1, "
                 "owner = NULL, lease_until = NULL, next_retry_at = 0, file = ?, num_bytes = ?, sha256 = ?, "
-                "kept = 1, license = ?, uploader_id = ?, fetched_at = ?, info_sha256 = ? WHERE key = ?",
+                "kept = ?, license = ?, uploader_id = ?, fetched_at = ?, info_sha256 = ? WHERE key = ?",
                 (
                     fetched.file,
                     fetched.num_bytes,
                     fetched.sha256,
+                    bool(fetched.file),
                     fetched.license,
                     fetched.uploader_id,
                     fetched.fetched_at,
@@ -371,7 +378,8 @@ class Ledger:
         """The source exists and is not wanted."""
         with self._writing() as db:
             db.execute(
-                "UPDATE sources SET state = 'rejected', cause = NULL, message = ?, attempts = attempts + 1, "
+                f"UPDATE {self._t} SET state = 'rejected', cause = NULL, message = ?, "
+                "attempts = attempts + 1, "
                 "owner = NULL, lease_until = NULL, license = ?, info_sha256 = ? WHERE key = ?",
                 (reason, license, info_sha256, key),
             )
@@ -383,11 +391,11 @@ class Ledger:
         policy = POLICIES[failure.cause]
         with self._writing() as db:
             now = self._clock()
-            attempts = db.execute("SELECT attempts FROM sources WHERE key = ?", (key,)).fetchone()[0] + 1
+            attempts = db.execute(f"SELECT attempts FROM {self._t} WHERE key = ?", (key,)).fetchone()[0] + 1
             dead = attempts >= policy.attempts
             wait_s = max(policy.wait(attempts) * self._scale, failure.retry_after_s or 0.0)
             db.execute(
-                "UPDATE sources SET state = ?, cause = ?, message = ?, attempts = ?, next_retry_at = ?, "
+                f"UPDATE {self._t} SET state = ?, cause = ?, message = ?, attempts = ?, next_retry_at = ?, "
                 "owner = NULL, lease_until = NULL WHERE key = ?",
                 (
                     State.DEAD if dead else State.WAITING,
@@ -408,7 +416,7 @@ class Ledger:
             else:
                 db.execute("UPDATE breaker SET unreachable = 0")
                 self._probed(db, key, ok=failure.cause is not Cause.RATE_LIMIT)
-            row = db.execute("SELECT * FROM sources WHERE key = ?", (key,)).fetchone()
+            row = db.execute(f"SELECT * FROM {self._t} WHERE key = ?", (key,)).fetchone()
         return _entry(row)
 
     def revive(self, causes: Sequence[Cause]) -> int:
@@ -417,16 +425,25 @@ class Ledger:
         chosen = f" AND cause IN ({marks})" if causes else ""
         with self._writing() as db:
             cursor = db.execute(
-                "UPDATE sources SET state = 'waiting', attempts = 0, next_retry_at = 0 WHERE state = 'dead'"
-                + chosen,
+                f"UPDATE {self._t} SET state = 'waiting', attempts = 0, next_retry_at = 0 "
+                "WHERE state = 'dead'" + chosen,
                 tuple(causes),
             )
         return cursor.rowcount
 
+    def fetch_again(self, keys: Sequence[str]) -> None:
+        """Let finished sources whose files were deleted be fetched once more."""
+        with self._writing() as db:
+            db.executemany(
+                f"UPDATE {self._t} SET state = 'waiting', attempts = 0 "
+                "WHERE key = ? AND state = 'done' AND kept = 0",
+                [(key,) for key in keys],
+            )
+
     def dropped(self, key: str) -> None:
         """The file of a finished source was deleted; the source stays done."""
         with self._writing() as db:
-            db.execute("UPDATE sources SET kept = 0 WHERE key = ?", (key,))
+            db.execute(f"UPDATE {self._t} SET kept = 0 WHERE key = ?", (key,))
 
     # Gates
 
@@ -449,7 +466,7 @@ class Ledger:
             pause = self._politeness.pause_s * (1 + self._random.random() * self._politeness.jitter)
             for name, free_at in (("*", max(full_at, start) + interval), (host, start + pause)):
                 db.execute("INSERT OR REPLACE INTO gates VALUES (?, ?)", (name, free_at))
-        return start - now
+        return float(start - now)
 
     def charge(self, requests: int) -> None:
         """Pay for requests that were made without asking, such as those of redirects."""
@@ -522,8 +539,8 @@ class Ledger:
                 "INSERT OR IGNORE INTO tombstones VALUES (?, ?)", [(m, now) for m in sorted(marks)]
             )
             for entry in entries:
-                db.execute("DELETE FROM sources WHERE key = ?", (entry.key,))
-                db.execute("DELETE FROM spans WHERE key = ?", (entry.key,))
+                for table in ("sources", "audits", "spans"):
+                    db.execute(f"DELETE FROM {table} WHERE key = ?", (entry.key,))
         with self._lock:
             self._db.execute("VACUUM")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -565,7 +582,8 @@ class Ledger:
     def _create(self) -> None:
         known = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
         if not known:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            tables = " ".join(_TABLE.format(table=name) for name in ("sources", "audits"))
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {tables} COMMIT;")
         with self._writing() as db:
             db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (_SCHEMA_VERSION,))
             db.execute("INSERT OR IGNORE INTO meta VALUES ('salt', ?)", (secrets.token_hex(16),))
@@ -616,10 +634,10 @@ def _is_gone(owner: str | None, lease_until: float | None, now: float) -> bool:
     return lease_until < now
 
 
-def _until_next(db: sqlite3.Connection, now: float) -> float | None:
+def _until_next(db: sqlite3.Connection, table: str, now: float) -> float | None:
     """Seconds until a worker has a chance of work: the next retry, or soon where others are at work."""
     working, next_at = db.execute(
-        "SELECT SUM(state = 'working'), MIN(CASE WHEN state = 'waiting' THEN next_retry_at END) FROM sources"
+        f"SELECT SUM(state = 'working'), MIN(CASE WHEN state = 'waiting' THEN next_retry_at END) FROM {table}"
     ).fetchone()
     waits = [0.5] if working else []
     if next_at is not None:

@@ -6,8 +6,6 @@ import copy
 import hashlib
 import io
 import json
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +26,9 @@ from curation.acquisition import evidence, integrity
 from curation.acquisition.causes import Cause, Failure, retry_after_s
 from curation.acquisition.ledger import Entry, Fetched, Ledger
 from curation.acquisition.prefilter import is_live, objection
+from curation.acquisition.session_files import CACHE, INFO, PARTIAL, SOURCES, Partial, sync
 from curation.acquisition.settings import Acquisition
 from talkingpose.errors import UserError
-
-SOURCES, PARTIAL, CACHE = "sources", "partial", "cache"
-_INFO = "info.json"
 
 
 class SessionError(UserError):
@@ -154,6 +150,14 @@ class Session:
             raise Failed(Failure(Cause.NO_VIDEO, f"{entry.url}: a list of videos: give their addresses"))
         return info
 
+    def audit(self, entry: Entry) -> Fetched:
+        """Whether a source still exists, nothing downloaded; raises as `look` does, and Failed if live."""
+        info = self.look(entry)
+        if is_live(info):
+            raise Failed(Failure(Cause.LIVE, "it is live or has not begun"))
+        digest = evidence.info_sha256(evidence.info_document(info))
+        return Fetched("", 0, "", info.get("license"), evidence.uploader_id(info), time.time(), digest)
+
     def fetch(self, entry: Entry) -> Fetched:
         """Bring a source to the disk; what an earlier attempt left is used.
 
@@ -164,7 +168,7 @@ class Session:
         finished = self._adopt(entry)
         if finished is not None:
             return finished
-        partial = _Partial(self._folder / PARTIAL, entry.key)
+        partial = Partial(self._folder / PARTIAL, entry.key)
         whole = partial.whole()
         if whole is None:
             whole = self._download(entry, partial)
@@ -174,7 +178,7 @@ class Session:
             raise Failed(problem)
         return self._keep(entry, partial, whole)
 
-    def _download(self, entry: Entry, partial: _Partial) -> Path:
+    def _download(self, entry: Entry, partial: Partial) -> Path:
         info = self.look(entry)
         document = evidence.info_document(info)
         license = info.get("license")
@@ -208,22 +212,22 @@ class Session:
         """What an earlier attempt brought to its place without living to enter it in the ledger."""
         folder = self._folder / SOURCES / entry.key
         videos = list(folder.glob("video.*")) if folder.is_dir() else []
-        if len(videos) != 1 or not (folder / _INFO).is_file():
+        if len(videos) != 1 or not (folder / INFO).is_file():
             return None
-        return self._described(folder / _INFO, videos[0])
+        return self._described(folder / INFO, videos[0])
 
-    def _keep(self, entry: Entry, partial: _Partial, whole: Path) -> Fetched:
+    def _keep(self, entry: Entry, partial: Partial, whole: Path) -> Fetched:
         """Synced, then in its place: the description first, so that a video is never without one."""
         folder = self._folder / SOURCES / entry.key
         folder.mkdir(parents=True, exist_ok=True)
-        _sync(whole)
-        _sync(partial.info)
-        partial.info.replace(folder / _INFO)
+        sync(whole)
+        sync(partial.info)
+        partial.info.replace(folder / INFO)
         video = folder / f"video{whole.suffix}"
         whole.replace(video)
-        _sync(folder)
+        sync(folder)
         partial.clear()
-        return self._described(folder / _INFO, video)
+        return self._described(folder / INFO, video)
 
     def _described(self, info: Path, video: Path) -> Fetched:
         document = info.read_bytes()
@@ -306,69 +310,6 @@ class Session:
             raise TooSlow(f"{speed:.0f} bytes a second for {self._settings.slow_for_s:g} s: too slow")
 
 
-class _Partial:
-    """The unfinished files of one source."""
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self._folder, self._key = folder, key
-        self.info = folder / f"{key}.{_INFO}"
-        self._stamp = folder / f"{key}.stamp"
-
-    def template(self) -> Path:
-        """Where yt-dlp puts the file, without the suffix."""
-        return self._folder.absolute() / f"{self._key}-video"
-
-    def begin(self, document: bytes, info: Mapping[str, Any]) -> None:
-        """Keep the description; what was begun of another file than the one offered now is deleted."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        names = ("format_id", "ext", "filesize", "timestamp", "duration", "width", "height", "vcodec")
-        stamp = json.dumps([info.get(name) for name in names])
-        if self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") != stamp:
-            self.clear()
-        # Without fsync: after a power failure a download may begin anew, and nothing false is believed.
-        for path, content in ((self._stamp, stamp.encode()), (self.info, document)):
-            temporary = path.with_name(f"{path.name}.new")
-            temporary.write_bytes(content)
-            temporary.replace(path)
-
-    def whole(self) -> Path | None:
-        """The file, where yt-dlp has finished it."""
-        if not self.info.is_file():
-            return None
-        prefix = f"{self._key}-video."
-        names = [path for path in self._folder.iterdir() if path.name.startswith(prefix)]
-        done = [path for path in names if not path.name.endswith((".part", ".ytdl", ".temp"))]
-        return next((path for path in done if ".part-Frag" not in path.name), None)
-
-    def clear(self) -> None:
-        """Delete everything unfinished of this source."""
-        for path in self._folder.glob(f"*{self._key}*"):
-            path.unlink(missing_ok=True)
-
-
-def delete_files(folder: Path, key: str) -> int:
-    """Delete all files of a source; returns their bytes."""
-    removed = 0
-    partial = list((folder / PARTIAL).glob(f"*{key}*"))
-    own = folder / SOURCES / key
-    for path in [*partial, *(own.iterdir() if own.is_dir() else ())]:
-        removed += path.stat().st_size
-        path.unlink()
-    shutil.rmtree(own, ignore_errors=True)
-    return removed
-
-
-def partial_bytes(folder: Path) -> int:
-    """Bytes of unfinished files."""
-    total = 0
-    for path in (folder / PARTIAL).glob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue  # finished in the meantime
-    return total
-
-
 def _selector(settings: Acquisition) -> str:
     """yt-dlp's words for: one file, H.264 first, no larger than asked, without sound unless asked for."""
     limit = settings.formats.max_height
@@ -413,12 +354,3 @@ class _Silence:
         """Nothing."""
 
     warning = error = info = debug
-
-
-def _sync(path: Path) -> None:
-    """A file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,4 +1,4 @@
-"""A server on the loopback interface that serves footage and every kind of failure, and logs what it is asked."""
+"""A server on the loopback interface: footage, every kind of failure, and a log of what it is asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -38,14 +38,14 @@ class Loopback:
     Paths are /BEHAVIOUR/NAME; how often each path was asked decides about behaviours that change.
     """
 
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.files = files
+    def __init__(self, files: dict[str, bytes] | None = None, ports: Sequence[int] = (0, 0, 0)) -> None:
+        self.files = files or {}
         self.infos: dict[str, dict[str, Any] | Callable[[int], dict[str, Any]]] = {}
         self.log: list[Asked] = []
         self._asked: Counter[str] = Counter()
         self._lock = threading.Lock()
         self.stall_s = 1.5
-        self.servers = [self._server(host) for host in HOSTS]
+        self.servers = [self._server(*place) for place in zip(HOSTS, ports, strict=True)]
 
     def __enter__(self) -> Loopback:
         for server in self.servers:
@@ -56,6 +56,10 @@ class Loopback:
         for server in self.servers:
             server.shutdown()
             server.server_close()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(server.server_address[1] for server in self.servers)
 
     def url(self, path: str, host: int = 0) -> str:
         address, port = self.servers[host % len(HOSTS)].server_address[:2]
@@ -75,13 +79,13 @@ class Loopback:
         with self._lock:
             return [asked for asked in self.log if all(part in asked.path for part in parts)]
 
-    def _server(self, host: str) -> ThreadingHTTPServer:
+    def _server(self, host: str, port: int) -> ThreadingHTTPServer:
         outer = self
 
         class Handler(_Handler):
             site = outer
 
-        server = ThreadingHTTPServer((host, 0), Handler)
+        server = ThreadingHTTPServer((host, port), Handler)
         server.daemon_threads = True
         server.handle_error = lambda *_: None  # clients that hang up are part of the test
         return server
@@ -208,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(302, {"Location": f"/loop/{name}", "Content-Length": 0})
 
     def _trickle(self, name: str, _: int) -> None:
-        self._slowly(name, share=200, pause_s=0.2)
+        self._slowly(name, share=40, pause_s=0.25)
 
     def _reset(self, _: str, __: int) -> None:
         # Linger of 0 makes the close a reset.
@@ -235,14 +239,11 @@ class _Handler(BaseHTTPRequestHandler):
         return data, int(found[1]) if found else None
 
     def _slowly(self, name: str, share: int, pause_s: float) -> None:
-        data, start = self._wanted(name)
-        first = start or 0
-        headers: dict[str, Any] = {"Content-Length": len(data) - first}
-        if start is not None:
-            headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-        self._head(200 if start is None else 206, {"Content-Type": "video/mp4", **headers})
+        """In so many shares, always from the beginning."""
+        data = self.site.files[name]
+        self._head(200, {"Content-Type": "video/mp4", "Content-Length": len(data)})
         step = max(len(data) // share, 1)
-        for place in range(first, len(data), step):
+        for place in range(0, len(data), step):
             self._send(data[place : place + step])
             time.sleep(pause_s)
 

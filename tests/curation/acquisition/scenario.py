@@ -14,7 +14,7 @@ import numpy as np
 from curation.acquisition.settings import Acquisition
 from curation.acquisition.source_list import Wanted, parse_address
 from talkingpose.media import VideoWriter
-from tests.curation.acquisition.loopback import Loopback
+from loopback import Loopback
 
 LICENSE = "Creative Commons Attribution license (reuse allowed)"
 
@@ -133,8 +133,9 @@ def scenario(site: Loopback, footage: list[bytes]) -> list[Expected]:
 
     tube("tube", 74, lambda info: info, "done", None)
     tube("h264", 5, _also_av1, "done", None)
+    # yt-dlp passes on what the site says, with its typographic apostrophe.
     bot = (
-        "Sign in to confirm you’re not a bot. Use --cookies-from-browser or --cookies for the authentication"
+        "Sign in to confirm you\N{RIGHT SINGLE QUOTATION MARK}re not a bot. Use --cookies-from-browser or --cookies for the authentication"
     )
     tube("botonce", 2, at_first({"error": bot}), "done", None)
     tube("botever", 1, says(bot), "dead", "bot check")

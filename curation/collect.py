@@ -1,0 +1,403 @@
+"""Runs over what has to be fetched first: fetching and curating at the same time, rebuilding, auditing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curation.acquisition.acquire import LEDGER, Acquirer, Left, folder_of, open_ledger
+from curation.acquisition.causes import POLICIES
+from curation.acquisition.ledger import Entry, Ledger, State
+from curation.acquisition.settings import Acquisition
+from curation.acquisition.source_list import (
+    SUFFIXES,
+    SourceListError,
+    Wanted,
+    merge,
+    parse_address,
+    read_list,
+)
+from curation.acquisition.status import lines as status_lines
+from curation.acquisition.status import status as status_of
+from curation.config import Config
+from curation.detectors import MEDIAPIPE, Detectors
+from curation.fetched import as_found, drop_files, fetched_files
+from curation.manifest import ManifestRow, by_source
+from curation.rebuild import Rebuilt, publish, rebuild_source
+from curation.run import Plan, Summary, curate, recipe, tool_versions
+from curation.sources import Found, find_sources
+from curation.store import Store
+
+if TYPE_CHECKING:
+    from curation.acquisition.session import Access, Session
+
+_POLL_S = 0.3
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the sources on a command line mean.
+
+    Attributes:
+        local: video files.
+        wanted: videos to be fetched, each once.
+        refused: one line for each entry of a list that is neither an id nor an address.
+    """
+
+    local: tuple[Found, ...]
+    wanted: tuple[Wanted, ...]
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """How an acquisition stands; `status` is None where nothing is or was to be fetched.
+
+    `left` are sources that wait for an attempt later than the run's patience, `given_up` those that are dead
+    for a cause that may pass.
+    """
+
+    status: dict[str, Any] | None
+    left: int = 0
+    given_up: int = 0
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the same command, now or later, may bring more."""
+        return self.left + self.given_up > 0
+
+    def document(self) -> dict[str, Any]:
+        """As a part of a JSON document."""
+        return {} if self.status is None else {"acquisition": self.status}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [] if self.status is None else status_lines(self.status)
+
+
+def choose(names: Sequence[str], limit: int | None = None) -> Chosen:
+    """Tell local files and folders, lists, ids and addresses apart.
+
+    Args:
+        limit: take only the first so many, local files first.
+
+    Raises:
+        SourceError, SourceListError: one of them is nothing of the kind.
+    """
+    local: list[Path] = []
+    wanted: list[Wanted] = []
+    refused: list[str] = []
+    for name in names:
+        path = Path(name)
+        if path.suffix.lower() in SUFFIXES and not _is_address(name) and not path.is_dir():
+            found = read_list(path)
+            wanted += found.wanted
+            refused += found.refused
+        elif path.exists() or not _may_be_address(name):
+            local.append(path)
+        else:
+            wanted.append(parse_address(name))
+    files = find_sources(local)[:limit] if local else []
+    videos = merge(wanted)
+    rest = None if limit is None else limit - len(files)
+    return Chosen(tuple(files), tuple(videos[:rest]), tuple(refused))
+
+
+def fetch_and_curate(
+    chosen: Chosen,
+    out: Path,
+    config: Config,
+    settings: Acquisition,
+    access: tuple[Path | None, str | None],
+    *,
+    workers: int,
+    fresh: bool = False,
+    delete_sources: bool = False,
+    retry_dead: bool = False,
+    detectors: Detectors = MEDIAPIPE,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    on_source: Callable[[Any], None] = lambda record: None,
+    on_end: Callable[[Entry], None] = lambda entry: None,
+    on_note: Callable[[str], None] = lambda line: None,
+    extractors: Sequence[type[Any]] = (),
+) -> tuple[Summary, Acquired]:
+    """Fetch sources and curate each as soon as it is there; the dataset is written once, at the end.
+
+    Args:
+        access: a cookies file and a proxy's address.
+        fresh: forget what earlier runs made of the sources; what was fetched and still lies there is used.
+        delete_sources: delete a fetched file once its clips are safe.
+        retry_dead: try anew what was given up.
+        on_end, on_note: see `Acquirer`.
+
+    Raises:
+        AcquisitionError, SessionError, StoreError: as `Acquirer.run`, `read_access` and `curate` do.
+    """
+    store = Store(out)
+    store.check()
+    if not chosen.wanted and not has_ledger(out):
+        summary = curate(
+            chosen.local,
+            out,
+            config,
+            workers=workers,
+            fresh=fresh,
+            detectors=detectors,
+            on_plan=on_plan,
+            on_source=on_source,
+        )
+        return summary, Acquired(None)
+    from curation.acquisition.session import read_access
+
+    checked = read_access(*access)
+    wanted = chosen.wanted
+    with open_ledger(out, settings) as ledger:
+        if fresh:
+            with store.locked():
+                store.wipe()
+            ledger.fetch_again([one.key for one in wanted])
+        if retry_dead:
+            ledger.revive(())
+        acquirer = Acquirer(
+            out, ledger, settings, checked, on_end=on_end, on_note=on_note, extractors=extractors
+        )
+        batches = _Batches(out, ledger, {one.key for one in wanted})
+        totals: list[Summary] = []
+
+        def work(found: Sequence[Found], *, last: bool = False) -> None:
+            summary = curate(
+                _allowed(ledger, found),
+                out,
+                config,
+                workers=workers,
+                publish=last,
+                detectors=detectors,
+                on_plan=on_plan,
+                on_source=on_source,
+            )
+            totals.append(summary)
+            if delete_sources:
+                failed = {name for name, _ in summary.errors}
+                safe = [one for one in found if one.origin is not None and one.name not in failed]
+                drop_files(out, ledger, batches.entries(safe))
+
+        def step() -> None:
+            if found := batches.next():
+                work(found)
+
+        left = _meanwhile(acquirer, wanted, step)
+        work([*chosen.local, *batches.next()], last=True)
+        given_up = sum(POLICIES[e.cause].attempts > 1 for e in ledger.entries(State.DEAD) if e.cause)
+        return _folded(totals), Acquired(status_of(ledger), left.waiting, given_up)
+
+
+def acquisition_of(out: Path) -> Acquired:
+    """How the acquisition of a folder stands."""
+    if not has_ledger(out):
+        return Acquired(None)
+    with open_ledger(out, read_only=True) as ledger:
+        return Acquired(status_of(ledger))
+
+
+def watch_acquisition(out: Path, every_s: float = 2.0) -> None:
+    """Show on the terminal how the acquisition stands, anew and anew, until Ctrl-C or until all has ended."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with open_ledger(out, read_only=True) as ledger, Live(console=Console(stderr=True)) as shown:
+        while True:
+            now = status_of(ledger)
+            shown.update(Text("\n".join(status_lines(now))), refresh=True)
+            if not now["waiting"] + now["working"]:
+                return
+            time.sleep(every_s)
+
+
+def left_to_fetch(out: Path, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Which of the videos a run would still ask for; writes nothing."""
+    if not has_ledger(out):
+        return list(wanted)
+    with open_ledger(out, read_only=True) as ledger:
+        open_states = (None, State.WAITING, State.WORKING)
+        return [one for one in wanted if getattr(ledger.entry(one.key), "state", None) in open_states]
+
+
+def has_ledger(out: Path) -> bool:
+    """Whether something was ever fetched or forgotten in a folder."""
+    return (folder_of(out) / LEDGER).is_file()
+
+
+def rebuild(
+    rows: Sequence[ManifestRow],
+    out: Path,
+    config: Config,
+    settings: Acquisition,
+    access: Access,
+    *,
+    detectors: Detectors = MEDIAPIPE,
+    on_end: Callable[[Entry], None] = lambda entry: None,
+    on_note: Callable[[str], None] = lambda line: None,
+    extractors: Sequence[type[Any]] = (),
+) -> dict[str, Any]:
+    """Make the clips of a manifest anew under `out`; returns the report, see `curation.rebuild.publish`."""
+    versions = tool_versions(detectors)
+    made_with = recipe(config, versions)
+    groups = by_source(rows)
+    wanted: dict[tuple[str, str], Wanted] = {}
+    answers: list[Rebuilt] = []
+    for key, group in groups.items():
+        try:
+            wanted[key] = parse_address(group[0].url or group[0].source_id)
+        except SourceListError:
+            answers += [_missing(row, "it has no address") for row in group]
+    # The prefilter chose these sources once; it is not asked again.
+    asked = settings.model_copy(
+        update={"prefilter": type(settings.prefilter)(min_duration_s=None, max_duration_s=None)}
+    )
+    with open_ledger(out, asked) as ledger:
+        acquirer = Acquirer(out, ledger, asked, access, on_end=on_end, on_note=on_note, extractors=extractors)
+        acquirer.run(merge(wanted.values()))
+        with Store(out).locked():
+            for key, one in wanted.items():
+                answers += _rebuilt(out, ledger, one, groups[key], config, detectors, made_with, versions)
+            return publish(out, config, answers)
+
+
+def audit(
+    wanted: Sequence[Wanted],
+    out: Path,
+    settings: Acquisition,
+    access: Access,
+    *,
+    on_end: Callable[[Entry], None] = lambda entry: None,
+    on_note: Callable[[str], None] = lambda line: None,
+    extractors: Sequence[type[Any]] = (),
+) -> dict[str, Any]:
+    """Ask whether sources still exist; returns `curation.acquisition.audit.attrition`."""
+    from curation.acquisition.audit import attrition
+
+    Store(out).check()
+    with open_ledger(out, settings, table="audits") as ledger:
+        Acquirer(
+            out,
+            ledger,
+            settings,
+            access,
+            on_end=on_end,
+            on_note=on_note,
+            task=lambda session, entry: _look(session, entry),
+            extractors=extractors,
+        ).run(wanted)
+        return attrition(ledger)
+
+
+def _look(session: Session, entry: Entry) -> Any:
+    return session.audit(entry)
+
+
+def _meanwhile(acquirer: Acquirer, wanted: Sequence[Wanted], step: Callable[[], None]) -> Left:
+    """Fetch in a thread, and do `step` over and over until that has ended."""
+    result: list[Left] = []
+    faults: list[BaseException] = []
+
+    def fetch() -> None:
+        try:
+            result.append(acquirer.run(wanted))
+        except BaseException as fault:
+            faults.append(fault)
+
+    thread = threading.Thread(target=fetch, name="acquire", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            step()
+            thread.join(_POLL_S)
+    finally:
+        acquirer.stop()
+        thread.join()
+    if faults:
+        raise faults[0]
+    return result[0]
+
+
+class _Batches:
+    """Fetched files that nobody has curated yet in this run."""
+
+    def __init__(self, out: Path, ledger: Ledger, keys: set[str]) -> None:
+        self._out, self._ledger, self._keys = out, ledger, keys
+        self._taken: set[str] = set()
+
+    def next(self) -> list[Found]:
+        """What has come since the last call."""
+        done = {e.key for e in self._ledger.entries(State.DONE) if e.kept} & self._keys - self._taken
+        self._taken |= done
+        return fetched_files(self._out, self._ledger, done)
+
+    def entries(self, found: Sequence[Found]) -> list[Entry]:
+        """Their entries in the ledger."""
+        ids = {(one.origin.source, one.origin.source_id) for one in found if one.origin}
+        return [e for e in self._ledger.entries(State.DONE) if (e.source, e.source_id) in ids]
+
+
+def _allowed(ledger: Ledger, found: Sequence[Found]) -> list[Found]:
+    """Without what was forgotten, known by its content."""
+    if not ledger.num_tombstones():
+        return list(found)
+    from curation.sources import identify
+
+    return [one for one in found if not ledger.is_forgotten(f"sha256:{identify(one).sha256}")]
+
+
+def _rebuilt(
+    out: Path,
+    ledger: Ledger,
+    wanted: Wanted,
+    rows: Sequence[ManifestRow],
+    config: Config,
+    detectors: Detectors,
+    made_with: str,
+    versions: dict[str, str],
+) -> list[Rebuilt]:
+    entry = ledger.entry(wanted.key)
+    if entry is None:
+        return [_missing(row, "it was forgotten here") for row in rows]
+    if entry.state is not State.DONE or not entry.kept:
+        why = entry.cause.value if entry.cause else entry.message or entry.state.value
+        return [_missing(row, why) for row in rows]
+    found = as_found(out, ledger, entry)
+    return rebuild_source(found, rows, out, config, detectors, made_with, versions)
+
+
+def _missing(row: ManifestRow, why: str) -> Rebuilt:
+    return Rebuilt(row.clip_id, row.source_id, f"missing: {why}")
+
+
+def _folded(summaries: Sequence[Summary]) -> Summary:
+    """One summary of several calls: what is there is in the last one, what was done in all."""
+    last = summaries[-1]
+    for earlier in summaries[:-1]:
+        last.worked_on += earlier.worked_on
+        last.done_before += earlier.done_before
+        last.errors = sorted([*last.errors, *earlier.errors])
+        last.seconds.update(earlier.seconds)
+        last.wall_s += earlier.wall_s
+    return last
+
+
+def _is_address(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://"))
+
+
+def _may_be_address(name: str) -> bool:
+    try:
+        parse_address(name)
+    except SourceListError:
+        if _is_address(name):
+            raise
+        return False
+    return True

@@ -1,0 +1,177 @@
+"""The commands of `tp-curate` that look after what is fetched: audit, rebuild, forget, release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talkingpose import console
+
+if TYPE_CHECKING:
+    from curation.acquisition.ledger import Entry
+    from curation.acquisition.settings import Acquisition
+
+Out = Annotated[Path, typer.Option(help="Folder of the dataset; a new one, or that of an earlier run.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="YAML with what differs from curation/default.yaml.")]
+Cookies = Annotated[Path | None, typer.Option(help="cookies.txt of a browser; it is read, never written.")]
+Proxy = Annotated[str | None, typer.Option(help="http://HOST:PORT or socks5://HOST:PORT.")]
+Rate = Annotated[
+    float | None, typer.Option(min=0.01, help="Requests a minute, all workers together. [default: 20]")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `tp-curate`."""
+    for command in (audit, rebuild, forget, release):
+        app.command()(command)
+
+
+def audit(
+    sources: Annotated[list[str], typer.Argument(help="Lists, YouTube ids, addresses.")],
+    out: Out,
+    config: ConfigFile = None,
+    cookies: Cookies = None,
+    proxy: Proxy = None,
+    rate: Rate = None,
+    json: Json = False,
+) -> int:
+    """Say what still exists of a list, without downloading: how much is gone, and why.
+
+    The same command again asks only what has not answered yet.
+    """
+    from curation.acquisition import audit as report
+    from curation.acquisition.session import read_access
+    from curation.acquisition.source_list import SourceListError
+    from curation.collect import audit as run_audit
+    from curation.collect import choose
+    from curation.config import load_config
+
+    settings = with_options(load_config(config).acquisition, rate)
+    chosen = choose(sources)
+    if chosen.local or not chosen.wanted:
+        raise SourceListError("audit: it asks hosts: give lists, ids and addresses, no local files")
+    access = read_access(cookies, proxy)
+    say_refused(chosen.refused)
+    document = run_audit(chosen.wanted, out, settings, access, on_end=say_end, on_note=console.note)
+    if json:
+        console.emit_json(document | {"refused": list(chosen.refused)})
+    else:
+        print("\n".join(report.lines(document)))
+    partial = document["unknown"] or chosen.refused
+    return console.EXIT_PARTIAL if partial else console.EXIT_COMPLETE
+
+
+def rebuild(
+    manifest: Annotated[Path, typer.Argument(help="Folder of a release of ids, or its Parquet.")],
+    out: Out,
+    config: ConfigFile = None,
+    cookies: Cookies = None,
+    proxy: Proxy = None,
+    rate: Rate = None,
+    json: Json = False,
+) -> int:
+    """Make the clips of a release anew: fetch the sources, cut, check every clip, say what is missing."""
+    from curation.acquisition.session import read_access
+    from curation.collect import rebuild as run_rebuild
+    from curation.config import load_config
+    from curation.manifest import read_manifest
+
+    settings = load_config(config)
+    rows = read_manifest(manifest)
+    access = read_access(cookies, proxy)
+    acquisition = with_options(settings.acquisition, rate)
+    report = run_rebuild(rows, out, settings, acquisition, access, on_end=say_end, on_note=console.note)
+    if json:
+        console.emit_json(report)
+    else:
+        print(f"{report['rebuilt']} of {report['clips']} clips are in {out}")
+        for verdict, number in report["verdicts"].items():
+            print(f"  {number:>7}  {printable(verdict)}")
+        print(f"{out}/rebuild.json has a line for every clip")
+    complete = report["rebuilt"] == report["clips"]
+    return console.EXIT_COMPLETE if complete else console.EXIT_PARTIAL
+
+
+def forget(
+    source: Annotated[str, typer.Argument(help="Its id, its address, or the SHA-256 of its file.")],
+    out: Out,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> int:
+    """Take a source out of everything under a folder and out of its releases, and never take it in again."""
+    from curation.config import load_config
+    from curation.forget import forget as run_forget
+
+    difference = run_forget(out, source, load_config(config).export)
+    if json:
+        console.emit_json(difference.document())
+        return console.EXIT_COMPLETE
+    for name in ("sources", "clips", "frames", "files", "num_bytes"):
+        before, after = getattr(difference.before, name), getattr(difference.after, name)
+        print(f"{name.replace('num_', ''):<8} {before:>14} -> {after:>14}  ({after - before:+d})")
+    for folder in difference.releases:
+        print(f"written anew: {folder}")
+    for folder in difference.lost_releases:
+        print(f"not there any more, look for copies: {folder}")
+    return console.EXIT_COMPLETE
+
+
+def release(
+    folder: Annotated[Path, typer.Argument(help="Folder that `tp-curate run` wrote.")],
+    to: Annotated[Path, typer.Option(help="Folder of the release.")],
+    ids_only: Annotated[
+        bool, typer.Option("--ids-only", help="Ids, spans, hashes and licences: no pixel, no keypoint.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Write what may be passed on: a manifest from which `tp-curate rebuild` makes the clips anew."""
+    from curation.release import ReleaseError, release_ids, remember_release
+
+    if not ids_only:
+        raise ReleaseError(f"release: only --ids-only is written; {folder} itself is the whole dataset")
+    files = release_ids(folder, to)
+    remember_release(folder, to)
+    if json:
+        console.emit_json({"folder": str(to), "files": [str(path) for path in files]})
+    else:
+        print(f"{len(files)} files in {to}")
+    return console.EXIT_COMPLETE
+
+
+def with_options(
+    settings: Acquisition,
+    rate: float | None,
+    *,
+    licenses: list[str] | None = None,
+    budget_gb: float | None = None,
+) -> Acquisition:
+    """Settings with what the command line says over them."""
+    values: dict[str, Any] = settings.model_dump()
+    if rate is not None:
+        values["politeness"]["requests_per_minute"] = rate
+    if licenses:
+        values["prefilter"]["require_license"] = tuple(licenses)
+    if budget_gb is not None:
+        values["disk"]["budget_gb"] = budget_gb
+    return type(settings).model_validate(values)
+
+
+def say_refused(lines: tuple[str, ...]) -> None:
+    """One line on stderr for every entry that is nothing."""
+    for line in lines:
+        console.note(f"tp-curate: refused: {printable(line)}")
+
+
+def say_end(entry: Entry) -> None:
+    """One line on stderr for a source that could not be had."""
+    if entry.cause is not None and entry.message:
+        name = f"{entry.source}:{entry.source_id}"
+        console.note(f"tp-curate: {name}: {entry.state}: {entry.cause}: {printable(entry.message)}")
+
+
+def printable(text: str) -> str:
+    """A name or message may hold what a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

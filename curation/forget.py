@@ -1,0 +1,169 @@
+"""Taking a source out of everything: bytes, rows, keypoints, caches, releases."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from curation.acquisition.acquire import folder_of, open_ledger
+from curation.acquisition.ledger import Entry, Ledger
+from curation.acquisition.session_files import CACHE, delete_files
+from curation.acquisition.source_list import SourceListError, parse_address
+from curation.atomic import write_text
+from curation.config import Export
+from curation.export import export
+from curation.records import SourceRecord
+from curation.release import delete_release, is_published, release_ids
+from curation.store import Store
+from talkingpose.errors import UserError
+
+
+class ForgetError(UserError):
+    """Nothing of that name is known."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What lies in an output folder."""
+
+    sources: int
+    clips: int
+    frames: int
+    files: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a forgotten source took with it.
+
+    Attributes:
+        before, after: what lay in the folder.
+        releases: folders of releases that were written anew.
+        lost_releases: folders that were released to and are not there any more; nothing was done to them.
+    """
+
+    before: Size
+    after: Size
+    releases: tuple[str, ...]
+    lost_releases: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return asdict(self)
+
+
+def forget(out: Path, name: str, settings: Export) -> Difference:
+    """Take a source out of a folder, and never take it in again.
+
+    Args:
+        name: its id, address, or the hash of its file.
+        settings: layout of the export, for a folder that does not remember its own.
+
+    Raises:
+        ForgetError: neither the ledger nor the records know it; an id or address is barred for the future
+            all the same.
+        StoreError: another tp-curate works in the folder.
+    """
+    store = Store(out)
+    if not store.state.is_dir():
+        raise ForgetError(f"folder {out}: no run of tp-curate worked here: give the --out of one")
+    with store.locked(), open_ledger(out) as ledger:
+        entries, records = _known(ledger, store, name)
+        barred = _names(name, records)
+        if not entries and not records:
+            ledger.forget([], barred)
+            raise ForgetError(f"source {name!r}: nothing of it is in {out}" + "; it is barred" * bool(barred))
+        before = _size(out, store)
+        # Barred before anything goes: whatever interrupts this, it is not fetched again, and the same
+        # command ends the work.
+        _remove(store, entries, records)
+        ledger.forget(entries, barred)
+        remembered = store.exported().get("settings")
+        layout = Export.model_validate(remembered) if remembered else settings
+        if store.exported() or store.records():
+            export(store, store.records(), layout)
+        done, lost = _release_again(store, ledger)
+        return Difference(before, _size(out, store), tuple(done), tuple(lost))
+
+
+def _known(ledger: Ledger, store: Store, name: str) -> tuple[list[Entry], list[SourceRecord]]:
+    names = {name}
+    try:
+        wanted = parse_address(name)
+    except SourceListError:
+        pass  # a hash, or the id of a local file
+    else:
+        names |= {wanted.source_id, wanted.url}
+    entries = {entry.key: entry for one in names for entry in ledger.find(one)}
+    ids = names | {entry.source_id for entry in entries.values()}
+    contents = {entry.sha256 for entry in entries.values() if entry.sha256} | names
+    records = [
+        record
+        for record in store.records()
+        if record.source_id in ids or record.url in names or record.source_sha256 in contents
+    ]
+    return list(entries.values()), records
+
+
+def _names(name: str, records: Sequence[SourceRecord]) -> set[str]:
+    """What tombstones are made of, beside what the ledger's entries say."""
+    names = {f"sha256:{record.source_sha256}" for record in records if record.source_sha256}
+    names |= {f"{record.source}:{record.source_id}" for record in records}
+    try:
+        wanted = parse_address(name)
+    except SourceListError:
+        return names
+    return names | {f"{wanted.source}:{wanted.source_id}"}
+
+
+def _remove(store: Store, entries: Sequence[Entry], records: Sequence[SourceRecord]) -> None:
+    folder = folder_of(store.out)
+    for entry in entries:
+        delete_files(folder, entry.key)
+    for record in records:
+        shutil.rmtree(store.state / "clips" / record.source_id, ignore_errors=True)
+        (store.state / "sources" / f"{record.source_id}.json").unlink(missing_ok=True)
+    # What others left about it: printed lines, staged files, pages that yt-dlp kept.
+    store.log.unlink(missing_ok=True)
+    for cache in (store.state / "export", folder / CACHE):
+        shutil.rmtree(cache, ignore_errors=True)
+    for report in (store.out / "rebuild.json", store.out / "audit.json"):
+        report.unlink(missing_ok=True)
+    contents = {record.source_sha256 for record in records}
+    hashes = store.state / "hashes.json"
+    if hashes.is_file():
+        known = json.loads(hashes.read_text(encoding="utf-8"))
+        kept = {path: value for path, value in known.items() if value[-1] not in contents}
+        write_text(hashes, json.dumps(kept, indent=0, ensure_ascii=True))
+
+
+def _release_again(store: Store, ledger: Ledger) -> tuple[list[str], list[str]]:
+    done, lost = [], []
+    for folder in ledger.releases():
+        if not (Path(folder) / "README.md").is_file():
+            lost.append(folder)
+            continue
+        if is_published(store):
+            release_ids(store.out, Path(folder))
+        else:
+            delete_release(Path(folder))
+        done.append(folder)
+    return done, lost
+
+
+def _size(out: Path, store: Store) -> Size:
+    records = store.records()
+    clips = [clip for record in records for clip in record.clips]
+    files = [path for path in out.rglob("*") if path.is_file()]
+    return Size(
+        sources=len(records),
+        clips=len(clips),
+        frames=sum(clip.num_frames for clip in clips),
+        files=len(files),
+        num_bytes=sum(path.stat().st_size for path in files),
+    )

@@ -1,0 +1,265 @@
+"""From a release of ids back to the clips: fetch, cut, check by hash, search by look."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from curation.atomic import replacing, write_text
+from curation.clip import dense_keypoints, verify
+from curation.config import Config
+from curation.crop import Crop, boxes_in, keypoints_in, person_boxes
+from curation.detectors import Detectors, Image
+from curation.export import export
+from curation.manifest import ManifestRow
+from curation.records import ClipRecord, SourceRecord
+from curation.scan import sample_size
+from curation.sources import Found
+from curation.store import Store
+from talkingpose.media import MediaError, VideoReader, VideoWriter
+
+REPORT = "rebuild.json"
+# Perceptual hashes of the same picture after another encoding differ in few of their 64 bits, those of
+# different pictures in about half.
+_SAME_LOOK_BITS = 10.0
+_LONGEST_SIDE = 1280
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What became of one row of the manifest.
+
+    Attributes:
+        verdict: `identical` (the same bytes), `same frames` (the same source, written by another encoder),
+            `re-encoded, offset N frames`, `different` (no place in the source looks like the clip), or
+            `missing: CAUSE`.
+        offset: frames by which the clip lies later in the source than the manifest says.
+        distance: mean bits by which the perceptual hashes differ, of 64.
+    """
+
+    clip_id: str
+    source_id: str
+    verdict: str
+    offset: int | None = None
+    distance: float | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the clip is in the dataset."""
+        return self.verdict != "different" and not self.verdict.startswith("missing")
+
+
+def rebuild_source(
+    found: Found,
+    rows: Sequence[ManifestRow],
+    out: Path,
+    config: Config,
+    detectors: Detectors,
+    recipe: str,
+    versions: dict[str, str],
+    *,
+    search_frames: int = 50,
+) -> list[Rebuilt]:
+    """Make all clips of one source and remember them; what looks different is not kept.
+
+    Args:
+        found: the source's file.
+        search_frames: how far from its place a clip is searched, in both directions.
+    """
+    store = Store(out)
+    folder = store.clip_folder(rows[0].source_id, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    answers, clips = [], []
+    for row in rows:
+        try:
+            answer, clip = _rebuild(found, row, folder, config, detectors, search_frames)
+        except MediaError as error:
+            answer, clip = Rebuilt(row.clip_id, row.source_id, f"missing: {error}"), None
+        answers.append(answer)
+        clips += [clip] if clip else []
+    origin = found.origin
+    assert origin is not None
+    record = SourceRecord(
+        source=origin.source,
+        source_id=origin.source_id,
+        name=found.name,
+        source_sha256=origin.sha256,
+        recipe=recipe,
+        config_hash=config.hash,
+        tool_versions=versions,
+        error=None,
+        url=origin.url,
+        license=origin.license,
+        uploader_id=origin.uploader_id,
+        fetched_at=origin.fetched_at,
+        rights_evidence=origin.rights_evidence,
+        person_id=rows[0].person_id,
+        clips=tuple(clips),
+    )
+    store.write(record)
+    return answers
+
+
+def publish(out: Path, config: Config, answers: Sequence[Rebuilt]) -> dict[str, Any]:
+    """Write the dataset of everything that was rebuilt, and the report; returns the report."""
+    store = Store(out)
+    records = store.records()
+    store.tidy(records)
+    export(store, records, config.export)
+    report = {
+        "clips": len(answers),
+        "rebuilt": sum(answer.is_there for answer in answers),
+        "verdicts": dict(Counter(answer.verdict for answer in answers).most_common()),
+        "rows": [asdict(answer) for answer in answers],
+    }
+    import json
+
+    write_text(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return report
+
+
+def _rebuild(
+    found: Found,
+    row: ManifestRow,
+    folder: Path,
+    config: Config,
+    detectors: Detectors,
+    search_frames: int,
+) -> tuple[Rebuilt, ClipRecord | None]:
+    same_file = found.origin is not None and found.origin.sha256 == row.source_sha256
+    source = _Cut(found, row)
+    if same_file:
+        answer = Rebuilt(row.clip_id, row.source_id, "same frames", 0, 0.0)
+    else:
+        offset, distance = source.search(search_frames)
+        if distance > _SAME_LOOK_BITS:
+            return Rebuilt(row.clip_id, row.source_id, "different", None, distance), None
+        frames = "frame" if abs(offset) == 1 else "frames"
+        verdict = f"re-encoded, offset {offset} {frames}"
+        answer = Rebuilt(row.clip_id, row.source_id, verdict, offset, distance)
+    clip = _write(source, answer.offset or 0, folder, config, detectors)
+    if clip.sha256 == row.sha256:
+        answer = replace(answer, verdict="identical", offset=0, distance=0.0)
+    return answer, clip
+
+
+class _Cut:
+    """A row's place in a source whose file may be another one than it was."""
+
+    def __init__(self, found: Found, row: ManifestRow) -> None:
+        self.row = row
+        self._path, self._name = found.path, found.name
+        with VideoReader(self._path, name=self._name) as reader:
+            self._info = reader.info
+        x0, y0, x1, y1 = row.crop_xyxy
+        # The source's size when the clip was made; a file of another size is scaled to it.
+        self.width, self.height = round(row.width / (x1 - x0)), round(row.height / (y1 - y0))
+        left, top = round(x0 * self.width), round(y0 * self.height)
+        self.crop = Crop(left, top, left + row.width, top + row.height)
+        same = (self._info.width, self._info.height) == (self.width, self.height)
+        self._size = None if same else (self.width, self.height)
+
+    def search(self, frames: int) -> tuple[int, float]:
+        """Where the clip is: (offset in frames, mean distance of the hashes in bits)."""
+        import imagehash
+        from PIL import Image as Pictures
+
+        row, interval = self.row, 1 / Fraction(self.row.fps).limit_denominator(100_000)
+        begin = row.start_pts * row.time_base
+        first = begin - (frames + Fraction(1, 2)) * interval
+        last = begin + (row.num_frames + frames) * interval
+        seen: dict[int, Any] = {}
+        with VideoReader(self._path, name=self._name, size=self._size) as reader:
+            tick = reader.info.time_base
+            for frame in reader.frames(max(int(first / tick), 0), int(last / tick) + 1):
+                image = frame.image[self.crop.y0 : self.crop.y1, self.crop.x0 : self.crop.x1]
+                seen[round((frame.time - begin) / interval)] = imagehash.phash(Pictures.fromarray(image))
+        digits = len(row.phash) // 3
+        wanted = [imagehash.hex_to_hash(row.phash[i * digits : (i + 1) * digits]) for i in range(3)]
+        places = [(2 * i + 1) * row.num_frames // 6 for i in range(3)]
+        found = [
+            (
+                fmean(float(seen[place + offset] - look) for place, look in zip(places, wanted, strict=True)),
+                offset,
+            )
+            for offset in range(-frames, frames + 1)
+            if all(place + offset in seen for place in places)
+        ]
+        # Of places that look alike, the nearest.
+        distance, offset = min(found, key=lambda one: (one[0], abs(one[1])), default=(64.0, 0))
+        return offset, round(distance, 3)
+
+    def span(self, offset: int) -> tuple[int, int | None]:
+        """Ticks of this file from the clip's first frame to its end (None: the end of the file)."""
+        row, interval = self.row, 1 / Fraction(self.row.fps).limit_denominator(100_000)
+        tick = self._info.time_base
+        if offset == 0 and tick == row.time_base:
+            return row.start_pts, None
+        # Half a frame early, so that rounding of times to other ticks loses no frame.
+        begin = row.start_pts * row.time_base + (offset - Fraction(1, 2)) * interval
+        return max(int(begin / tick), 0), None
+
+    def frames(self, offset: int, size: tuple[int, int] | None = None) -> Iterator[Image]:
+        """Exactly the row's number of frames, or fewer where the file ends."""
+        start, end = self.span(offset)
+        with VideoReader(self._path, name=self._name, size=size or self._size) as reader:
+            for number, frame in enumerate(reader.frames(start, end)):
+                if number == self.row.num_frames:
+                    return
+                yield frame.image
+
+    @property
+    def pose_size(self) -> tuple[int, int] | None:
+        """The size at which poses are looked for."""
+        shown = replace(self._info, width=self.width, height=self.height)
+        return sample_size(shown, _LONGEST_SIDE)
+
+
+def _write(source: _Cut, offset: int, folder: Path, config: Config, detectors: Detectors) -> ClipRecord:
+    row, crop = source.row, source.crop
+    video = folder / f"{row.clip_id}.mp4"
+    fps = Fraction(row.fps).limit_denominator(100_000)
+    count = 0
+    with VideoWriter(video, fps=fps, crf=config.encode.crf, preset=config.encode.preset) as writer:
+        for image in source.frames(offset):
+            writer.write(image[crop.y0 : crop.y1, crop.x0 : crop.x1])
+            count += 1
+    if count != row.num_frames:
+        video.unlink()
+        raise MediaError(f"only {count} of {row.num_frames} frames are in the source")
+    look = verify(video, count, fps)
+    keypoints = dense_keypoints(source.frames(offset, source.pose_size), detectors.estimator)
+    boxes = person_boxes(keypoints)
+    with replacing(folder / f"{row.clip_id}.npz") as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            keypoints=keypoints_in(crop, keypoints, source.width, source.height).astype(np.float16),
+            boxes=boxes_in(crop, boxes, source.width, source.height),
+        )
+    data = video.read_bytes()
+    return ClipRecord(
+        clip_id=row.clip_id,
+        start_pts=row.start_pts,
+        end_pts=row.end_pts,
+        time_base_num=row.time_base_num,
+        time_base_den=row.time_base_den,
+        start_s=row.start_s,
+        end_s=row.end_s,
+        fps=row.fps,
+        width=row.width,
+        height=row.height,
+        num_frames=count,
+        crop_xyxy=row.crop_xyxy,
+        scores={"brightness": look.brightness},
+        sha256=hashlib.sha256(data).hexdigest(),
+        phash=look.phash,
+        num_bytes=len(data),
+    )

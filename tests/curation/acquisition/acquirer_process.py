@@ -1,0 +1,45 @@
+"""Runs of the acquisition in processes that a test can kill: one a line on stdin, forked from a warm parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_tube import FakeTubeIE
+
+from curation.acquisition.acquire import Acquirer, open_ledger
+from curation.acquisition.session import Access
+from curation.acquisition.settings import Acquisition
+
+
+def acquire(out: Path, settings: Acquisition) -> None:
+    """Do what the ledger says is left."""
+    with open_ledger(out, settings) as ledger:
+        Acquirer(out, ledger, settings, Access(), extractors=[FakeTubeIE]).run()
+
+
+def main() -> None:
+    """Read `{"out": ..., "settings": ...}`; say the process id, then its exit code."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            # A group of its own, so that nothing of it outlives a kill.
+            os.setsid()
+            try:
+                acquire(Path(order["out"]), Acquisition.model_validate(order["settings"]))
+            except BaseException as error:
+                print(f"{type(error).__name__}: {error}", file=sys.stderr)
+                os._exit(1)
+            os._exit(0)
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""300 sources through the real yt-dlp: the right end for each, politely, and the same after kill -9."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from fake_tube import FakeTubeIE
+from loopback import Asked, Loopback
+from scenario import Expected, scenario, settings
+
+from curation.acquisition.acquire import Acquirer, folder_of, open_ledger
+from curation.acquisition.ledger import Entry, State
+from curation.acquisition.session import Access
+from curation.acquisition.status import status
+
+KILLS = 40
+RATE_PER_S, BURST, PAUSE_S = 80.0, 8, 0.004
+# A loaded machine may hand over a request late, and the next one in time.
+SLACK_S = 0.12
+
+
+@dataclass
+class Finished:
+    out: Path
+    expected: list[Expected]
+    entries: dict[str, Entry]
+    log: list[Asked]
+    ports: tuple[int, ...]
+    notes: list[str]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, footage_bytes) -> Finished:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    with Loopback() as site:
+        expected = scenario(site, footage_bytes)
+        os.environ["FAKE_TUBE"] = site.url("")
+        notes: list[str] = []
+        begun = time.monotonic()
+        chosen = settings()
+        with open_ledger(out, chosen) as ledger:
+            acquirer = Acquirer(
+                out, ledger, chosen, Access(), on_note=notes.append, extractors=[FakeTubeIE]
+            )
+            left = acquirer.run(one.wanted for one in expected)
+            entries = {entry.key: entry for entry in ledger.entries()}
+            document = status(ledger)
+        assert left.waiting == 0 and document["waiting"] == document["working"] == 0
+        return Finished(
+            out, expected, entries, list(site.log), site.ports, notes, time.monotonic() - begun
+        )
+
+
+def test_300_sources_each_end_in_the_right_state_with_the_right_cause(undisturbed):
+    assert len(undisturbed.expected) == len(undisturbed.entries) == 300
+    wrong = [
+        (one.kind, entry.state, entry.cause, entry.message)
+        for one in undisturbed.expected
+        if ((entry := undisturbed.entries[one.wanted.key]).state, entry.cause) != (one.state, one.cause)
+    ]
+    assert not wrong
+
+
+def test_every_file_is_whole_and_nothing_else_lies_there(undisturbed):
+    folder = folder_of(undisturbed.out)
+    done = [one for one in undisturbed.expected if one.data is not None]
+    for one in done:
+        entry = undisturbed.entries[one.wanted.key]
+        data = (folder / entry.file).read_bytes()
+        assert data == one.data and hashlib.sha256(data).hexdigest() == entry.sha256
+        info = folder / "sources" / one.wanted.key / "info.json"
+        assert hashlib.sha256(info.read_bytes()).hexdigest() == entry.info_sha256
+    assert {path.name for path in (folder / "sources").iterdir()} == {one.wanted.key for one in done}
+
+
+def test_evidence_is_kept_of_what_the_site_says(undisturbed):
+    tube = [one for one in undisturbed.expected if one.kind == "tube"]
+    for one in tube:
+        entry = undisturbed.entries[one.wanted.key]
+        assert entry.license.startswith("Creative Commons") and entry.uploader_id.startswith("@uploader")
+        assert entry.fetched_at is not None
+
+
+def test_formats_that_decode_well_come_first(undisturbed):
+    assert not [asked for asked in undisturbed.log if "av1" in asked.path]
+
+
+def test_no_video_is_asked_for_what_the_description_rules_out(undisturbed):
+    names = [f"/{kind}-" for kind in ("brief", "lowres", "livever", "private", "geo")]
+    assert not [asked for asked in undisturbed.log if any(name in asked.path for name in names)]
+
+
+def test_nothing_is_fetched_twice(undisturbed):
+    """A direct address is looked at once and downloaded once; a described one is downloaded once."""
+    asked = defaultdict(list)
+    for one in undisturbed.log:
+        asked[one.path].append(one)
+    for path, requests in asked.items():
+        if "/ok-" in path:
+            assert len(requests) == 2, path
+        elif "/tube-" in path or "/h264-" in path:
+            assert len(requests) == 1, path
+        elif "/cut-" in path:
+            # Looked at, cut off at half, looked at again, and only the rest is asked for.
+            assert [one.range is not None for one in requests].count(True) == 1
+            served = [one for one in requests if one.range is not None][0]
+            assert served.range == f"bytes={requests[1].sent}-"
+
+
+def test_the_log_proves_the_rate(undisturbed):
+    # Hops of redirects follow inside one request; they are paid for afterwards.
+    paid = [one for one in undisturbed.log if one.status != 302 and "?moved" not in one.path]
+    times = sorted(one.time for one in paid)
+    for number in (40, 100, 300):
+        for first, last in zip(times, times[number:], strict=False):
+            assert last - first >= (number - BURST) / RATE_PER_S - SLACK_S
+    by_host = defaultdict(list)
+    for one in paid:
+        by_host[one.host].append(one.time)
+    for host, moments in by_host.items():
+        mean = (max(moments) - min(moments)) / len(moments)
+        assert mean >= PAUSE_S, host
+
+
+def test_the_log_proves_the_breaker(undisturbed):
+    """After a bot check nothing is asked until the wait is over, and then by one session."""
+    moments = [one.time for one in undisturbed.log if "watch?v=botever" in one.path]
+    assert len(moments) == 5
+    everything = sorted(one.time for one in undisturbed.log)
+    for moment in moments:
+        # What was under way at that moment may still come in.
+        later = [time for time in everything if time > moment + SLACK_S]
+        assert not later or later[0] - moment >= 0.4 - 0.05
+    assert sum("bot check" in note for note in undisturbed.notes) >= 5
+    assert any("rate limit" in note for note in undisturbed.notes)
+
+
+def test_retry_after_is_obeyed(undisturbed):
+    asked = defaultdict(list)
+    for one in undisturbed.log:
+        if "/after/1/" in one.path:
+            asked[one.path].append(one.time)
+    assert asked
+    for moments in asked.values():
+        assert sorted(moments)[1] - sorted(moments)[0] >= 1.0
+
+
+@pytest.mark.timeout(400)
+def test_after_40_kills_ledger_and_files_are_those_of_an_undisturbed_run(
+    undisturbed, footage_bytes, tmp_path
+):
+    out = tmp_path / "out"
+    chosen = settings()
+    random_ = random.Random(7)
+    with Loopback(ports=undisturbed.ports) as site:
+        expected = scenario(site, footage_bytes)
+        assert [one.wanted for one in expected] == [one.wanted for one in undisturbed.expected]
+        with open_ledger(out, chosen) as ledger:
+            ledger.add(one.wanted for one in expected)
+        environment = {**os.environ, "FAKE_TUBE": site.url("")}
+        program = Path(__file__).with_name("acquirer_process.py")
+        order = json.dumps({"out": str(out), "settings": chosen.model_dump(mode="json")}) + "\n"
+        parent = subprocess.Popen(
+            [sys.executable, str(program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        done_at: list[tuple[float, set[str]]] = []
+        try:
+            kills = 0
+            while True:
+                parent.stdin.write(order)
+                parent.stdin.flush()
+                child = int(parent.stdout.readline())
+                if kills < KILLS:
+                    time.sleep(random_.uniform(0.05, undisturbed.seconds / KILLS * 0.8))
+                    os.kill(child, signal.SIGKILL)
+                    kills += 1
+                code = int(parent.stdout.readline())
+                with open_ledger(out, chosen) as ledger:
+                    finished = {entry.key for entry in ledger.entries(State.DONE)}
+                done_at.append((time.time(), finished))
+                if code == 0:
+                    break
+                assert code == -signal.SIGKILL
+        finally:
+            parent.stdin.close()
+            parent.kill()
+            parent.wait()
+        log = list(site.log)
+    assert kills == KILLS
+    with open_ledger(out, chosen) as ledger:
+        entries = {entry.key: entry for entry in ledger.entries()}
+    assert {key: what_counts(entry) for key, entry in entries.items()} == {
+        key: what_counts(entry) for key, entry in undisturbed.entries.items()
+    }
+    assert files(out) == files(undisturbed.out)
+    # No finished download is repeated: what the ledger called done is never asked for again.
+    paths = {one.wanted.key: one.wanted.url.split("/", 3)[3] for one in expected}
+    for (moment, before), (_, after) in pairwise([*done_at, (0.0, set())]):
+        assert before <= after or not after
+        asked_later = {one.path.lstrip("/") for one in log if one.time > moment + SLACK_S}
+        again = {paths[key] for key in before} & asked_later
+        assert not again
+
+
+def what_counts(entry: Entry) -> tuple:
+    """Everything but times and, where a host's answers change with the number of requests, attempts."""
+    attempts = entry.attempts if entry.state is State.DEAD else None
+    return (
+        entry.url,
+        entry.state,
+        entry.cause,
+        attempts,
+        entry.sha256,
+        entry.num_bytes,
+        entry.file,
+        entry.kept,
+        entry.license,
+        entry.uploader_id,
+        entry.info_sha256,
+    )
+
+
+def files(out: Path) -> dict[str, str]:
+    """Hashes of all finished files; no unfinished one may have a final name."""
+    folder = folder_of(out) / "sources"
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
