@@ -19,7 +19,9 @@ def train(
     config: Annotated[str, typer.Option(help="A YAML file, or a shipped one: tiny-vae, tiny, sd15.")],
     out: Annotated[Path | None, typer.Option(help="Output folder, instead of the file's.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, instead of the file's.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; what is in the folder is lost.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over; what is in the folder is lost.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Check the configuration, train, write checkpoint, logs and sample sheets."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
 from curation.synth.identity import draw_identity
 from curation.synth.motion import Motion
-from curation.synth.render import Stage
+from curation.synth.render import Stage, frames
 from curation.synth.seeds import HELD_OUT_SEEDS, SynthError
 
 # Two minutes: far more than any pair needs, short enough that a motion is followed quickly to its end.
 _FRAMES = 3000
+# Speakers and side of the pictures that stand for all in `revision`.
+_SAMPLED = 8
+_SAMPLED_SIDE = 64
 
 
 class DrawnPairs:
@@ -37,6 +42,15 @@ class DrawnPairs:
                 f"{HELD_OUT_SEEDS.stop - 1}, the speakers of tp-mini: give another"
             )
         self._identities, self._first_seed = identities, first_seed
+
+    @cached_property
+    def revision(self) -> str:
+        """Hash of a few pictures: another one means that the speakers are drawn otherwise than before."""
+        digest = hashlib.sha256()
+        for seed in range(_SAMPLED):
+            (image, keypoints), *_ = frames(seed, seed, 1, _SAMPLED_SIDE)
+            digest.update(image.tobytes() + keypoints.astype(np.float16).tobytes())
+        return digest.hexdigest()[:16]
 
     def __len__(self) -> int:
         return self._identities

@@ -17,6 +17,9 @@ from talkingpose.training.config import TrainConfig
 from talkingpose.training.samples import Sample, Samples, validation_samples
 from talkingpose.training.sheets import save_sheet
 
+# Logarithm of the posterior's variance at the start of a fresh autoencoder.
+_QUIET = -6.0
+
 # Frames over which the statistics of the latents are taken.
 _STATISTICS_FRAMES = 256
 
@@ -31,7 +34,7 @@ class AutoencoderModel(nn.Module):
     def forward(
         self, pictures: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Map (n, 3, S, S) in [-1, 1] and Gaussian noise (n, C, h, w) to the reconstruction, mean and logvar."""
+        """Map pictures (n, 3, S, S) in [-1, 1] and noise (n, C, h, w) to reconstruction, mean and logvar."""
         posterior = self.vae.encode(pictures).latent_dist
         latents = posterior.mean + posterior.std * noise
         return self.vae.decode(latents).sample, posterior.mean, posterior.logvar
@@ -43,6 +46,8 @@ class AutoencoderTask:
     def __init__(self, config: TrainConfig, parts: dict[str, Any], device: torch.device) -> None:
         self._config, self._device = config, device
         self.model = AutoencoderModel(parts["vae"]).train()
+        if config.model.vae.config is not None:
+            quiet_posterior(self.model.vae)
         if config.gradient_checkpointing:
             self.model.vae.enable_gradient_checkpointing()
         self._validation = validation_samples(config, config.size)
@@ -95,6 +100,15 @@ class AutoencoderTask:
 
 
 @torch.no_grad()
+def quiet_posterior(vae: AutoencoderKL) -> None:
+    """Start with latents that hold more picture than noise; random weights do the opposite."""
+    last = vae.quant_conv if vae.quant_conv is not None else vae.encoder.conv_out
+    count = vae.config.latent_channels
+    last.weight[count:] = 0
+    last.bias[count:] = _QUIET
+
+
+@torch.no_grad()
 def standardise(vae: AutoencoderKL, pictures: Any, device: torch.device) -> None:
     """Give every latent channel mean 0 and variance 1 over these pictures, without changing reconstructions.
 
@@ -118,6 +132,6 @@ def standardise(vae: AutoencoderKL, pictures: Any, device: torch.device) -> None
     into.weight[:count] /= std.view(-1, 1, 1, 1)
     into.bias[:count] = (into.bias[:count] - mean) / std
     into.bias[count:] -= 2 * std.log()
-    out.bias += (out.weight[:, :, 0, 0] @ mean)
+    out.bias += out.weight[:, :, 0, 0] @ mean
     out.weight *= std.view(1, -1, 1, 1)
     vae.register_to_config(scaling_factor=1.0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from talkingpose import console
 from talkingpose.training.error import TrainingError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class ClipPairs:
     Args:
         dataset: folder, or `owner/name[@revision]` on the Hub.
         split: of the dataset.
-        min_frames: shorter clips are left out; how many is in `left_out`.
+        min_frames: shorter clips are left out, and a line says how many.
 
     Raises:
         DatasetError: the dataset cannot be opened, or lacks a column.
@@ -31,13 +32,16 @@ class ClipPairs:
         self._dataset = ClipDataset(dataset)
         clips = self._dataset.clips(split)
         self._clips = [clip for clip in clips if clip.num_frames >= min_frames]
-        self.left_out = len(clips) - len(self._clips)
+        self.revision = self._dataset.revision
         self._keypoints = lru_cache(maxsize=64)(self._dataset.keypoints)
         if not self._clips:
             raise TrainingError(
                 f"dataset {dataset}, split {split}: none of {len(clips)} clips has {min_frames} frames: "
                 "give longer clips or a smaller min_frames"
             )
+        if len(self._clips) < len(clips):
+            short = len(clips) - len(self._clips)
+            console.note(f"source clips: {short} of {len(clips)} have under {min_frames} frames: left out")
 
     def __len__(self) -> int:
         return len(self._clips)

@@ -26,7 +26,7 @@ class _Section(BaseModel):
 
 
 class Part(_Section):
-    """Where a part of the model comes from: a folder or Hub repository, or a fresh start from a configuration.
+    """Where a part of the model comes from: a folder, a Hub repository, or a configuration for a fresh start.
 
     Attributes:
         pretrained: folder or `owner/name`, read with `from_pretrained`.
@@ -50,7 +50,7 @@ class Model(_Section):
     """The parts. `reference_unet` starts as `unet` where it is not given.
 
     Attributes:
-        freeze: parts, or prefixes of parameter names such as `reference_unet.up_blocks.3`, that stay as they are.
+        freeze: parts, or beginnings of parameter names (`reference_unet.up_blocks.3`), not to be trained.
     """
 
     vae: Part
@@ -161,7 +161,7 @@ class TrainConfig(_Section):
     Attributes:
         size: side of the square pictures, pixels.
         batch_size: samples per process and micro-batch; a step sees batch_size x accumulate x processes.
-        save_every: steps between two states to resume from; the checkpoint is written as often as `validation`.
+        save_every: steps between two states to resume from; the checkpoint comes with the validation.
         save_dtype: type of the checkpoint's weights.
         threads: of torch on the CPU; null leaves torch's choice.
     """
@@ -238,7 +238,9 @@ def load_config(location: str, overrides: dict[str, Any] | None = None) -> Train
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise TrainingError(f"config: {location}: is no YAML: {str(error).replace(os.linesep, ' ')}") from error
+        raise TrainingError(
+            f"config: {location}: is no YAML: {str(error).replace(os.linesep, ' ')}"
+        ) from error
     if not isinstance(content, dict):
         raise TrainingError(f"config: {location}: is no table of keys: begin from a shipped configuration")
     return checked({**content, **(overrides or {})}, location)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from talkingpose.attention import (
     project_reference,
     write_bank,
 )
+from talkingpose.inference import Inference
 from talkingpose.pipeline import TalkingPosePipeline
 from talkingpose.pose_guider import install_pose_input
 from talkingpose.training import loss
@@ -86,6 +87,13 @@ class DenoiserModel(nn.Module):
         return project_reference(unet, bank, token).select([])
 
 
+def freeze(model: DenoiserModel, prefixes: Sequence[str]) -> None:
+    """Stop training the parameters whose names begin so; `unet` is the denoising UNet, as in `Model`."""
+    for name, parameter in model.named_parameters():
+        full = name.removeprefix("denoising_")
+        parameter.requires_grad_(not any(full == p or full.startswith(f"{p}.") for p in prefixes))
+
+
 class DenoiserTask:
     """What the loop needs to know of this stage; see `talkingpose.training.loop.Task`."""
 
@@ -93,11 +101,7 @@ class DenoiserTask:
         self._config = config
         self._vae = parts["vae"].to(device).eval().requires_grad_(False)
         self.model = DenoiserModel(parts).train()
-        for name, parameter in self.model.named_parameters():
-            part, _, rest = name.partition(".")
-            full = f"{'unet' if part == 'denoising_unet' else part}.{rest}"
-            frozen = any(full == prefix or full.startswith(f"{prefix}.") for prefix in config.model.freeze)
-            parameter.requires_grad_(not frozen)
+        freeze(self.model, config.model.freeze)
         if config.gradient_checkpointing:
             self.model.denoising_unet.enable_gradient_checkpointing()
             self.model.reference_unet.enable_gradient_checkpointing()
@@ -160,7 +164,10 @@ class DenoiserTask:
         if not len(pictures):
             return pictures.new_zeros((0, 3, *shape), dtype=torch.float32)
         pixels = F.interpolate(pictures.float() / 255, shape, mode="bicubic", antialias=True).clamp(0, 1)
-        mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (self._processor.image_mean, self._processor.image_std))
+        mean, std = (
+            pixels.new_tensor(v).view(3, 1, 1)
+            for v in (self._processor.image_mean, self._processor.image_std)
+        )
         return ((pixels - mean) / std).half().float()
 
     def validate(self, step: int, folder: Path) -> dict[str, float]:
@@ -205,12 +212,18 @@ class DenoiserTask:
         return pipeline
 
     def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None:
-        """Write the weights as they are now in diffusers' layout."""
+        """Write the weights as they are now in diffusers' layout, and how they are meant to be run."""
         parts = {
             name: copy.deepcopy(part).to("cpu", dtype).eval() if isinstance(part, nn.Module) else part
             for name, part in self.pipeline().components.items()
         }
         TalkingPosePipeline(**parts).save_pretrained(folder)
+        validation = self._config.validation
+        Inference(
+            num_inference_steps=validation.inference_steps,
+            guidance_scale=validation.guidance_scale,
+            pose_picture="proportional",
+        ).write(folder)
 
     def _encode(self, batch: Sample, picture: str, place: str, samples: Samples) -> torch.Tensor:
         """Scaled latents of the pictures; those of a pool are computed once and kept."""
@@ -231,6 +244,10 @@ class DenoiserTask:
 
     @torch.no_grad()
     def _latents_of(self, pictures: torch.Tensor) -> torch.Tensor:
+        if not len(pictures):
+            return torch.zeros(0, self._vae.config.latent_channels, *(self.weight_map()[0],) * 2).to(
+                self._device
+            )
         latents = self._vae.encode(pictures.float() / 127.5 - 1).latent_dist.mean
         scaled: torch.Tensor = latents.float() * self._vae.config.scaling_factor
         return scaled

@@ -35,7 +35,7 @@ class Group:
 
 
 def random_stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
-    """The generator of one purpose; a function of its arguments only, so a resumed training draws the same."""
+    """The generator of one purpose, a function of its arguments alone: a resumed training draws the same."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *numbers])
 
 

@@ -101,10 +101,11 @@ class _Run:
             betas=options.betas,
             weight_decay=options.weight_decay,
         )
-        self.step, self.seconds, self.trained_on = 0, 0.0, str(accelerator.device)
+        self.step, self.seconds = 0, 0.0
         state = place.load_state()
         if state:
             self._load(state, optimizer)
+        self.began = (self.step, self.seconds)
         self.model, self.optimizer = accelerator.prepare(task.model, optimizer)
         if state and state["scaler"] and accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
@@ -164,7 +165,12 @@ class _Run:
         self.optimizer.zero_grad()
         self.ema.step(self.trained.values())
         self.step += 1
-        return {"step": self.step, "loss": f"{loss:.6g}", "grad_norm": f"{float(norm):.4g}", "rate": f"{rate:.4g}"}
+        return {
+            "step": self.step,
+            "loss": f"{loss:.6g}",
+            "grad_norm": f"{float(norm):.4g}",
+            "rate": f"{rate:.4g}",
+        }
 
     def _backward(self, batch: Sample, generator: torch.Generator) -> torch.Tensor:
         loss = self.task.loss(self.model, batch, self.samples, generator)
@@ -185,11 +191,11 @@ class _Run:
             losses, validation = (self.place.read_log(n) for n in ("loss.csv", "validation.csv"))
             save_curves(self.place.folder / "loss.svg", losses, validation)
             write_text(self.place.folder / "training.json", json.dumps(self._summary(), indent=2) + "\n")
-            pace = self.seconds / self.step
+            pace = (self.seconds - self.began[1]) / max(1, self.step - self.began[0])
             left = (self.config.steps - self.step) * pace / 60
             console.note(
-                f"step {self.step}/{self.config.steps}: loss {losses[-1]['loss']}, PSNR {figures['psnr']} dB, "
-                f"{pace:.2f} s/step, about {left:.0f} min left"
+                f"step {self.step}/{self.config.steps}: loss {losses[-1]['loss']}, "
+                f"PSNR {figures['psnr']} dB, {pace:.2f} s/step, about {left:.0f} min left"
             )
         self.accelerator.wait_for_everyone()
 
@@ -210,7 +216,9 @@ class _Run:
 
     def _load(self, state: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
         if state["model"].keys() != self.trained.keys():
-            raise TrainingError(f"out {self.config.out}: its state is of another model: start over with --fresh")
+            raise TrainingError(
+                f"out {self.config.out}: its state is of another model: start over with --fresh"
+            )
         with torch.no_grad():
             for name, value in state["model"].items():
                 self.trained[name].copy_(value)
@@ -234,7 +242,10 @@ class _Run:
             "trained_parameters": sum(p.numel() for p in self.trained.values()),
             "device": _device_name(self.accelerator.device),
             "mixed_precision": config.mixed_precision,
-            "source": {"name": config.source.name, "revision": getattr(self.samples.source, "revision", None)},
+            "source": {
+                "name": config.source.name,
+                "revision": self.samples.source.revision,
+            },
             "code_revision": _code_revision(),
             "versions": {
                 "talkingpose": talkingpose.__version__,

@@ -91,7 +91,11 @@ def edge_map(picture: torch.Tensor) -> torch.Tensor:
 
 
 def reconstruction_loss(
-    output: torch.Tensor, target: torch.Tensor, region: torch.Tensor, edge_weight: float, gradient_weight: float
+    output: torch.Tensor,
+    target: torch.Tensor,
+    region: torch.Tensor,
+    edge_weight: float,
+    gradient_weight: float,
 ) -> torch.Tensor:
     """L1 with more weight on edges and regions, plus L1 of the gradients with the same weight.
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from talkingpose.training.autoencoder import AutoencoderModel
 from talkingpose.training.config import TrainConfig
-from talkingpose.training.denoiser import DenoiserModel
+from talkingpose.training.denoiser import DenoiserModel, freeze
 from talkingpose.training.error import TrainingError
 from talkingpose.training.models import vae_factor
 
@@ -36,6 +36,7 @@ def estimate(config: TrainConfig, parts: Mapping[str, nn.Module]) -> int:
         inputs = [(1, 3, config.size, config.size), (1, channels, side, side)]
     else:
         model = DenoiserModel(dict(parts)).train()
+        freeze(model, config.model.freeze)
         frozen = sum(p.numel() for p in parts["vae"].parameters())
         if config.gradient_checkpointing:
             model.denoising_unet.enable_gradient_checkpointing()
@@ -45,7 +46,8 @@ def estimate(config: TrainConfig, parts: Mapping[str, nn.Module]) -> int:
         inputs = [latents, (1,), (1, 3, config.size, config.size), latents, (1, 3, image, image)]
     tensors = [torch.zeros(shape, device="meta") for shape in inputs]
     kept = saved_bytes(model, tensors)
-    count = sum(p.numel() for p in model.parameters())
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    frozen += sum(p.numel() for p in model.parameters() if not p.requires_grad)
     # Autocast keeps activations in two bytes and a copy of the weights in two.
     half = config.mixed_precision != "no"
     activations = kept * config.batch_size * (0.5 if half else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -140,22 +141,21 @@ def _pretrained(name: str, part: Part, weights: bool) -> nn.Module:
         if not weights:
             with torch.device("meta"):
                 meta: nn.Module = (
-                    kind(description) if isinstance(description, CLIPVisionConfig) else kind.from_config(description)
+                    kind(description)
+                    if isinstance(description, CLIPVisionConfig)
+                    else kind.from_config(description)
                 )
             return meta
         module, report = kind.from_pretrained(part.pretrained, output_loading_info=True, **place)
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, TrainingError):
             raise
-        raise TrainingError(
-            f"model.{name}: {_where(part)}: is no such folder, and the Hub gave nothing "
-            f"({type(error).__name__}): fetch it with 'hf download {part.pretrained}' where there is a network, "
-            "or give a folder"
-        ) from error
+        raise TrainingError(f"model.{name}: {_where(part)}: {_reason(part, kind, error)}") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise TrainingError(
-            f"model.{name}: {_where(part)}: {len(missing)} weights missing, {missing[0]} first: fetch it again"
+            f"model.{name}: {_where(part)}: {len(missing)} weights missing, {missing[0]} first: "
+            "fetch it again"
         )
     loaded: nn.Module = module
     return loaded.float()
@@ -172,6 +172,16 @@ def _pose_guider_of(
         control = ControlNetModel.from_pretrained(part.pretrained, **place)
         guider.load_state_dict(control.controlnet_cond_embedding.state_dict())
     return guider.float()
+
+
+def _reason(part: Part, kind: Any, error: Exception) -> str:
+    if Path(str(part.pretrained)).is_dir():
+        reason = str(error).strip().partition("\n")[0]
+        return f"cannot be read as {kind.__name__}: {reason}: give another folder or fetch it again"
+    return (
+        f"is no folder, and the Hub gave nothing ({type(error).__name__}): fetch it with "
+        f"'hf download {part.pretrained}' where there is a network, or give a folder"
+    )
 
 
 def _where(part: Part) -> str:

@@ -1,13 +1,12 @@
 """Groups prepared once and kept on disk, for sources that are slower than a training step.
 
-    FOLDER/key.json            what the groups were made from; a pool of anything else is refused
-    FOLDER/images.npy ...      one array per field, memory-mapped; groups are filled in as they are needed
+FOLDER/key.json            what the groups were made from; a pool of anything else is refused
+FOLDER/images.npy ...      one array per field, memory-mapped; groups are filled in as they are needed
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ class GroupPool:
                     open_memmap(root / f"{name}.npy", mode="w+", dtype=kind, shape=shape).flush()
                 draft = root / "key.json.part"
                 draft.write_text(text, encoding="utf-8")
-                os.replace(draft, card)
+                draft.replace(card)
             elif card.read_text(encoding="utf-8") != text:
                 raise TrainingError(
                     f"pool {folder}: was made from another source, size or augmentation: "
@@ -66,7 +65,9 @@ class GroupPool:
         except (OSError, ValueError) as error:
             if isinstance(error, TrainingError):
                 raise
-            raise TrainingError(f"pool {folder}: cannot be written or read ({error}): give another") from error
+            raise TrainingError(
+                f"pool {folder}: cannot be written or read ({error}): give another"
+            ) from error
 
     def get(self, index: int) -> Group | None:
         """A group as memory-mapped arrays, None while it is not there."""

@@ -1,4 +1,4 @@
-"""Sample number n of a training, as a function of n: the same for any number of workers and after a resume."""
+"""Sample number n of a training as a function of n: the same for any number of workers, resumed or not."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Samples(Dataset[Sample]):
                 "seed": config.seed,
                 "size": config.size,
                 "source": config.source.model_dump(mode="json", exclude={"validation"}),
+                "revision": self._source.revision,
                 "augmentation": config.augmentation.model_dump(mode="json"),
                 "groups": config.pool.groups,
                 "frames": config.pool.frames,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def save_sheet(path: Path, rows: Sequence[np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".part")
     Image.fromarray(sheet).save(draft, format="PNG")
-    os.replace(draft, path)
+    draft.replace(path)
 
 
 def save_curves(path: Path, losses: Sequence[dict[str, str]], validation: Sequence[dict[str, str]]) -> None:
@@ -46,4 +45,4 @@ def save_curves(path: Path, losses: Sequence[dict[str, str]], validation: Sequen
     right.set(xlabel="step", ylabel="validation PSNR, dB")
     draft = path.with_suffix(".part")
     figure.savefig(draft, format="svg")
-    os.replace(draft, path)
+    draft.replace(path)

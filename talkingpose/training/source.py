@@ -23,6 +23,11 @@ class FrameSource(Protocol):
     The arguments of the class are the keys under `source.options` of a configuration.
     """
 
+    @property
+    def revision(self) -> str | None:
+        """What tells these frames from those of another state of the same source, None where nothing does."""
+        ...
+
     def __len__(self) -> int:
         """Clips."""
         ...
@@ -57,9 +62,7 @@ def open_source(name: str, options: dict[str, Any]) -> FrameSource:
     try:
         inspect.signature(kind).bind(**options)
     except TypeError as error:
-        raise TrainingError(
-            f"source {name}: options: {error}: it takes {inspect.signature(kind)}"
-        ) from error
+        raise TrainingError(f"source {name}: options: {error}: it takes {inspect.signature(kind)}") from error
     try:
         source: FrameSource = kind(**options)
     except ValueError as error:

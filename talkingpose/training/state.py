@@ -17,7 +17,16 @@ from talkingpose.training.error import TrainingError
 
 # What may change from one run to the next without making it another training.
 _FREE = frozenset({"out", "steps", "save_every", "save_dtype", "workers", "threads", "validation"})
-_OWN = ("checkpoint", "state", "samples", "loss.csv", "validation.csv", "loss.svg", "config.yaml", "training.json")
+_OWN = (
+    "checkpoint",
+    "state",
+    "samples",
+    "loss.csv",
+    "validation.csv",
+    "loss.svg",
+    "config.yaml",
+    "training.json",
+)
 
 
 class Workplace:
@@ -39,7 +48,9 @@ class Workplace:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise TrainingError(f"out {folder}: cannot be written ({error.strerror}): give another") from error
+            raise TrainingError(
+                f"out {folder}: cannot be written ({error.strerror}): give another"
+            ) from error
 
     def clear(self) -> None:
         """Remove what a training wrote here, and nothing else."""
@@ -77,7 +88,7 @@ class Workplace:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, self._state)
+        draft.replace(self._state)
 
     def load_state(self) -> dict[str, Any] | None:
         """The last state, None where there is none; logs are cut back to its step.
@@ -149,4 +160,4 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(draft, path)
+    draft.replace(path)
