@@ -103,7 +103,7 @@ def _verdict(
     infinite = 0 if spec.scope == "set" else len(scores) - len(broken) - num_finite
     reasons = []
     if missing:
-        reasons.append(f"{missing} of {num_planned} clips failed")
+        reasons.append(f"{missing} of {num_planned} clips failed or are missing")
     if broken:
         reasons.append(f"{len(broken)} of {num_planned} clips have no score: {broken[0].reason}")
     if infinite and not num_finite:

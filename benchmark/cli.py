@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from benchmark import weights_cli
 from benchmark.bundled import TP_MINI, protocol_of
 from talkingpose import console
+
+if TYPE_CHECKING:
+    from benchmark.evaluate import Settings
 
 app = console.application("Score a model that animates a portrait, on clips of more than 100 frames.")
 app.add_typer(weights_cli.app, name="weights")
@@ -52,17 +55,21 @@ def run_command(
         int | None, typer.Option(help="Clips generated together; default: the model's own.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
+    shard: Annotated[
+        str | None, typer.Option(help="Which part of how many, such as 2/4; all parts share one --out.")
+    ] = None,
+    keep_frames: Annotated[
+        bool, typer.Option("--keep-frames", help="Keep the frames without loss, for tp-eval rescore.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
 ) -> int:
     """Generate and score. Exit code 0: complete; 3: some clips failed, and are listed; 2: wrong input."""
-    from benchmark.evaluate import Listener, Settings, evaluate
-    from benchmark.table import table
+    from benchmark.evaluate import Settings
 
-    out = out or Path("runs") / model.replace(":", "-")
     settings = Settings(
         model=model,
         dataset=dataset,
-        out=out,
+        out=out or Path("runs") / model.replace(":", "-"),
         checkpoint=checkpoint,
         model_args=_model_args(model_args),
         split=split,
@@ -73,25 +80,71 @@ def run_command(
         device=device or ("cpu" if dataset == TP_MINI else "auto"),
         batch_size=batch_size,
         fresh=fresh,
+        shard=_shard(shard),
+        keep_frames=keep_frames,
     )
-    with console.progress_bar() as progress:
-        frames = progress.add_task("frames", total=None, speed="")
-        listener = Listener(
-            say=lambda line: console.note(f"{PROGRAM}: {line}"),
-            planned=lambda number: progress.update(frames, total=number),
-            made=lambda number: progress.update(frames, advance=number),
-        )
-        run = evaluate(settings, listener)
+    return _evaluate(settings, as_json)
+
+
+@app.command("score")
+def score_command(
+    predictions: Annotated[Path, typer.Option(help="Folder with CLIP.mp4, or CLIP/ of PNG frames.")],
+    name: Annotated[str, typer.Option(help="Of the model that made the videos, as the board shows it.")],
+    dataset: Annotated[str, typer.Option(help="As for tp-eval run.")] = TP_MINI,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; the same command resumes it. [default: runs/NAME]")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Of the model; default: a hash of the videos.")] = None,
+    split: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N clips; not comparable.")] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(help="Only the first N frames of a clip; not comparable.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
+) -> int:
+    """Score finished videos, matched by clip id. Exit code 0: complete; 3: some are missing or refused."""
+    from benchmark.evaluate import Settings
+
+    settings = Settings(
+        model=name,
+        dataset=dataset,
+        out=out or Path("runs") / name.replace("/", "-"),
+        split=split,
+        protocol=protocol or protocol_of(dataset),
+        limit=limit,
+        max_frames=max_frames,
+        device="cpu",
+        fresh=fresh,
+        predictions=predictions,
+        revision=revision,
+    )
+    return _evaluate(settings, as_json)
+
+
+@app.command("compare")
+def compare_command(
+    a: Annotated[Path, typer.Argument(help="Folder of the run to compare with.")],
+    b: Annotated[Path, typer.Argument(help="Folder of the run to judge.")],
+    metrics: Annotated[str, typer.Option(help="Ids, separated by commas; default: all of both runs.")] = "",
+    alpha: Annotated[float, typer.Option(help="Level of the adjusted p.")] = 0.05,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit code 4 where B is worse in a metric.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> int:
+    """Tell whether run B is better or worse than run A on the same clips, with Holm's correction."""
+    from benchmark.compare import compare, comparison_table
+
+    found = compare(a, b, metrics=_names(metrics), alpha=alpha)
     if as_json:
-        console.emit_json(run.model_dump(mode="json", by_alias=True))
+        console.emit_json(found.model_dump(mode="json"))
     else:
-        print(table(run))
-    if run.status != "complete":
-        failed = [entry.clip_id for entry in run.audit if entry.kind == "failed"]
-        console.note(
-            f"{PROGRAM}: {run.status}: {len(failed)} of {len(run.cases)} clips failed, see {out}/run.json"
-        )
-        return console.EXIT_PARTIAL
+        print(comparison_table(found))
+    if fail_on_regression and found.regressions:
+        console.note(f"{PROGRAM}: worse: {', '.join(found.regressions)}")
+        return console.EXIT_REGRESSION
     return console.EXIT_COMPLETE
 
 
@@ -125,6 +178,53 @@ def main() -> None:
     if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
         args = ["run", *args]
     console.run(app, PROGRAM, args)
+
+
+def _evaluate(settings: Settings, as_json: bool) -> int:
+    """Run or score, print the result, and return the exit code."""
+    from benchmark.evaluate import Listener, evaluate
+    from benchmark.table import table
+
+    with console.progress_bar() as progress:
+        frames = progress.add_task("frames", total=None, speed="")
+        listener = Listener(
+            say=lambda line: console.note(f"{PROGRAM}: {line}"),
+            planned=lambda number: progress.update(frames, total=number),
+            made=lambda number: progress.update(frames, advance=number),
+        )
+        run = evaluate(settings, listener)
+    if as_json:
+        console.emit_json(run.model_dump(mode="json", by_alias=True))
+    else:
+        print(table(run))
+    for entry in run.audit:
+        if entry.kind == "lag":
+            console.note(f"{PROGRAM}: {entry.clip_id}: {entry.message}")
+    if run.status == "complete":
+        return console.EXIT_COMPLETE
+    failed, pending = (sum(entry.kind == kind for entry in run.audit) for kind in ("failed", "pending"))
+    waiting = f", {pending} wait for other shards" if pending else ""
+    console.note(
+        f"{PROGRAM}: {run.status}: {failed} of {len(run.cases)} clips failed{waiting}, "
+        f"see {settings.out}/run.json"
+    )
+    # A shard that did all of its own part has done what it was asked for.
+    return console.EXIT_PARTIAL if failed else console.EXIT_COMPLETE
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    """`2/4` as (2, 4)."""
+    if text is None:
+        return None
+    which, slash, number = text.partition("/")
+    if not (slash and which.isdecimal() and number.isdecimal() and len(text) < 12):
+        raise typer.BadParameter(f"--shard {text!r}: give which of how many, such as 2/4")
+    return int(which), int(number)
+
+
+def _names(text: str) -> list[str] | None:
+    """`psnr,ssim` as a list, nothing as None."""
+    return [name.strip() for name in text.split(",") if name.strip()] or None
 
 
 def _model_args(text: str) -> dict[str, str]:

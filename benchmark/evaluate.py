@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from benchmark.aggregate import summaries
 from benchmark.bundled import TP_MINI, open_dataset
-from benchmark.drift import FrameScores, curve
 from benchmark.environment import environment, project_version
 from benchmark.errors import EvaluationError
-from benchmark.features import Arrays, weights_here
+from benchmark.features import weights_here
+from benchmark.fold import fold, metrics_under
 from benchmark.folder import RunFolder
 from benchmark.generate import Failed, Finished, generate
 from benchmark.memory import peak_device_mb, peak_rss_mb
-from benchmark.metrics import AnyMetric, metrics_of
+from benchmark.metrics import AnyMetric
 from benchmark.plan import Plan, PlannedCase, batches, case_key, make_plan
-from benchmark.protocol import Protocol, ProtocolError, load_protocol
-from benchmark.recorder import read_features, read_frame_scores
+from benchmark.predictions import Predictions
+from benchmark.protocol import Protocol, load_protocol
 from benchmark.registry import make_contestant
 from benchmark.results import (
     AuditEntry,
@@ -43,7 +42,11 @@ from talkingpose.loading import pick_device
 
 @dataclass(frozen=True)
 class Settings:
-    """What `tp-eval run` was asked for; see its help."""
+    """What `tp-eval run` or `tp-eval score` was asked for; see their help.
+
+    With `predictions`, a folder of finished videos, `model` is the name to show and `revision` that of the
+    model that made them. `shard` is (which, of how many), counted from 1.
+    """
 
     model: str
     dataset: str
@@ -58,11 +61,18 @@ class Settings:
     device: str = "auto"
     batch_size: int | None = None
     fresh: bool = False
+    predictions: Path | None = None
+    revision: str | None = None
+    shard: tuple[int, int] | None = None
+    keep_frames: bool = False
 
     def command(self) -> str:
-        """The command line that makes this run again."""
+        """The command line that makes this run again, in one process."""
+        given = self.predictions is not None
         options = {
-            "--model": self.model,
+            "--predictions": self.predictions,
+            "--name" if given else "--model": self.model,
+            "--revision": self.revision,
             "--checkpoint": self.checkpoint,
             "--model-args": ",".join(f"{key}={value}" for key, value in self.model_args.items()) or None,
             "--dataset": self.dataset,
@@ -75,8 +85,9 @@ class Settings:
             "--batch-size": self.batch_size,
             "--out": self.out,
         }
-        given = [word for key, value in options.items() if value is not None for word in (key, str(value))]
-        return shlex.join(["tp-eval", *given])
+        words = [word for key, value in options.items() if value is not None for word in (key, str(value))]
+        kept = ["--keep-frames"] if self.keep_frames else []
+        return shlex.join(["tp-eval", *(["score"] if given else []), *words, *kept])
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,7 @@ class _Job:
     contestant: Contestant
     info: ContestantInfo
     plan: Plan
+    predictions: Predictions | None
 
     def key(self, case: PlannedCase) -> str:
         return case_key(
@@ -110,7 +122,15 @@ class _Job:
             metric_versions={metric.spec.id: metric.spec.version for metric in self.metrics},
             max_frames=self.settings.max_frames,
             project_version=project_version(),
+            prediction=self.predictions.content(case.clip.clip_id) if self.predictions else None,
         )
+
+    @property
+    def batches(self) -> Iterator[tuple[PlannedCase, ...]]:
+        """The batches of this process: all, or every n-th where it is one of n shards."""
+        everything = batches(self.plan.cases, self.settings.batch_size or self.info.batch_size)
+        which, number = self.settings.shard or (1, 1)
+        return itertools.islice(everything, which - 1, None, number)
 
     @property
     def comparable(self) -> bool:
@@ -130,30 +150,35 @@ def evaluate(settings: Settings, listener: Listener) -> Run:
     folder.check()
     job = _prepare(settings)
     listener.say(_first_line(job))
-    with _write_errors(folder.path), folder.locked():
-        _open_folder(folder, job)
-        done = {
-            case.clip.clip_id: folder.finished(case.clip.clip_id, job.key(case)) for case in job.plan.cases
-        }
-        run = _started(job)
-        folder.write_run(run)
-        failures = _generate_missing(folder, job, done, listener)
-        run = _completed(folder, job, run, [case for case in done.values() if case is not None], failures)
-        folder.write_run(run)
+    with _write_errors(folder.path), folder.locked(settings.shard):
+        with folder.updating(settings.shard):
+            _open_folder(folder, job)
+            if settings.shard is None or folder.run() is None:
+                folder.write_run(_started(job))
+        failures = _generate_missing(folder, job, _done(folder, job), listener)
+        with folder.updating(settings.shard):
+            run = _completed(folder, job, failures)
+            folder.write_run(run)
     return run
+
+
+def _done(folder: RunFolder, job: _Job) -> dict[str, Case | None]:
+    """The cases of the plan by clip id, None where one is still to do."""
+    return {
+        case.clip.clip_id: folder.finished(
+            case.clip.clip_id, job.key(case), with_frames=job.settings.keep_frames
+        )
+        for case in job.plan.cases
+    }
 
 
 def _prepare(settings: Settings) -> _Job:
     """Everything that may be wrong with the request comes to light here, cheap things first."""
     if settings.batch_size is not None and settings.batch_size < 1:
         raise EvaluationError(f"--batch-size {settings.batch_size}: give a number from 1 on")
+    _check_shard(settings)
     protocol = load_protocol(settings.protocol)
-    try:
-        metrics = metrics_of(protocol.metrics, protocol.deltas)
-    except LookupError as error:
-        raise ProtocolError(
-            f"protocol {protocol.name}: {error}: install the version it was made for"
-        ) from error
+    metrics = metrics_under(protocol)
     device = pick_device(settings.device)
     dataset = open_dataset(settings.dataset)
     plan = make_plan(
@@ -164,7 +189,8 @@ def _prepare(settings: Settings) -> _Job:
         max_frames=settings.max_frames,
         seed=settings.seed,
     )
-    contestant = make_contestant(
+    predictions = _predictions(settings, plan)
+    contestant = predictions or make_contestant(
         settings.model, checkpoint=settings.checkpoint, device=device, args=settings.model_args
     )
     info = contestant.info
@@ -172,7 +198,26 @@ def _prepare(settings: Settings) -> _Job:
         raise EvaluationError(
             f"--model {settings.model}: needs a GPU, and this run is on the CPU: give --device cuda"
         )
-    return _Job(settings, device, protocol, protocol.sha256(), metrics, dataset, contestant, info, plan)
+    return _Job(
+        settings, device, protocol, protocol.sha256(), metrics, dataset, contestant, info, plan, predictions
+    )
+
+
+def _check_shard(settings: Settings) -> None:
+    if settings.shard is None:
+        return
+    which, number = settings.shard
+    if not 1 <= which <= number:
+        raise EvaluationError(f"--shard {which}/{number}: give 1/{number} to {number}/{number}")
+    if settings.fresh:
+        raise EvaluationError("--fresh: other shards may be at work in the folder: choose another --out")
+
+
+def _predictions(settings: Settings, plan: Plan) -> Predictions | None:
+    if settings.predictions is None:
+        return None
+    clip_ids = [case.clip.clip_id for case in plan.cases]
+    return Predictions(settings.predictions, clip_ids, name=settings.model, revision=settings.revision)
 
 
 def _first_line(job: _Job) -> str:
@@ -211,7 +256,8 @@ def _difference(there: Run, asked: Run) -> str | None:
     """The first thing in which two runs differ that moves a number, None where they are one run."""
     pairs = {
         "model": (there.contestant.name, asked.contestant.name),
-        "revision of the model": (there.contestant.revision, asked.contestant.revision),
+        "origin": (there.contestant.origin, asked.contestant.origin),
+        "revision of the model": _revisions(there, asked),
         "settings of the model": (there.contestant.args, asked.contestant.args),
         "weights": ([w.sha256 for w in there.weights], [w.sha256 for w in asked.weights]),
         "protocol": (there.protocol, asked.protocol),
@@ -232,6 +278,12 @@ def _difference(there: Run, asked: Run) -> str | None:
     return None
 
 
+def _revisions(there: Run, asked: Run) -> tuple[str, str]:
+    """Finished videos may be replaced and added: their cases' keys tell which are to be scored again."""
+    same = there.contestant.origin == asked.contestant.origin == "predictions"
+    return ("", "") if same else (there.contestant.revision, asked.contestant.revision)
+
+
 def _shortened(value: object) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
@@ -241,9 +293,10 @@ def _generate_missing(
     folder: RunFolder, job: _Job, done: dict[str, Case | None], listener: Listener
 ) -> list[Failed]:
     """Generate what is not done, write each case as it ends into the folder and into `done`."""
-    missing = [case for case in job.plan.cases if done[case.clip.clip_id] is None]
-    if len(missing) < len(job.plan.cases):
-        listener.say(f"{len(job.plan.cases) - len(missing)} of {len(job.plan.cases)} clips are done already")
+    ours = [case for batch in job.batches for case in batch]
+    missing = [case for case in ours if done[case.clip.clip_id] is None]
+    if len(missing) < len(ours):
+        listener.say(f"{len(ours) - len(missing)} of {len(ours)} clips are done already")
     listener.planned(sum(case.num_frames for case in missing))
     failures: list[Failed] = []
     for ended, outcome in enumerate(_outcomes(folder, job, done, listener), start=1):
@@ -255,7 +308,7 @@ def _generate_missing(
             case = _case_document(job, outcome)
             write_document(case, folder.case(clip_id))
             done[clip_id] = case
-            each = outcome.generation_s / case.num_frames
+            each = (case.generation_s or case.scoring_s) / case.num_frames
             listener.say(f"{ended}/{len(missing)} {clip_id}: {case.num_frames} frames, {each:.3f} s each")
     return sorted(failures, key=lambda failure: failure.planned.clip.clip_id)
 
@@ -272,8 +325,9 @@ def _outcomes(
         folder=folder,
         seed=job.settings.seed,
         on_frame=listener.made,
+        keep_frames=job.settings.keep_frames,
     )
-    for batch in batches(job.plan.cases, job.settings.batch_size or job.info.batch_size):
+    for batch in job.batches:
         todo = {case.clip.clip_id for case in batch if done[case.clip.clip_id] is None}
         alone: list[PlannedCase] = []
         for outcome in generate_batch(batch, todo) if todo else ():
@@ -287,6 +341,14 @@ def _outcomes(
 
 def _case_document(job: _Job, finished: Finished) -> Case:
     planned, recorded = finished.planned, finished.recorded
+    clip_id = planned.clip.clip_id
+    audit = [entry for entry in job.plan.audit if entry.clip_id == clip_id]
+    if job.predictions is not None:
+        audit += job.predictions.notes(clip_id)
+    if recorded.lag is not None:
+        audit.append(_lag_entry(clip_id, recorded.lag))
+    # Nothing was generated where finished videos are scored: reading them is a part of scoring.
+    generation_s = finished.generation_s if job.predictions is None else 0.0
     return Case(
         schema="talkingpose.case/1",
         key=job.key(planned),
@@ -301,11 +363,20 @@ def _case_document(job: _Job, finished: Finished) -> Case:
         metrics=recorded.metrics,
         video=recorded.video,
         features=recorded.features,
+        lossless=recorded.lossless,
         frames_sha256=recorded.frames_sha256,
-        audit=[entry for entry in job.plan.audit if entry.clip_id == planned.clip.clip_id],
-        generation_s=finished.generation_s,
-        scoring_s=finished.scoring_s,
+        audit=audit,
+        generation_s=generation_s,
+        scoring_s=finished.scoring_s + finished.generation_s - generation_s,
     )
+
+
+def _lag_entry(clip_id: str, lag: int) -> AuditEntry:
+    message = (
+        f"warning: the motion is {abs(lag)} frames {'late' if lag > 0 else 'early'}; frames were scored as "
+        "they stand, frame t with frame t"
+    )
+    return AuditEntry(kind="lag", clip_id=clip_id, message=message)
 
 
 def _started(job: _Job) -> Run:
@@ -326,7 +397,7 @@ def _started(job: _Job) -> Run:
             name=info.name,
             revision=info.revision,
             args=dict(info.args),
-            origin="generated",
+            origin="generated" if job.predictions is None else "predictions",
             parameters=info.parameters,
             licence=info.licence,
             window=info.window,
@@ -351,54 +422,67 @@ def _weights(job: _Job) -> list[tuple[str, str]]:
     return [(weight.name, weight.sha256) for weight in job.info.weights] + list(weights_here(read).items())
 
 
-def _completed(
-    folder: RunFolder, job: _Job, run: Run, cases: Sequence[Case], failures: Sequence[Failed]
-) -> Run:
+def _completed(folder: RunFolder, job: _Job, failures: Sequence[Failed]) -> Run:
     """The run with its numbers."""
-    rule = job.protocol.aggregation
-    specs = [metric.spec for metric in job.metrics]
-    status: Status = "complete" if not failures else "partial" if cases else "failed"
-    return run.model_copy(
+    cases = [case for case in _done(folder, job).values() if case is not None]
+    scored = {case.clip_id for case in cases}
+    unscored = [*(_failure_entry(failure) for failure in failures), *_elsewhere(folder, job, scored)]
+    numbers = fold(folder, job.protocol, job.metrics, cases, len(job.plan.cases))
+    return _started(job).model_copy(
         update={
-            "status": status,
+            "status": _status(len(cases), len(job.plan.cases), unscored),
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "metrics": summaries(job.metrics, cases, len(job.plan.cases), rule, partial(_stored, folder)),
-            "drift": {
-                spec.id: curve(_frame_scores(folder, cases, spec.id), job.protocol.drift, rule)
-                for spec in specs
-                if spec.per_frame and cases
-            },
-            "audit": [*job.plan.audit, *(_failure_entry(failure) for failure in failures)],
-            "cost": _cost(cases, job.device),
+            "metrics": numbers.metrics,
+            "drift": numbers.drift,
+            "audit": [*_audit(job, cases), *sorted(unscored, key=lambda entry: str(entry.clip_id))],
+            "cost": _cost(cases, job),
         }
     )
 
 
-def _stored(folder: RunFolder, case: Case) -> dict[str, Arrays]:
-    return {} if case.features is None else read_features(folder.path / case.features.path)
+def _status(num_scored: int, num_planned: int, unscored: Sequence[AuditEntry]) -> Status:
+    if num_scored == num_planned:
+        return "complete"
+    pending = any(entry.kind == "pending" for entry in unscored)
+    return "partial" if num_scored or pending else "failed"
 
 
-def _frame_scores(folder: RunFolder, cases: Sequence[Case], metric: str) -> list[FrameScores]:
+def _elsewhere(folder: RunFolder, job: _Job, scored: set[str]) -> list[AuditEntry]:
+    """What became of the clips of other shards that are not scored: failed there, or not yet done."""
+    ours = {case.clip.clip_id for batch in job.batches for case in batch}
+    there = folder.run()
+    failed = {entry.clip_id: entry for entry in there.audit if entry.kind == "failed"} if there else {}
+    waiting = "not done yet: run the other shards, or the command without --shard"
     return [
-        FrameScores(case.cluster, Fraction(case.fps), read_frame_scores(folder.frames(case.clip_id), metric))
-        for case in cases
+        failed.get(clip_id) or AuditEntry(kind="pending", clip_id=clip_id, message=waiting)
+        for clip_id in (case.clip.clip_id for case in job.plan.cases)
+        if clip_id not in scored and clip_id not in ours
     ]
+
+
+def _audit(job: _Job, cases: Sequence[Case]) -> list[AuditEntry]:
+    """What a reader must know: of the plan, of the folder of predictions, of single cases."""
+    of_folder = job.predictions.audit() if job.predictions else []
+    known = list(job.plan.audit)
+    # Which file a case was read from stands in the case alone.
+    seen = [entry for case in cases for entry in case.audit if entry.kind != "prediction"]
+    return [*known, *of_folder, *(entry for entry in seen if entry not in known)]
 
 
 def _failure_entry(failure: Failed) -> AuditEntry:
     return AuditEntry(kind="failed", clip_id=failure.planned.clip.clip_id, message=failure.reason)
 
 
-def _cost(cases: Sequence[Case], device: str) -> Cost:
+def _cost(cases: Sequence[Case], job: _Job) -> Cost:
     frames = sum(case.num_frames for case in cases)
     generation_s = sum(case.generation_s for case in cases)
     return Cost(
-        seconds_per_frame=generation_s / frames if frames else None,
+        seconds_per_frame=generation_s / frames if frames and job.predictions is None else None,
         generation_s=generation_s,
         scoring_s=sum(case.scoring_s for case in cases),
         peak_rss_mb=peak_rss_mb(),
-        peak_device_mb=peak_device_mb(device),
-        device=device,
+        peak_device_mb=peak_device_mb(job.device),
+        device=job.device,
     )
 
 

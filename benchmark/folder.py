@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -12,7 +13,13 @@ from pathlib import Path
 from benchmark.errors import EvaluationError
 from benchmark.results import Case, ResultError, Run, read_case, read_run, write_document
 
-_RESULTS = (("cases", ".json"), ("frames", ".parquet"), ("videos", ".mp4"), ("features", ".npz"))
+_RESULTS = (
+    ("cases", ".json"),
+    ("frames", ".parquet"),
+    ("videos", ".mp4"),
+    ("features", ".npz"),
+    ("lossless", ".mp4"),
+)
 _LOCK = ".lock"
 _DRAFTS = ".partial"
 _RUN = "run.json"
@@ -45,6 +52,10 @@ class RunFolder:
         """The generated video of a case."""
         return self.path / "videos" / f"{clip_id}.mp4"
 
+    def lossless(self, clip_id: str) -> Path:
+        """The frames of a case as they were generated, where they are kept."""
+        return self.path / "lossless" / f"{clip_id}.mp4"
+
     def check(self) -> None:
         """Refuse a place that cannot become this folder, without touching it.
 
@@ -57,41 +68,67 @@ class RunFolder:
                 f"--out {self.path}: {ancestor} is no folder that can be written: choose another"
             )
         if self.path.is_dir() and not (self.path / _RUN).exists():
-            ours = {_LOCK, _DRAFTS, *(name for name, _ in _RESULTS)}
-            foreign = [p.name for p in self.path.iterdir() if p.name not in ours and not _is_draft(p)]
+            ours = {_DRAFTS, *(name for name, _ in _RESULTS)}
+            inside = [p for p in self.path.iterdir() if p.name not in ours and not _is_draft(p)]
+            foreign = [p.name for p in inside if not p.name.startswith(_LOCK)]
             if foreign:
                 raise EvaluationError(
                     f"--out {self.path}: holds {sorted(foreign)[0]} and no run: choose a new or empty folder"
                 )
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, shard: tuple[int, int] | None = None) -> Iterator[None]:
         """Create the folder and keep every other process out of it; the lock ends with the process.
+
+        With `shard`, which of how many, other shards may work beside this one.
 
         Raises:
             EvaluationError: another process is at work in it, or it cannot be created.
         """
+        name = None if shard is None else f"{shard[0]}-of-{shard[1]}"
         try:
             for folder in (self.path, *(self.path / name for name, _ in _RESULTS)):
                 folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / _LOCK).open("w")
+            with contextlib.ExitStack() as locks:
+                self._lock(locks, _LOCK, fcntl.LOCK_EX if name is None else fcntl.LOCK_SH)
+                if name is None:
+                    self._remove_drafts()
+                else:
+                    self._lock(locks, f"{_LOCK}-{name}", fcntl.LOCK_EX)
+                    self.drafts = self.path / _DRAFTS / name
+                    shutil.rmtree(self.drafts, ignore_errors=True)
+                self.drafts.mkdir(parents=True)
+                stack = locks.pop_all()
         except OSError as error:
             raise EvaluationError(
                 f"--out {self.path}: cannot be written ({error.strerror}): choose another"
             ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise EvaluationError(
-                    f"--out {self.path}: another tp-eval is at work in it: wait, or choose another folder"
-                ) from error
-            self._remove_drafts()
-            self.drafts.mkdir()
+        with stack:
             try:
                 yield
             finally:
                 shutil.rmtree(self.drafts, ignore_errors=True)
+                with contextlib.suppress(OSError):  # gone, or another shard is at work beside this one
+                    (self.path / _DRAFTS).rmdir()
+
+    @contextmanager
+    def updating(self, shard: tuple[int, int] | None) -> Iterator[None]:
+        """Read and write `run.json` while no other shard does; waits for its turn."""
+        if shard is None:
+            yield
+            return
+        with (self.path / f"{_LOCK}-run").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _lock(self, locks: contextlib.ExitStack, name: str, kind: int) -> None:
+        file = locks.enter_context((self.path / name).open("w"))
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            raise EvaluationError(
+                f"--out {self.path}: another tp-eval is at work in it: wait, or choose another folder"
+            ) from error
 
     def clear(self) -> None:
         """Remove what a run consists of, and nothing else."""
@@ -108,8 +145,11 @@ class RunFolder:
         """Write `run.json`."""
         write_document(run, self.path / _RUN)
 
-    def finished(self, clip_id: str, key: str) -> Case | None:
-        """The case if it is done under this key, with its files; None where it is still to do."""
+    def finished(self, clip_id: str, key: str, *, with_frames: bool = False) -> Case | None:
+        """The case if it is done under this key, with its files; None where it is still to do.
+
+        `with_frames` asks for the frames without loss, too.
+        """
         path = self.case(clip_id)
         if not path.exists():
             return None
@@ -117,13 +157,14 @@ class RunFolder:
             case = read_case(path)
         except ResultError:
             return None  # not whole, so not done: it is generated again
-        beside = [file.path for file in (case.video, case.features) if file is not None]
+        beside = [file.path for file in (case.video, case.features, case.lossless) if file is not None]
+        if with_frames and case.lossless is None:
+            return None
         whole = self.frames(clip_id).exists() and all((self.path / name).exists() for name in beside)
         return case if case.key == key and whole else None
 
     def _remove_drafts(self) -> None:
-        if self.drafts.exists():
-            shutil.rmtree(self.drafts)
+        shutil.rmtree(self.path / _DRAFTS, ignore_errors=True)
         for folder in (self.path, self.path / "cases"):
             for path in folder.iterdir():
                 if _is_draft(path):

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -15,6 +16,7 @@ from benchmark.folder import RunFolder
 from benchmark.footage import Driving, Footage
 from benchmark.metrics import AnyMetric, CaseShape
 from benchmark.plan import PlannedCase
+from benchmark.predictions import PredictionError
 from benchmark.recorder import Recorded, Recorder
 from benchmark.registry import describe
 from talkingpose.contestant import Case, Contestant
@@ -114,21 +116,22 @@ def generate(
     folder: RunFolder,
     seed: int,
     on_frame: Callable[[int], None],
+    keep_frames: bool = False,
 ) -> Iterator[Finished | Failed]:
     """Generate a batch in lockstep and yield each case that was to do, as it ends.
 
     A case whose contestant yields a wrong frame, too few or too many frames, or raises, is `Failed`; so is
     one whose clip does not hold what the dataset says. The other cases of the batch go on where the fault
     leaves them apart. `todo` holds the clip ids of the cases to do, and `on_frame` is told how many of their
-    frames a step made.
+    frames a step made. `keep_frames` stores the frames without loss, too.
     """
+    record = partial(Recorder, metrics=metrics, folder=folder, keep_frames=keep_frames)
     with contextlib.ExitStack() as stack:
         cases: list[_OpenCase] = []
         for planned in batch:
             try:
-                cases.append(
-                    _open(planned, planned.clip.clip_id in todo, stack, dataset, contestant, metrics, folder)
-                )
+                to_do = planned.clip.clip_id in todo
+                cases.append(_open(planned, to_do, stack, dataset, contestant, record))
             except (DatasetError, MediaError) as error:
                 yield Failed(planned, str(error))
         if cases:
@@ -141,8 +144,7 @@ def _open(
     stack: contextlib.ExitStack,
     dataset: ClipDataset,
     contestant: Contestant,
-    metrics: Sequence[AnyMetric],
-    folder: RunFolder,
+    record: Callable[[CaseShape, Image], Recorder],
 ) -> _OpenCase:
     clip = planned.clip
     size = (planned.width, planned.height)
@@ -173,7 +175,7 @@ def _open(
             planned.num_frames,
             contestant.info.window,
         )
-        recorder = stack.enter_context(Recorder(shape, reference, metrics, folder))
+        recorder = stack.enter_context(record(shape, reference))
     return _OpenCase(planned, case, footage, recorder)
 
 
@@ -217,7 +219,7 @@ def _take(frames: Iterator[object], expected: int, step: int) -> tuple[Sequence[
         images = next(frames)
     except StopIteration:
         return [], f"the contestant stopped after {step} frames" if expected else None
-    except MediaError as error:
+    except (MediaError, PredictionError) as error:
         return [], str(error)
     except Exception as error:
         return [], f"the contestant failed at frame {step}: {describe(error)}"

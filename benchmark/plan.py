@@ -109,11 +109,15 @@ def case_key(
     metric_versions: dict[str, int],
     max_frames: int | None,
     project_version: str,
+    prediction: str | None = None,
 ) -> str:
-    """SHA-256, in hex, over everything that the numbers of a case depend on."""
+    """SHA-256, in hex, over everything that the numbers of a case depend on.
+
+    `prediction` is what identifies a finished video; the revision of its folder as a whole does not count.
+    """
     facts: dict[str, Any] = {
         "protocol": protocol_sha256,
-        "contestant": [contestant.name, contestant.revision, dict(contestant.args)],
+        "contestant": [contestant.name, prediction or contestant.revision, dict(contestant.args)],
         "weights": [[weight.name, weight.sha256] for weight in contestant.weights],
         "clip": [case.clip.clip_id, case.clip.sha256, str(case.clip.fps)],
         "frames": [case.width, case.height, case.num_frames],

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from benchmark.features import Arrays, FeatureError, load_collection, load_extractors
 from benchmark.folder import RunFolder
+from benchmark.lag import LagDetector
 from benchmark.metrics import AnyMetric, CaseShape, Metric, MetricSpec, MetricState, PairWindow
 from benchmark.results import CaseScore, StoredFeatures, Video
 from talkingpose.media import VideoWriter
@@ -37,12 +38,14 @@ VIDEO_CRF = 18
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is left of a case when its last frame is scored."""
+    """What is left of a case when its last frame is scored; `lag` in frames, None where none is seen."""
 
     metrics: dict[str, CaseScore]
     frames_sha256: str
     video: Video
     features: StoredFeatures | None
+    lossless: Video | None
+    lag: int | None
 
 
 class Scoring:
@@ -121,23 +124,36 @@ class Recorder:
     """
 
     def __init__(
-        self, case: CaseShape, reference: Image, metrics: Sequence[AnyMetric], folder: RunFolder
+        self,
+        case: CaseShape,
+        reference: Image,
+        *,
+        metrics: Sequence[AnyMetric],
+        folder: RunFolder,
+        keep_frames: bool = False,
     ) -> None:
         self._case, self._folder = case, folder
         self._draft_video = folder.drafts / f"{case.clip_id}.mp4"
+        self._draft_lossless = folder.drafts / f"{case.clip_id}.lossless.mp4"
         self._scoring = Scoring(case, reference, metrics)
         self._sha256 = hashlib.sha256()
-        self._writer = VideoWriter(self._draft_video, fps=Fraction(case.fps), crf=VIDEO_CRF)
+        self._lag = LagDetector()
+        fps = Fraction(case.fps)
+        self._writers = [VideoWriter(self._draft_video, fps=fps, crf=VIDEO_CRF)]
+        if keep_frames:
+            self._writers.append(VideoWriter(self._draft_lossless, fps=fps, lossless=True, preset="veryfast"))
 
     def __enter__(self) -> Recorder:
-        self._writer.__enter__()
+        for writer in self._writers:
+            writer.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # The writer discards what it has when it is told of an error, and needs none for that.
-        self._writer.__exit__(kind or GeneratorExit, error, trace)
+        for writer in self._writers:
+            writer.__exit__(kind or GeneratorExit, error, trace)
 
     def add(self, real: Image, generated: Image, keypoints: Keypoints) -> None:
         """Score one pair of uint8 (H, W, 3) frames; the arrays must not change afterwards.
@@ -147,13 +163,16 @@ class Recorder:
         self._scoring.window.push(real, generated, keypoints)
         self._scoring.score()
         self._sha256.update(generated.data)
-        self._writer.write(generated)
+        self._lag.update(real, generated)
+        for writer in self._writers:
+            writer.write(generated)
 
     def finish(self) -> Recorded:
         """Put video, per-frame scores and features into their places; the document is the caller's."""
         import pyarrow.parquet
 
-        self._writer.__exit__(None, None, None)
+        for writer in self._writers:
+            writer.__exit__(None, None, None)
         scores, arrays = self._scoring.finish()
         clip_id = self._case.clip_id
         video, features = self._folder.video(clip_id), self._folder.features(clip_id)
@@ -163,13 +182,19 @@ class Recorder:
         if arrays:
             self._place(_npz(arrays), features)
         self._draft_video.replace(video)
+        lossless = self._folder.lossless(clip_id)
+        kept = len(self._writers) > 1
+        if kept:
+            self._draft_lossless.replace(lossless)
         return Recorded(
             metrics=scores,
             frames_sha256=self._sha256.hexdigest(),
-            video=Video(path=self._name(video), sha256=_file_sha256(video)),
-            features=StoredFeatures(path=self._name(features), sha256=_file_sha256(features))
+            video=Video(path=self._name(video), sha256=file_sha256(video)),
+            features=StoredFeatures(path=self._name(features), sha256=file_sha256(features))
             if arrays
             else None,
+            lossless=Video(path=self._name(lossless), sha256=file_sha256(lossless)) if kept else None,
+            lag=self._lag.lag(),
         )
 
     def _place(self, data: bytes, path: Path) -> None:
@@ -225,6 +250,7 @@ def _npz(arrays: Mapping[str, Arrays]) -> bytes:
     return buffer.getvalue()
 
 
-def _file_sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256, in hex, of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -167,7 +167,10 @@ class CaseScore(Document):
 
 
 class Case(Document):
-    """`cases/CLIP.json`: one clip, complete. `key` hashes everything its numbers depend on."""
+    """`cases/CLIP.json`: one clip, complete. `key` hashes everything its numbers depend on.
+
+    `frames_sha256` is of the frames as generated, one after another; `lossless` the video that keeps them.
+    """
 
     # A field named `schema` would hide a method of pydantic's base class.
     schema_: Literal["talkingpose.case/1"] = Field(CASE_SCHEMA, alias="schema")
@@ -183,6 +186,7 @@ class Case(Document):
     metrics: dict[str, CaseScore]
     video: Video | None = None
     features: StoredFeatures | None = None
+    lossless: Video | None = None
     frames_sha256: str
     audit: list[AuditEntry] = Field(default_factory=list)
     generation_s: float
