@@ -7,11 +7,12 @@ The leaderboard imports this module and nothing else of the project.
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from talkingpose.errors import UserError
 
@@ -27,6 +28,25 @@ _T = TypeVar("_T", bound="Document")
 
 class ResultError(UserError):
     """A run or a case cannot be read or is not what it says."""
+
+
+def _file_name(name: str) -> str:
+    """A clip id, which becomes a file name: it must not lead out of the run's folder."""
+    if not name or name.startswith(".") or not all(c.isalnum() or c in "-_." for c in name):
+        raise ValueError("is no file name of letters, digits, - _ .")
+    return name
+
+
+def _inside(path: str) -> str:
+    """A file of the run: FOLDER/NAME, inside the run's folder."""
+    folder, slash, name = path.partition("/")
+    if not slash:
+        raise ValueError("is no path of the form FOLDER/NAME")
+    return f"{_file_name(folder)}/{_file_name(name)}"
+
+
+ClipId = Annotated[str, AfterValidator(_file_name)]
+PathInRun = Annotated[str, AfterValidator(_inside)]
 
 
 class Document(BaseModel):
@@ -140,14 +160,14 @@ class Cost(Document):
 class Video(Document):
     """A generated video beside the run: file name relative to the run's folder, and its hash."""
 
-    path: str
+    path: PathInRun
     sha256: str
 
 
 class StoredFeatures(Document):
     """What metrics of all clips together are computed from: file relative to the run's folder, and hash."""
 
-    path: str
+    path: PathInRun
     sha256: str
 
 
@@ -175,13 +195,13 @@ class Case(Document):
     # A field named `schema` would hide a method of pydantic's base class.
     schema_: Literal["talkingpose.case/1"] = Field(CASE_SCHEMA, alias="schema")
     key: str
-    clip_id: str
+    clip_id: ClipId
     split: str
     cluster: str
     seed: int
-    num_frames: int
-    width: int
-    height: int
+    num_frames: int = Field(gt=0, lt=2**31)
+    width: int = Field(gt=0, lt=2**31)
+    height: int = Field(gt=0, lt=2**31)
     fps: str
     metrics: dict[str, CaseScore]
     video: Video | None = None
@@ -213,7 +233,7 @@ class Run(Document):
     finished_at: str | None = None
     env: dict[str, Any]
     weights: list[WeightRef] = Field(default_factory=list)
-    cases: list[str] = Field(default_factory=list)
+    cases: list[ClipId] = Field(default_factory=list)
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     drift: dict[str, Curve] = Field(default_factory=dict)
     audit: list[AuditEntry] = Field(default_factory=list)
@@ -261,7 +281,10 @@ def json_schema() -> dict[str, Any]:
 
 def _read(kind: type[_T], path: Path, remedy: str) -> _T:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
+        # Python's reader, too: pydantic's lets NaN and infinity pass where any value may stand.
+        json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        return kind.model_validate_json(text)
     except FileNotFoundError as error:
         raise ResultError(f"{path}: no such file: {remedy}") from error
     except OSError as error:
@@ -272,3 +295,18 @@ def _read(kind: type[_T], path: Path, remedy: str) -> _T:
         raise ResultError(
             f"{path}: not a {kind.__name__.lower()} of this version: {where}: {first['msg']}: {remedy}"
         ) from error
+    except RecursionError as error:
+        raise ResultError(f"{path}: no sound JSON (nested too deep): {remedy}") from error
+    except ValueError as error:
+        raise ResultError(f"{path}: no sound JSON ({error}): {remedy}") from error
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no number of double precision")
+    return value
