@@ -110,13 +110,12 @@ class Protocol(Rules):
         metrics read.
         """
         from benchmark.features import identity
-        from benchmark.metrics import metrics_of
+        from benchmark.metrics import features_of
         from talkingpose.media import DECODER_POLICY
 
         rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title"})
         rules["decoder"] = DECODER_POLICY.describe()
-        specs = [metric.spec for metric in metrics_of(self.metrics, self.deltas)]
-        rules["features"] = identity(name for spec in specs for name in spec.reads)
+        rules["features"] = identity(features_of(self.metrics, self.deltas))
         canonical = json.dumps(rules, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

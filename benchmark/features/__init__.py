@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from benchmark.features.alexnet import LpipsAlex
+from benchmark.features.colour import Colour
 from benchmark.features.feature import Arrays, Collecting, Collection, Extractor, FeatureError, FeatureSpec
+from benchmark.features.flow import Flow
+from benchmark.features.laplacian import LaplacianVariance
+from benchmark.features.regions import Regions
 from talkingpose.weights import WeightsError, read_lock, status, verify, weights_folder
 
 __all__ = [
@@ -26,7 +31,13 @@ __all__ = [
 ]
 
 # Classes: `.spec` can be read of them, and calling one loads it.
-EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {}
+EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {
+    "colour": Colour,
+    "flow": Flow,
+    "laplacian": LaplacianVariance,
+    "lpips-alex": LpipsAlex,
+    "regions": Regions,
+}
 COLLECTIONS: Mapping[str, Callable[[], Collection]] = {}
 
 _loaded: dict[tuple[str, str], Any] = {}

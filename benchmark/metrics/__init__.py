@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from benchmark.features.regions import REGIONS
+from benchmark.metrics.colour import Colour
+from benchmark.metrics.flicker import Flicker
+from benchmark.metrics.l1 import L1
+from benchmark.metrics.lpips import Lpips
 from benchmark.metrics.metric import (
     CaseShape,
     ClipArrays,
@@ -13,10 +18,17 @@ from benchmark.metrics.metric import (
     SetMetric,
     SetScore,
 )
+from benchmark.metrics.motion_ratio import MotionRatio
 from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.psnr_pooled import PsnrPooled
+from benchmark.metrics.region_l1 import RegionL1
+from benchmark.metrics.region_psnr import RegionPsnr
+from benchmark.metrics.seam_energy import SeamEnergy
+from benchmark.metrics.sharpness import Sharpness
 from benchmark.metrics.ssim import Ssim
 from benchmark.metrics.tje import Tje
+from benchmark.metrics.tje_skill import TjeSkill
+from benchmark.metrics.warp_error import WarpError
 from benchmark.metrics.window import PairWindow
 
 __all__ = [
@@ -30,18 +42,36 @@ __all__ = [
     "PairWindow",
     "SetMetric",
     "SetScore",
+    "features_of",
     "metrics_of",
 ]
 
 AnyMetric = Metric | SetMetric
 
-# A family gives one metric, or one for each delta of the protocol.
+# A family gives one metric or several: one for each region, moment, or delta of the protocol.
 FAMILIES: Mapping[str, Callable[[Sequence[int]], Sequence[AnyMetric]]] = {
     "psnr": lambda deltas: [Psnr()],
     "psnr_pooled": lambda deltas: [PsnrPooled()],
     "ssim": lambda deltas: [Ssim()],
+    "l1": lambda deltas: [L1()],
+    "lpips": lambda deltas: [Lpips()],
+    "psnr_region": lambda deltas: [RegionPsnr(region) for region in REGIONS],
+    "l1_region": lambda deltas: [RegionL1(region) for region in REGIONS],
     "tje": lambda deltas: [Tje(delta) for delta in deltas],
+    "tje_skill": lambda deltas: [TjeSkill(delta) for delta in deltas],
+    "motion_ratio": lambda deltas: [MotionRatio()],
+    "flicker": lambda deltas: [Flicker()],
+    "warp_error": lambda deltas: [WarpError()],
+    "seam_energy": lambda deltas: [SeamEnergy()],
+    "colour": lambda deltas: [Colour("mean"), Colour("std")],
+    "sharpness": lambda deltas: [Sharpness()],
 }
+
+
+def features_of(families: Iterable[str], deltas: Sequence[int]) -> tuple[str, ...]:
+    """Ids of the features that the metrics of these families read; a family that is not known reads none."""
+    metrics = [metric for name in families if name in FAMILIES for metric in FAMILIES[name](deltas)]
+    return tuple(dict.fromkeys(name for metric in metrics for name in metric.spec.reads))
 
 
 def metrics_of(versions: Mapping[str, int], deltas: Sequence[int]) -> list[AnyMetric]:

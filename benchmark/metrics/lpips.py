@@ -1,0 +1,41 @@
+"""LPIPS: the distance of two frames in the activations of AlexNet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.metrics.frame_mean import FrameMean
+from benchmark.metrics.metric import CaseShape, MetricSpec
+from benchmark.metrics.window import PairWindow
+
+
+class Lpips:
+    """Learned perceptual image patch similarity of each frame."""
+
+    spec = MetricSpec(
+        id="lpips",
+        version=1,
+        unit="1",
+        direction="lower",
+        scope="frame",
+        lookback=0,
+        definition=(
+            "Mean over frames of LPIPS v0.1 with AlexNet at full size: the squared distance of the two "
+            "frames' vectors (feature lpips-alex)."
+        ),
+        source="Zhang et al., CVPR 2018; the value of lpips.LPIPS(net='alex') within float32",
+        blind_spots="motion and order of frames; small faces and hands weigh by their area alone",
+        features=("lpips-alex",),
+    )
+
+    def start(self, case: CaseShape) -> FrameMean:
+        """A fresh state for one clip."""
+        return FrameMean(self.spec, _score, without="frames below 32 pixels a side")
+
+
+def _score(window: PairWindow) -> float | None:
+    real, generated = window.feature("lpips-alex", "real"), window.feature("lpips-alex", "generated")
+    if real is None or generated is None:
+        return None
+    difference = generated - real
+    return float(np.dot(difference, difference))
