@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from baselines.driving import lockstep
+from baselines.driving import driving_frames, lockstep
 from baselines.settings import no_checkpoint
 from talkingpose.contestant import Case, ContestantInfo, Image
 
@@ -27,4 +27,4 @@ class GroundTruth:
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
         """The driving frames of the cases that still run, one per time step."""
-        return lockstep(cases, iter)
+        return lockstep(cases, lambda case: iter(driving_frames(case)))

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from baselines.driving import lockstep
+from baselines.driving import driving_frames, lockstep
 from baselines.settings import no_checkpoint
 from talkingpose.contestant import Case, ContestantInfo, Image
 
@@ -53,7 +53,7 @@ class Reencode:
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
         """The re-encoded frames of the cases that still run, one per time step."""
-        return lockstep(cases, reencoded)
+        return lockstep(cases, lambda case: reencoded(driving_frames(case)))
 
 
 def reencoded(images: Iterable[Image]) -> Iterator[Image]:

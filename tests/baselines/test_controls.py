@@ -7,12 +7,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from baselines.brightness import Brightness
+from baselines.drift import Drift
+from baselines.flicker import Flicker
 from baselines.frozen import Frozen
 from baselines.ground_truth import GroundTruth
+from baselines.lag import Lag
+from baselines.late_blur import LateBlur
 from baselines.reencode import Reencode, reencoded
 from talkingpose.contestant import Case, Contestant, ContestantError
 
 LENGTHS = (20, 33, 5)
+CONTROLS = [Frozen, GroundTruth, Reencode, Lag, Drift, Brightness, Flicker, LateBlur]
 
 
 def frames(seed: int, count: int) -> Iterator[np.ndarray]:
@@ -51,7 +57,7 @@ def cases() -> list[Case]:
     ]
 
 
-@pytest.mark.parametrize("kind", [Frozen, GroundTruth, Reencode])
+@pytest.mark.parametrize("kind", CONTROLS)
 def test_a_control_keeps_the_contract(kind: type) -> None:
     control: Contestant = kind(checkpoint=None, device="cpu")
     assert control.info.control and control.info.parameters == 0
@@ -60,7 +66,7 @@ def test_a_control_keeps_the_contract(kind: type) -> None:
     assert all(i.dtype == np.uint8 and i.shape == (48, 64, 3) for images in steps for i in images)
 
 
-@pytest.mark.parametrize("kind", [Frozen, GroundTruth, Reencode])
+@pytest.mark.parametrize("kind", CONTROLS)
 def test_a_control_has_no_checkpoint(kind: type) -> None:
     with pytest.raises(ContestantError, match="no weights"):
         kind(checkpoint="folder", device="cpu")
@@ -111,3 +117,58 @@ def test_a_control_without_driving_frames_says_so() -> None:
     bare = [dataclasses.replace(case, driving_frames=None) for case in cases()]
     with pytest.raises(ContestantError, match="no driving frames"):
         list(GroundTruth(checkpoint=None, device="cpu").animate(bare, seed=0))
+
+
+def changed(kind: type, **args: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Driving frame and result at every time step of the clip of 20 frames."""
+    control: Contestant = kind(checkpoint=None, device="cpu", **args)
+    results = [images[0] for images in control.animate(cases(), seed=0)][: LENGTHS[0]]
+    return list(zip(frames(0, LENGTHS[0]), results, strict=True))
+
+
+def test_lag_is_late_by_its_frames() -> None:
+    pairs = changed(Lag, frames="3")
+    for t, (_, late) in enumerate(pairs):
+        assert np.array_equal(late, pairs[max(0, t - 3)][0])
+
+
+def test_brightness_adds_the_same_everywhere() -> None:
+    for real, brighter in changed(Brightness):
+        assert np.array_equal(brighter, (real.astype(int) + 15).clip(0, 255))
+
+
+def test_drift_starts_at_nothing_and_ends_at_its_strength() -> None:
+    pairs = changed(Drift, levels="30")
+    for t, (real, drifted) in enumerate(pairs):
+        assert np.array_equal(drifted, (real + np.rint(30 * t / 19)).clip(0, 255))
+
+
+def test_flicker_stays_in_its_range_and_follows_the_seed() -> None:
+    shifts = [int(np.median(after.astype(int) - real)) for real, after in changed(Flicker)]
+    assert max(map(abs, shifts)) <= 6 and len(set(shifts)) > 5
+    steps = [
+        [images[0] for images in Flicker(checkpoint=None, device="cpu").animate(cases(), seed=seed)]
+        for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(steps[0], steps[1]) and not np.array_equal(steps[0], steps[2])
+
+
+def test_late_blur_leaves_the_beginning_alone() -> None:
+    pairs = changed(LateBlur, sigma="2")
+    assert [np.array_equal(real, after) for real, after in pairs] == [t < 15 for t in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        (Lag, {"frames": "0"}),
+        (Lag, {"frames": "1.5"}),
+        (Drift, {"levels": "much"}),
+        (Flicker, {"levels": "0"}),
+        (LateBlur, {"sigma": "0"}),
+        (LateBlur, {"share": "1.5"}),
+    ],
+)
+def test_a_strength_that_cannot_be_is_one_line(kind: type, args: dict[str, str]) -> None:
+    with pytest.raises(ContestantError, match=f"--model-args .*{next(iter(args))}="):
+        kind(checkpoint=None, device="cpu", **args)

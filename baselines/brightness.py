@@ -1,0 +1,26 @@
+"""Control: the driving frames, brighter by a constant. Whether a metric sees a steady error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from baselines.driving import control_info, driving_frames, lockstep
+from baselines.offset import offset
+from baselines.settings import no_checkpoint, number
+from talkingpose.contestant import Case, Image
+
+
+class Brightness:
+    """Adds `levels` of 0 to 255 to every value."""
+
+    def __init__(self, *, checkpoint: str | None, device: str, levels: str | float = 15) -> None:
+        no_checkpoint("brightness", checkpoint)
+        self._levels = number("levels", levels)
+        self.info = control_info("brightness", levels=self._levels)
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        """The brighter frames of the cases that still run, one per time step."""
+        return lockstep(cases, self._brighter)
+
+    def _brighter(self, case: Case) -> Iterator[Image]:
+        return (offset(image, self._levels) for image in driving_frames(case))

@@ -1,0 +1,28 @@
+"""Control: the driving frames, ever brighter. Whether a metric sees a slow drift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from baselines.driving import control_info, driving_frames, lockstep
+from baselines.offset import offset
+from baselines.settings import no_checkpoint, number
+from talkingpose.contestant import Case, Image
+
+
+class Drift:
+    """Adds 0 levels to the first frame, `levels` to the last, and in between in proportion to time."""
+
+    def __init__(self, *, checkpoint: str | None, device: str, levels: str | float = 30) -> None:
+        no_checkpoint("drift", checkpoint)
+        self._levels = number("levels", levels)
+        self.info = control_info("drift", levels=self._levels)
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        """The drifting frames of the cases that still run, one per time step."""
+        return lockstep(cases, self._drifting)
+
+    def _drifting(self, case: Case) -> Iterator[Image]:
+        last = max(1, case.num_frames - 1)
+        for index, image in enumerate(driving_frames(case)):
+            yield offset(image, self._levels * index / last)

@@ -1,0 +1,31 @@
+"""Control: the driving frames under a light that flickers. Whether a metric sees fast changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from baselines.driving import control_info, driving_frames, lockstep
+from baselines.offset import offset
+from baselines.settings import no_checkpoint, whole_number
+from talkingpose.contestant import Case, Image, case_seed
+
+
+class Flicker:
+    """Adds to each frame a whole number of levels drawn evenly from -`levels` to `levels`."""
+
+    def __init__(self, *, checkpoint: str | None, device: str, levels: str | int = 6) -> None:
+        no_checkpoint("flicker", checkpoint)
+        self._levels = whole_number("levels", levels, least=1)
+        self.info = control_info("flicker", levels=self._levels)
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        """The flickering frames of the cases that still run, one per time step."""
+        return lockstep(cases, partial(self._flickering, seed))
+
+    def _flickering(self, seed: int, case: Case) -> Iterator[Image]:
+        generator = np.random.default_rng(case_seed(seed, case.clip_id))
+        for image in driving_frames(case):
+            yield offset(image, int(generator.integers(-self._levels, self._levels + 1)))

@@ -1,0 +1,29 @@
+"""Control: the driving frames, late. Whether a metric sees that the motion is out of step."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from baselines.driving import control_info, driving_frames, lockstep
+from baselines.settings import no_checkpoint, whole_number
+from talkingpose.contestant import Case, Image
+
+
+class Lag:
+    """Yields driving frame t - `frames` at time t, and the first one until then."""
+
+    def __init__(self, *, checkpoint: str | None, device: str, frames: str | int = 1) -> None:
+        no_checkpoint("lag", checkpoint)
+        self._frames = whole_number("frames", frames, least=1)
+        self.info = control_info("lag", frames=self._frames)
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        """The late frames of the cases that still run, one per time step."""
+        return lockstep(cases, self._late)
+
+    def _late(self, case: Case) -> Iterator[Image]:
+        images = iter(driving_frames(case))
+        for first in itertools.islice(images, 1):
+            yield from itertools.repeat(first, self._frames + 1)
+        yield from images
