@@ -180,7 +180,7 @@ class Recorder:
             pyarrow.parquet.write_table(self._scoring.frame_table(), buffer)
             self._place(buffer.getvalue(), self._folder.frames(clip_id))
         if arrays:
-            self._place(_npz(arrays), features)
+            self._place(npz(arrays), features)
         self._draft_video.replace(video)
         lossless = self._folder.lossless(clip_id)
         kept = len(self._writers) > 1
@@ -242,7 +242,7 @@ def _window(
     )
 
 
-def _npz(arrays: Mapping[str, Arrays]) -> bytes:
+def npz(arrays: Mapping[str, Arrays]) -> bytes:
     """NumPy's archive; the same arrays give the same bytes."""
     buffer = io.BytesIO()
     flat = {f"{name}/{key}": value for name, found in arrays.items() for key, value in found.items()}
