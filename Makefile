@@ -34,5 +34,24 @@ check: env
 unit: env
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# What the demo takes of tp-mini's test split: minutes on two cores. `make demo DEMO_PART=` takes all of it.
+DEMO_PART := --limit 2 --max-frames 120
+DEMO_MODELS := talkingpose open-loop fresh-noise
+DEMO_CONTROLS := ground-truth frozen reencode
+# Another checkpoint than the bundled one: `make demo CHECKPOINT=FOLDER`.
+CHECKPOINT := tiny
+
+demo: env
+	@for model in $(DEMO_MODELS) $(DEMO_CONTROLS); do \
+	    echo; echo "== $$model"; \
+	    case " $(DEMO_MODELS) " in *" $$model "*) weights="--checkpoint $(CHECKPOINT)";; *) weights=;; esac; \
+	    $(BIN)/tp-eval --model $$model $$weights $(DEMO_PART) --out work/demo/runs/$$model || exit $$?; \
+	done
+	@echo
+	@$(BIN)/tp-leaderboard work/demo/runs/* --out work/demo/site
+	@echo
+	@echo "The report:  work/demo/site/index.html"
+	@echo "The videos:  work/demo/runs/talkingpose/videos, beside what they should be in ground-truth/videos"
+
 clean:
 	rm -rf .venv work

@@ -336,10 +336,11 @@ def _wording(drawing: Drawing) -> Wording:
 
 def parse_frames(text: str) -> tuple[int, int]:
     """`N` or `LEAST-MOST` as (least, most); raises DrawnError."""
-    least, _, most = text.partition("-")
-    if not least.isdecimal() or not (most or least).isdecimal():
+    least, dash, most = text.partition("-")
+    most = most if dash else least
+    if not (least.isdecimal() and most.isdecimal()):
         raise DrawnError(f"--frames {text}: give N or LEAST-MOST, from 2 on")
-    return int(least), int(most or least)
+    return int(least), int(most)
 
 
 def parse_rates(text: str) -> tuple[Fraction, ...]:
