@@ -32,7 +32,7 @@ def curve(clips: Sequence[FrameScores], drift: Drift, rule: Aggregation) -> Curv
 
     A bin of a clip counts where the clip has all its frames; its score is the mean of the finite ones.
     """
-    binned = [_bins(clip.scores, clip.fps) for clip in clips]
+    binned = [bins(clip.scores, clip.fps) for clip in clips]
     length = max((len(scores) for scores in binned), default=0)
     table = np.full((len(clips), length), np.nan)
     for row, scores in zip(table, binned, strict=True):
@@ -52,7 +52,7 @@ def curve(clips: Sequence[FrameScores], drift: Drift, rule: Aggregation) -> Curv
     )
 
 
-def _bins(scores: Floats, fps: Fraction) -> Floats:
+def bins(scores: Floats, fps: Fraction) -> Floats:
     """Mean score of each whole second; frame t lies in second floor(t / fps), NaN where none is finite."""
     edges = [math.ceil(second * fps) for second in range(math.floor(len(scores) / fps) + 1)]
     means_of_bins = np.full(len(edges) - 1, np.nan)
@@ -63,10 +63,10 @@ def _bins(scores: Floats, fps: Fraction) -> Floats:
     return means_of_bins
 
 
-def _slope(bins: Floats, fps: Fraction, min_bins: int) -> float:
+def _slope(binned: Floats, fps: Fraction, min_bins: int) -> float:
     """Theil-Sen slope per 100 frames over the bins that have a score, NaN below `min_bins` of them."""
-    known = ~np.isnan(bins)
+    known = ~np.isnan(binned)
     if known.sum() < min_bins:
         return math.nan
-    middle = (np.arange(len(bins)) + 0.5) * float(fps) / 100
-    return theil_sen(middle[known], bins[known])
+    middle = (np.arange(len(binned)) + 0.5) * float(fps) / 100
+    return theil_sen(middle[known], binned[known])

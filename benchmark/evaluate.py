@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.bundled import TP_MINI, open_dataset
+from benchmark.codec_control import CodecControl
 from benchmark.environment import environment, project_version
 from benchmark.errors import EvaluationError
 from benchmark.features import weights_here
@@ -65,6 +66,7 @@ class Settings:
     revision: str | None = None
     shard: tuple[int, int] | None = None
     keep_frames: bool = False
+    codec_run: Path | None = None
 
     def command(self) -> str:
         """The command line that makes this run again, in one process."""
@@ -83,6 +85,7 @@ class Settings:
             "--seed": self.seed,
             "--device": self.device,
             "--batch-size": self.batch_size,
+            "--codec-run": self.codec_run,
             "--out": self.out,
         }
         words = [word for key, value in options.items() if value is not None for word in (key, str(value))]
@@ -113,6 +116,7 @@ class _Job:
     info: ContestantInfo
     plan: Plan
     predictions: Predictions | None
+    control: CodecControl | None
 
     def key(self, case: PlannedCase) -> str:
         return case_key(
@@ -199,7 +203,25 @@ def _prepare(settings: Settings) -> _Job:
             f"--model {settings.model}: needs a GPU, and this run is on the CPU: give --device cuda"
         )
     return _Job(
-        settings, device, protocol, protocol.sha256(), metrics, dataset, contestant, info, plan, predictions
+        settings,
+        device,
+        protocol,
+        protocol.sha256(),
+        metrics,
+        dataset,
+        contestant,
+        info,
+        plan,
+        predictions,
+        _control(settings, protocol, plan),
+    )
+
+
+def _control(settings: Settings, protocol: Protocol, plan: Plan) -> CodecControl | None:
+    if settings.codec_run is None:
+        return None
+    return CodecControl(
+        settings.codec_run, protocol, cases_sha256=plan.cases_sha256, max_frames=settings.max_frames
     )
 
 
@@ -427,13 +449,14 @@ def _completed(folder: RunFolder, job: _Job, failures: Sequence[Failed]) -> Run:
     cases = [case for case in _done(folder, job).values() if case is not None]
     scored = {case.clip_id for case in cases}
     unscored = [*(_failure_entry(failure) for failure in failures), *_elsewhere(folder, job, scored)]
-    numbers = fold(folder, job.protocol, job.metrics, cases, len(job.plan.cases))
+    numbers = fold(folder, job.protocol, job.metrics, cases, len(job.plan.cases), job.control)
     return _started(job).model_copy(
         update={
             "status": _status(len(cases), len(job.plan.cases), unscored),
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "metrics": numbers.metrics,
             "drift": numbers.drift,
+            "long_form": numbers.long_form,
             "audit": [*_audit(job, cases), *sorted(unscored, key=lambda entry: str(entry.clip_id))],
             "cost": _cost(cases, job),
         }

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from benchmark.aggregate import summaries
-from benchmark.drift import FrameScores, curve
+from benchmark.codec_control import CodecControl
+from benchmark.drift import FrameScores, bins, curve
 from benchmark.features import Arrays
 from benchmark.folder import RunFolder
+from benchmark.horizon import horizon, lifetime
 from benchmark.metrics import AnyMetric, metrics_of
 from benchmark.protocol import Protocol, ProtocolError
 from benchmark.recorder import read_features, read_frame_scores
-from benchmark.results import Case, Curve, MetricSummary
+from benchmark.results import Case, Curve, LongForm, MetricSummary
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Numbers:
 
     metrics: dict[str, MetricSummary]
     drift: dict[str, Curve]
+    long_form: LongForm | None
 
 
 def fold(
@@ -30,21 +33,47 @@ def fold(
     metrics: Sequence[AnyMetric],
     cases: Sequence[Case],
     num_planned: int,
+    control: CodecControl | None = None,
 ) -> Numbers:
     """Fold the cases that were scored, sorted by clip id, out of `num_planned`."""
     rule = protocol.aggregation
+    per_frame = [
+        metric.spec.id
+        for metric in metrics
+        if metric.spec.per_frame and any(case.metrics[metric.spec.id].state == "ok" for case in cases)
+    ]
 
     def stored(case: Case) -> dict[str, Arrays]:
         return {} if case.features is None else read_features(folder.path / case.features.path)
 
     return Numbers(
         metrics=summaries(metrics, cases, num_planned, rule, stored),
-        drift={
-            metric.spec.id: curve(_frame_scores(folder, cases, metric.spec.id), protocol.drift, rule)
-            for metric in metrics
-            if metric.spec.per_frame and cases
-        },
+        drift={name: curve(_frame_scores(folder, cases, name), protocol.drift, rule) for name in per_frame},
+        long_form=_long_form(folder, protocol, per_frame, cases, control) if control and cases else None,
     )
+
+
+def _long_form(
+    folder: RunFolder,
+    protocol: Protocol,
+    per_frame: Sequence[str],
+    cases: Sequence[Case],
+    control: CodecControl,
+) -> LongForm:
+    rules = protocol.drift
+    drift, horizons = {}, {}
+    for name in per_frame:
+        clips = [
+            FrameScores(clip.cluster, clip.fps, clip.scores - control.frame_scores(case.clip_id, name))
+            for clip, case in zip(_frame_scores(folder, cases, name), cases, strict=True)
+        ]
+        drift[name] = curve(clips, rules, protocol.aggregation)
+        if name in rules.thresholds:
+            threshold = rules.thresholds[name]
+            lifetimes = [lifetime(bins(c.scores, c.fps), threshold, rules.lasting_s) for c in clips]
+            horizons[name] = horizon(lifetimes, threshold, rules.lasting_s)
+    of = control.run.contestant
+    return LongForm(control=of.name, revision=of.revision, drift=drift, horizons=horizons)
 
 
 def metrics_under(protocol: Protocol) -> list[AnyMetric]:

@@ -74,12 +74,19 @@ class Aggregation(Rules):
 
 
 class Drift(Rules):
-    """How a per-frame score becomes a curve over time."""
+    """How a per-frame score becomes a curve over time, and what it is measured against.
+
+    `thresholds` hold, by metric id, how far a score may be from that of the control: below a negative one and
+    above a positive one the frame is out of bounds, and after `lasting_s` such seconds the clip is.
+    """
 
     bin_seconds: Literal[1]
     incomplete_bins: Literal["dropped"]
     slope: Literal["theil-sen over the bins of each clip, per 100 frames, mean over clips"]
     min_bins: int = Field(ge=2)
+    control: str
+    lasting_s: int = Field(ge=1)
+    thresholds: Mapping[str, float]
 
 
 class Protocol(Rules):

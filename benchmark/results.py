@@ -138,6 +138,39 @@ class Curve(Document):
     ci95: tuple[float, float] | None = None
 
 
+class Horizon(Document):
+    """For how long the clips stay usable, by one metric next to the codec control.
+
+    A clip crosses at the first second after which its score, minus that of the control, stays beyond
+    `threshold` (below a negative one, above a positive one) for `lasting_s` seconds. `survival[i]` is the
+    share of clips, by Kaplan and Meier, that have not crossed by the end of `time_s[i]`; clips that never do
+    are censored where they end. `median_s` is null, with a reason, where more than half of them go on.
+    """
+
+    threshold: float
+    lasting_s: int
+    n_clips: int
+    n_crossed: int
+    median_s: float | None
+    time_s: list[float]
+    survival: list[float]
+    reason: str | None = None
+
+
+class LongForm(Document):
+    """What time does to the scores, content and compression taken away.
+
+    `drift` holds, for every per-frame metric, the curve of its score minus that of the codec control
+    (`control`, with its revision) for the same frame; `horizons` those metrics that the protocol has a
+    threshold for.
+    """
+
+    control: str
+    revision: str
+    drift: dict[str, Curve]
+    horizons: dict[str, Horizon]
+
+
 class AuditEntry(Document):
     """Something a reader of the numbers must know: a clip left out, a change of size, a limit."""
 
@@ -236,6 +269,7 @@ class Run(Document):
     cases: list[ClipId] = Field(default_factory=list)
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     drift: dict[str, Curve] = Field(default_factory=dict)
+    long_form: LongForm | None = None
     audit: list[AuditEntry] = Field(default_factory=list)
     cost: Cost | None = None
 
