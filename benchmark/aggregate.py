@@ -12,6 +12,9 @@ from benchmark.protocol import Aggregation
 from benchmark.results import Case, CaseScore, MetricSummary, State
 from benchmark.statistics import FEW_CLUSTERS, interval_method, intervals
 
+# A clip of which not every frame could be judged has a score all the same, and says so.
+_WITH_SCORE: tuple[State, ...] = ("ok", "partial")
+
 
 def summaries(
     metrics: Sequence[AnyMetric],
@@ -45,7 +48,7 @@ def _of_the_set(
     clips = [
         ClipArrays(case.clip_id, case.cluster, {name: stored(case)[name] for name in spec.collections})
         for case in cases
-        if case.metrics[spec.id].state == "ok"
+        if case.metrics[spec.id].state in _WITH_SCORE
     ]
     score = metric.score(clips, rule)
     reasons = [reason for reason in (summary.reason, score.reason) if reason]
@@ -61,7 +64,7 @@ def _of_the_set(
 
 
 def _summary(spec: MetricSpec, cases: Sequence[Case], num_planned: int, rule: Aggregation) -> MetricSummary:
-    scored = [(case, case.metrics[spec.id]) for case in cases if case.metrics[spec.id].state == "ok"]
+    scored = [(case, case.metrics[spec.id]) for case in cases if case.metrics[spec.id].state in _WITH_SCORE]
     finite = [(case, score, score.value) for case, score in scored if score.value is not None]
     values = np.array([[value] for _, _, value in finite], dtype=np.float64).reshape(-1, 1)
     clusters = [case.cluster for case, _, _ in finite]
@@ -99,13 +102,16 @@ def _verdict(
     """State of the summary, and everything a reader must know of it in one line."""
     scores: Mapping[str, CaseScore] = {case.clip_id: case.metrics[spec.id] for case in cases}
     missing = num_planned - len(cases)
-    broken = [score for score in scores.values() if score.state != "ok"]
+    broken = [score for score in scores.values() if score.state not in _WITH_SCORE]
+    partial = [score for score in scores.values() if score.state == "partial"]
     infinite = 0 if spec.scope == "set" else len(scores) - len(broken) - num_finite
     reasons = []
     if missing:
         reasons.append(f"{missing} of {num_planned} clips failed or are missing")
     if broken:
         reasons.append(f"{len(broken)} of {num_planned} clips have no score: {broken[0].reason}")
+    if partial:
+        reasons.append(f"{len(partial)} of {num_planned} clips in part: {partial[0].reason}")
     if infinite and not num_finite:
         reasons.append("infinite: every frame is identical to the real one")
     elif infinite:
@@ -118,4 +124,4 @@ def _verdict(
         return "failed", "; ".join(reasons)
     if len(broken) == len(scores):
         return broken[0].state, "; ".join(reasons)
-    return ("partial" if missing or broken else "ok"), "; ".join(reasons) or None
+    return ("partial" if missing or broken or partial else "ok"), "; ".join(reasons) or None

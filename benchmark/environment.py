@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = (
-    "av", "diffusers", "numpy", "opencv-contrib-python", "opencv-python", "pillow", "pyarrow", "scipy",
-    "torch", "transformers",
+    "av", "diffusers", "mediapipe", "numpy", "onnxruntime", "opencv-contrib-python", "opencv-python",
+    "pillow", "pyarrow", "scipy", "torch", "torch-fidelity", "transformers",
 )  # fmt: skip
 
 

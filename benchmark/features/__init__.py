@@ -6,11 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from benchmark.features.alexnet import LpipsAlex
+from benchmark.features.arcface import ArcFace
 from benchmark.features.colour import Colour
+from benchmark.features.face import Face
 from benchmark.features.feature import Arrays, Collecting, Collection, Extractor, FeatureError, FeatureSpec
 from benchmark.features.flow import Flow
+from benchmark.features.i3d import I3d
+from benchmark.features.inception import Inception
 from benchmark.features.laplacian import LaplacianVariance
+from benchmark.features.pose import Pose
 from benchmark.features.regions import Regions
+from benchmark.features.sface import SFace
 from talkingpose.weights import WeightsError, read_lock, status, verify, weights_folder
 
 __all__ = [
@@ -33,12 +39,16 @@ __all__ = [
 # Classes: `.spec` can be read of them, and calling one loads it.
 EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {
     "colour": Colour,
+    "face": Face,
     "flow": Flow,
+    "identity-arcface": ArcFace,
+    "identity-sface": SFace,
     "laplacian": LaplacianVariance,
     "lpips-alex": LpipsAlex,
+    "pose": Pose,
     "regions": Regions,
 }
-COLLECTIONS: Mapping[str, Callable[[], Collection]] = {}
+COLLECTIONS: Mapping[str, Callable[[], Collection]] = {"i3d": I3d, "inception": Inception}
 
 _loaded: dict[tuple[str, str], Any] = {}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from benchmark.features.regions import REGIONS
 from benchmark.metrics.colour import Colour
 from benchmark.metrics.flicker import Flicker
+from benchmark.metrics.groups import GROUPS
 from benchmark.metrics.l1 import L1
 from benchmark.metrics.lpips import Lpips
 from benchmark.metrics.metric import (
@@ -65,6 +66,7 @@ FAMILIES: Mapping[str, Callable[[Sequence[int]], Sequence[AnyMetric]]] = {
     "seam_energy": lambda deltas: [SeamEnergy()],
     "colour": lambda deltas: [Colour("mean"), Colour("std")],
     "sharpness": lambda deltas: [Sharpness()],
+    **{name: family for group in GROUPS.values() for name, family in group.items()},
 }
 
 

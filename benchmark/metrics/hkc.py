@@ -29,8 +29,9 @@ class Hkc:
             "has no confidence of single hand points; not comparable with numbers of that paper"
         ),
         blind_spots=(
-            "the shape of fingers: a hand of six may be found; the confidence is that of the body model, "
-            "which is sure of hidden wrists too"
+            "the shape of fingers: a hand of six may be found; the real video itself does not reach 1, and a "
+            "frozen one may be above it; the confidence is that of the body model, which is sure of hidden "
+            "wrists too"
         ),
         features=("pose",),
     )
