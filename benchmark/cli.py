@@ -61,6 +61,10 @@ def run_command(
     keep_frames: Annotated[
         bool, typer.Option("--keep-frames", help="Keep the frames without loss, for tp-eval rescore.")
     ] = False,
+    codec_run: Annotated[
+        Path | None,
+        typer.Option(help="Run of the control reencode on the same clips: drift is measured against it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
 ) -> int:
     """Generate and score. Exit code 0: complete; 3: some clips failed, and are listed; 2: wrong input."""
@@ -82,6 +86,7 @@ def run_command(
         fresh=fresh,
         shard=_shard(shard),
         keep_frames=keep_frames,
+        codec_run=codec_run,
     )
     return _evaluate(settings, as_json)
 
@@ -102,6 +107,10 @@ def score_command(
         int | None, typer.Option(help="Only the first N frames of a clip; not comparable.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
+    codec_run: Annotated[
+        Path | None,
+        typer.Option(help="Run of the control reencode on the same clips: drift is measured against it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
 ) -> int:
     """Score finished videos, matched by clip id. Exit code 0: complete; 3: some are missing or refused."""
@@ -117,10 +126,40 @@ def score_command(
         max_frames=max_frames,
         device="cpu",
         fresh=fresh,
+        codec_run=codec_run,
         predictions=predictions,
         revision=revision,
     )
     return _evaluate(settings, as_json)
+
+
+@app.command("rescore")
+def rescore_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run that was made with --keep-frames.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="The dataset of the run, where it lies elsewhere now.")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="Ids, separated by commas; default: all.")] = "",
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Fold the stored scores again; needs no frames.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
+) -> None:
+    """Score a run anew from the frames it kept, without generating again."""
+    from benchmark.rescore import rescore
+    from benchmark.table import table
+
+    found = rescore(
+        run,
+        dataset=dataset,
+        metrics=_names(metrics),
+        statistics=statistics,
+        say=lambda line: console.note(f"{PROGRAM}: {line}"),
+    )
+    if as_json:
+        console.emit_json(found.model_dump(mode="json", by_alias=True))
+    else:
+        print(table(found))
 
 
 @app.command("compare")

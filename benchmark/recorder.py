@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import zipfile
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from benchmark.features import Arrays, FeatureError, load_collection, load_extra
 from benchmark.folder import RunFolder
 from benchmark.lag import LagDetector
 from benchmark.metrics import AnyMetric, CaseShape, Metric, MetricSpec, MetricState, PairWindow
-from benchmark.results import CaseScore, StoredFeatures, Video
+from benchmark.results import CaseScore, ResultError, StoredFeatures, Video
 from talkingpose.media import VideoWriter
 
 if TYPE_CHECKING:
@@ -210,20 +211,37 @@ class Recorder:
 
 
 def read_frame_scores(path: Path, metric: str) -> npt.NDArray[np.float64]:
-    """Per-frame scores of one metric, float64 (num_frames,), NaN where there is none."""
+    """Per-frame scores of one metric, float64 (num_frames,), NaN where there is none.
+
+    Raises:
+        ResultError: the file is no such table.
+    """
+    import pyarrow
     import pyarrow.parquet
 
-    column = pyarrow.parquet.read_table(path, columns=[metric]).column(metric)
-    return np.asarray(column.to_numpy(), dtype=np.float64)
+    try:
+        column = pyarrow.parquet.read_table(path, columns=[metric]).column(metric)
+        return np.asarray(column.cast(pyarrow.float64()).to_numpy(), dtype=np.float64)
+    except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
+        raise ResultError(
+            f"{path}: no per-frame scores of {metric} can be read: run the same tp-eval command again"
+        ) from error
 
 
 def read_features(path: Path) -> dict[str, Arrays]:
-    """What was stored of a case: collection -> array name -> float32 (samples, dimensions)."""
+    """What was stored of a case: collection -> array name -> float32 (samples, dimensions).
+
+    Raises:
+        ResultError: the file is no such archive.
+    """
     found: dict[str, Arrays] = {}
-    with np.load(path, allow_pickle=False) as stored:
-        for key in stored.files:
-            collection, _, name = key.rpartition("/")
-            found[collection] = {**found.get(collection, {}), name: stored[key]}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            for key in stored.files:
+                collection, _, name = key.rpartition("/")
+                found[collection] = {**found.get(collection, {}), name: stored[key]}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise ResultError(f"{path}: no features can be read: run the same tp-eval command again") from error
     return found
 
 

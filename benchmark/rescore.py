@@ -37,7 +37,12 @@ class RescoreError(EvaluationError):
 
 
 def rescore(
-    path: Path, *, dataset: str | None, metrics: Sequence[str] | None, say: Callable[[str], None]
+    path: Path,
+    *,
+    dataset: str | None,
+    metrics: Sequence[str] | None,
+    statistics: bool,
+    say: Callable[[str], None],
 ) -> Run:
     """Renew metrics of a run, add those that its protocol has and it lacks, and fold its numbers again.
 
@@ -49,7 +54,8 @@ def rescore(
         path: folder of the run.
         dataset: of the run; None takes the place that the run names.
         metrics: ids; None takes all of the protocol as it is installed. With ids the run must be of that
-            very protocol.
+            very protocol. Those of all clips together need no frames where their features are stored.
+        statistics: only fold what is stored again: means, intervals, curves, metrics of all clips together.
         say: is told of each clip.
 
     Raises:
@@ -60,14 +66,15 @@ def rescore(
     run, cases = _open(folder)
     protocol = load_protocol(f"{run.protocol.id}@{run.protocol.version}")
     everything = metrics_under(protocol)
-    chosen = _chosen(everything, metrics, run, protocol)
+    if statistics or metrics is not None:
+        _check_rules(run, protocol)
+    chosen = _chosen(everything, metrics, protocol)
     if run.dataset.n_cases != len(run.cases):
         raise RescoreError(f"{path}: names {len(run.cases)} clips of {run.dataset.n_cases}: it was changed")
     with folder.locked():
-        to_score = [metric for metric in chosen if _needs_frames(metric, cases)]
-        if to_score:
-            _check_kept(folder, cases, to_score)
-            rescored = _Rescored(folder, run, protocol, everything, to_score, metrics is None)
+        if not statistics and (metrics is None or any(_needs_frames(metric, cases) for metric in chosen)):
+            _check_kept(folder, cases, chosen)
+            rescored = _Rescored(folder, run, protocol, everything, chosen, metrics is None)
             cases = list(rescored.cases(cases, _planned(run, protocol, dataset or run.dataset.location), say))
         run = _with_numbers(folder, run, protocol, everything, cases)
         folder.write_run(run)
@@ -156,13 +163,10 @@ class _Rescored:
 
     def _place_features(self, case: Case, arrays: dict[str, Arrays]) -> StoredFeatures | None:
         path = self._folder.features(case.clip_id)
-        old = (
-            {}
-            if self._all or case.features is None
-            else read_features(self._folder.path / case.features.path)
-        )
         if not arrays:
             return None if self._all else case.features
+        kept = None if self._all else case.features
+        old = {} if kept is None else read_features(self._folder.path / kept.path)
         _place(npz({**old, **arrays}), path)
         return StoredFeatures(path=f"features/{path.name}", sha256=file_sha256(path))
 
@@ -193,8 +197,16 @@ def _open(folder: RunFolder) -> tuple[Run, list[Case]]:
     return run, cases
 
 
+def _check_rules(run: Run, protocol: Protocol) -> None:
+    if run.protocol.sha256 != protocol.sha256():
+        raise RescoreError(
+            f"the run was made under other rules of {protocol.name} ({run.protocol.sha256[:12]}, now "
+            f"{protocol.sha256()[:12]}): rescore all metrics"
+        )
+
+
 def _chosen(
-    everything: Sequence[AnyMetric], asked: Sequence[str] | None, run: Run, protocol: Protocol
+    everything: Sequence[AnyMetric], asked: Sequence[str] | None, protocol: Protocol
 ) -> list[AnyMetric]:
     if asked is None:
         return list(everything)
@@ -202,11 +214,6 @@ def _chosen(
     unknown = next((name for name in asked if name not in known), None)
     if unknown is not None:
         raise RescoreError(f"--metrics {unknown}: not in {protocol.name}: it has {', '.join(known)}")
-    if run.protocol.sha256 != protocol.sha256():
-        raise RescoreError(
-            f"--metrics: the run was made under other rules of {protocol.name} "
-            f"({run.protocol.sha256[:12]}, now {protocol.sha256()[:12]}): rescore all metrics"
-        )
     return [known[name] for name in dict.fromkeys(asked)]
 
 
@@ -224,8 +231,8 @@ def _check_kept(folder: RunFolder, cases: Sequence[Case], metrics: Sequence[AnyM
         path = folder.path / case.lossless.path if case.lossless is not None else None
         if path is None or case.lossless is None or not path.is_file():
             raise RescoreError(
-                f"{folder.path}, clip {case.clip_id}: its frames were not kept, and {names}{more} of its encoded "
-                "video would be another number: run it again with --keep-frames"
+                f"{folder.path}, clip {case.clip_id}: its frames were not kept, and {names}{more} of its "
+                "encoded video would be another number: run it again with --keep-frames, or give --statistics"
             )
         if file_sha256(path) != case.lossless.sha256:
             raise RescoreError(f"{path}: is not the file that was written: run the clip again")

@@ -61,7 +61,9 @@ def frames(clip: Drawn, change: int = 0) -> list[np.ndarray]:
     ]
 
 
-def write_video(path: Path, images: Sequence[np.ndarray], fps: Fraction = Fraction(25), **options: Any) -> Path:
+def write_video(
+    path: Path, images: Sequence[np.ndarray], fps: Fraction = Fraction(25), **options: Any
+) -> Path:
     """A finished video."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, fps=fps, preset="veryfast", **options) as writer:
