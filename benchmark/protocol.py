@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -140,14 +140,42 @@ def protocol_names() -> list[str]:
 def load_protocol(name: str) -> Protocol:
     """Read a bundled protocol by its name, such as `tp-long@1`.
 
+    `tp-long+pose+identity@1` is tp-long@1 with the metrics of two groups of `benchmark/metrics/groups.py`: a
+    protocol of its own, with its own hash. The order of the groups does not matter.
+
     Raises:
-        ProtocolError: there is no protocol of that name.
+        ProtocolError: there is no protocol or no group of that name.
     """
+    from benchmark.metrics.groups import GROUPS
+
+    head, at, version = name.partition("@")
+    plain, *asked = head.split("+")
+    known = protocol_names()
+    if f"{plain}{at}{version}" not in known or not set(asked) <= GROUPS.keys():
+        raise ProtocolError(
+            f"protocol {name!r}: not known: choose one of {', '.join(known)}, "
+            f"with {', '.join(f'+{group}' for group in GROUPS)} before the @ for more metrics"
+        )
+    protocol = _read_protocol(f"{plain}{at}{version}")
+    groups = [group for group in GROUPS if group in asked]
+    return _with_groups(protocol, groups) if groups else protocol
+
+
+def _with_groups(protocol: Protocol, groups: Sequence[str]) -> Protocol:
+    from benchmark.metrics.groups import versions_of
+
+    added = {name: version for group in groups for name, version in versions_of(group).items()}
+    rules = protocol.model_dump() | {
+        "id": "+".join([protocol.id, *groups]),
+        "title": f"{protocol.title}; with metrics of {', '.join(groups)}",
+        "metrics": {**protocol.metrics, **added},
+    }
+    return Protocol.model_validate(rules)
+
+
+def _read_protocol(name: str) -> Protocol:
     import yaml
 
-    known = protocol_names()
-    if name not in known:
-        raise ProtocolError(f"protocol {name!r}: not known: choose one of {', '.join(known)}")
     text = (files("benchmark") / "protocols" / f"{name}.yaml").read_text(encoding="utf-8")
     try:
         protocol = Protocol.model_validate(yaml.safe_load(text))

@@ -30,8 +30,8 @@ class Kid:
             "Unbiased estimate of the squared maximum mean discrepancy of the 2048 Inception features of "
             "real and generated frames (those of fid), kernel (x . y / 2048 + 1)^3, over all samples at "
             "once, no subsets, in float64; may be negative. Interval: the value plus and minus Student's t "
-            "times the standard error of a bootstrap over people, real and generated samples of a clip together, a "
-            "sample never paired with itself."
+            "times the standard error of a bootstrap over people, real and generated samples of a clip "
+            "together, a sample never paired with itself."
         ),
         source=(
             "Binkowski et al. 2018; the estimator of torch-fidelity (mmd2, unbiased), whose subsets of 1000 "
