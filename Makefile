@@ -34,8 +34,8 @@ check: env
 unit: env
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# What the demo takes of tp-mini's test split: minutes on two cores. `make demo DEMO_PART=` takes all of it.
-DEMO_PART := --limit 2 --max-frames 120
+# What the demo takes of tp-mini's test split: minutes on two cores.
+DEMO_PART := --limit 3 --max-frames 120
 DEMO_MODELS := talkingpose open-loop fresh-noise
 DEMO_CONTROLS := ground-truth frozen reencode
 # Another checkpoint than the bundled one: `make demo CHECKPOINT=FOLDER`.
@@ -45,7 +45,7 @@ demo: env
 	@for model in $(DEMO_MODELS) $(DEMO_CONTROLS); do \
 	    echo; echo "== $$model"; \
 	    case " $(DEMO_MODELS) " in *" $$model "*) weights="--checkpoint $(CHECKPOINT)";; *) weights=;; esac; \
-	    $(BIN)/tp-eval --model $$model $$weights $(DEMO_PART) --out work/demo/runs/$$model || exit $$?; \
+	    $(BIN)/tp-eval --model $$model $$weights $(DEMO_PART) --out work/demo/runs/$$model > /dev/null || exit $$?; \
 	done
 	@echo
 	@$(BIN)/tp-leaderboard work/demo/runs/* --out work/demo/site

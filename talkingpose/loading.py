@@ -96,14 +96,14 @@ def load_pipeline(checkpoint: str | Path, device: str) -> TalkingPosePipeline:
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     try:
         if (folder / _DIFFUSERS_FILE).is_file():
-            pipeline = TalkingPosePipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+            pipeline = TalkingPosePipeline.from_pretrained(folder, local_files_only=True)
         else:
-            pipeline = TalkingPosePipeline.from_official(folder, torch_dtype=dtype)
+            pipeline = TalkingPosePipeline.from_official(folder)
     except UserError:
         raise
     except (OSError, ValueError) as error:
         raise LoadingError(f"checkpoint {checkpoint}: cannot be read: {error}") from error
-    pipeline.to(device)
+    pipeline.to(device, dtype)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

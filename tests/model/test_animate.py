@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -108,6 +109,17 @@ def test_both_layouts_load_alike(tmp_path: Path, pipe: TalkingPosePipeline, pari
             state = getattr(loaded, name).state_dict()
             assert state.keys() == expected.keys()
             assert all(torch.equal(state[key], expected[key]) for key in state)
+
+
+def test_loading_prints_and_warns_of_nothing(
+    tmp_path: Path, pipe: TalkingPosePipeline, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pipe.save_pretrained(tmp_path)
+    capfd.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        load_pipeline(tmp_path, "cpu")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
