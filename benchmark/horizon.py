@@ -53,5 +53,5 @@ def horizon(lifetimes: Sequence[Lifetime], threshold: float, lasting: int) -> Ho
         median_s=float(below[0]) if below else None,
         time_s=[float(time) for time in survival.quantiles],
         survival=[float(share) for share in survival.probabilities],
-        reason=None if below else "half of the clips or more never cross, or are too short to tell",
+        reason=None if below else "more than half of the clips are still within bounds where they end",
     )
