@@ -191,8 +191,23 @@ def fetch_and_curate(
 
         left = _meanwhile(acquirer, wanted, step)
         work([*chosen.local, *batches.next()], last=True)
-        given_up = sum(POLICIES[e.cause].attempts > 1 for e in ledger.entries(State.DEAD) if e.cause)
-        return _folded(totals), Acquired(status_of(ledger), left.waiting, given_up)
+        return _folded(totals), _acquired(ledger, left)
+
+
+def fetch(
+    wanted: Sequence[Wanted],
+    out: Path,
+    settings: Acquisition,
+    access: Access,
+    *,
+    on_end: Callable[[Entry], None] = lambda entry: None,
+    on_note: Callable[[str], None] = lambda line: None,
+) -> Acquired:
+    """Fetch sources and do nothing else; several processes may do so in one folder."""
+    Store(out).check()
+    with open_ledger(out, settings) as ledger:
+        acquirer = Acquirer(out, ledger, settings, access, on_end=on_end, on_note=on_note)
+        return _acquired(ledger, acquirer.run(wanted))
 
 
 def acquisition_of(out: Path) -> Acquired:
@@ -294,6 +309,11 @@ def audit(
             extractors=extractors,
         ).run(wanted)
         return attrition(ledger)
+
+
+def _acquired(ledger: Ledger, left: Left) -> Acquired:
+    given_up = sum(POLICIES[e.cause].attempts > 1 for e in ledger.entries(State.DEAD) if e.cause)
+    return Acquired(status_of(ledger), left.waiting, given_up)
 
 
 def _look(session: Session, entry: Entry) -> Any:

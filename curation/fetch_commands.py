@@ -25,8 +25,41 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `tp-curate`."""
-    for command in (audit, rebuild, forget, release):
+    for command in (fetch, audit, rebuild, forget, release):
         app.command()(command)
+
+
+def fetch(
+    sources: Annotated[list[str], typer.Argument(help="Lists, YouTube ids, addresses.")],
+    out: Out,
+    config: ConfigFile = None,
+    cookies: Cookies = None,
+    proxy: Proxy = None,
+    rate: Rate = None,
+    json: Json = False,
+) -> int:
+    """Fetch and do nothing else; several processes of a machine may do so in one folder.
+
+    A later `tp-curate run` with the same sources curates what is there.
+    """
+    from curation.acquisition.session import read_access
+    from curation.acquisition.source_list import SourceListError
+    from curation.collect import choose
+    from curation.collect import fetch as run_fetch
+    from curation.config import load_config
+
+    settings = with_options(load_config(config).acquisition, rate)
+    chosen = choose(sources)
+    if chosen.local or not chosen.wanted:
+        raise SourceListError("fetch: it asks hosts: give lists, ids and addresses, no local files")
+    access = read_access(cookies, proxy)
+    say_refused(chosen.refused)
+    acquired = run_fetch(chosen.wanted, out, settings, access, on_end=say_end, on_note=console.note)
+    if json:
+        console.emit_json(acquired.document() | {"refused": list(chosen.refused)})
+    else:
+        print("\n".join(acquired.lines()))
+    return console.EXIT_PARTIAL if acquired.is_partial or chosen.refused else console.EXIT_COMPLETE
 
 
 def audit(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from curation.acquisition.causes import Cause, Failure, classify
-from curation.acquisition.ledger import Entry, Fetched, Ledger, State, process_owner
+from curation.acquisition.ledger import Entry, Fetched, Ledger, State, is_full, process_owner
 from curation.acquisition.session_files import partial_bytes
 from curation.acquisition.settings import Acquisition
 from curation.acquisition.source_list import Wanted
@@ -251,7 +251,7 @@ class Acquirer:
             try:
                 return write()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                if not is_full(error):
                     raise
                 self._note("disk", "disk: full: it goes on when there is room")
                 if self._stop.wait(self._settings.disk.poll_s):

@@ -187,7 +187,7 @@ def classify(error: BaseException, now: float = 0.0) -> Failure:
 
 def one_line(message: str) -> str:
     """A message without colours, line ends and the request to report a fault."""
-    text = _BUG_REPORT.sub("", _TERMINAL.sub(" ", message))
+    text = _BUG_REPORT.sub("", _TERMINAL.sub(" ", message)).strip()
     return " ".join(text.removeprefix("ERROR:").split())[:500]
 
 

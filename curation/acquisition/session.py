@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import errno
 import hashlib
 import io
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +27,7 @@ from yt_dlp.utils import DownloadCancelled
 
 from curation.acquisition import evidence, integrity
 from curation.acquisition.causes import Cause, Failure, retry_after_s
-from curation.acquisition.ledger import Entry, Fetched, Ledger
+from curation.acquisition.ledger import Entry, Fetched, Ledger, is_full
 from curation.acquisition.prefilter import is_live, objection
 from curation.acquisition.session_files import CACHE, INFO, PARTIAL, SOURCES, Partial, sync
 from curation.acquisition.settings import Acquisition
@@ -89,7 +92,9 @@ def read_access(cookies: Path | None, proxy: str | None) -> Access:
     try:
         text = cookies.read_text(encoding="utf-8")
         jar = YoutubeDLCookieJar(io.StringIO(text))
-        jar.load()
+        # It warns of every line that it does not know.
+        with contextlib.redirect_stderr(io.StringIO()):
+            jar.load()
     except OSError as error:
         # The cookie jar's own LoadError is an OSError without a number.
         reason = error.strerror or "it is not in Netscape's format"
@@ -98,7 +103,9 @@ def read_access(cookies: Path | None, proxy: str | None) -> Access:
         raise SessionError(f"cookies {cookies}: it is no text: export them as cookies.txt") from error
     if not len(jar):
         raise SessionError(f"cookies {cookies}: it holds no cookie: export them as cookies.txt")
-    return Access(text, proxy)
+    clean = io.StringIO()
+    jar.save(clean)
+    return Access(clean.getvalue(), proxy)
 
 
 class Session:
@@ -280,7 +287,12 @@ class Session:
 
     def _gate(self, url: str) -> None:
         """Before every request: wait for its slot."""
-        wait_s = self._ledger.reserve(urlsplit(url).hostname or "", self._key)
+        try:
+            wait_s = self._ledger.reserve(urlsplit(url).hostname or "", self._key)
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            raise OSError(errno.ENOSPC, "no room for the ledger") from error
         if wait_s is None or self._stop.wait(wait_s):
             raise Paused("stopped")
         breaker = self._ledger.breaker()

@@ -1,4 +1,4 @@
-"""Runs of the acquisition in processes that a test can kill: one a line on stdin, forked from a warm parent."""
+"""Runs of the acquisition in processes that a test can kill: one a line, forked from a warm parent."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loopback import Loopback
 
 from curation.acquisition.settings import Acquisition
 from curation.acquisition.source_list import Wanted, parse_address
 from talkingpose.media import VideoWriter
-from loopback import Loopback
 
 LICENSE = "Creative Commons Attribution license (reuse allowed)"
 
@@ -135,7 +135,8 @@ def scenario(site: Loopback, footage: list[bytes]) -> list[Expected]:
     tube("h264", 5, _also_av1, "done", None)
     # yt-dlp passes on what the site says, with its typographic apostrophe.
     bot = (
-        "Sign in to confirm you\N{RIGHT SINGLE QUOTATION MARK}re not a bot. Use --cookies-from-browser or --cookies for the authentication"
+        "Sign in to confirm you\N{RIGHT SINGLE QUOTATION MARK}re not a bot. "
+        "Use --cookies-from-browser or --cookies for the authentication"
     )
     tube("botonce", 2, at_first({"error": bot}), "done", None)
     tube("botever", 1, says(bot), "dead", "bot check")
