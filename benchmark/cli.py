@@ -143,6 +143,7 @@ def rescore_command(
     statistics: Annotated[
         bool, typer.Option("--statistics", help="Fold the stored scores again; needs no frames.")
     ] = False,
+    codec_run: Annotated[Path | None, typer.Option(help="As for tp-eval run.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
 ) -> None:
     """Score a run anew from the frames it kept, without generating again."""
@@ -155,6 +156,7 @@ def rescore_command(
         metrics=_names(metrics),
         statistics=statistics,
         say=lambda line: console.note(f"{PROGRAM}: {line}"),
+        codec_run=codec_run,
     )
     if as_json:
         console.emit_json(found.model_dump(mode="json", by_alias=True))
@@ -185,6 +187,42 @@ def compare_command(
         console.note(f"{PROGRAM}: worse: {', '.join(found.regressions)}")
         return console.EXIT_REGRESSION
     return console.EXIT_COMPLETE
+
+
+@app.command("validate")
+def validate_command(
+    target: Annotated[
+        str, typer.Argument(help="Folder of a run, a dataset or predictions; or a contestant.")
+    ],
+    kind: Annotated[
+        str | None, typer.Option(help="run, dataset, predictions or contestant; default: find out.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="The clips that predictions are for.")] = None,
+    split: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Decode only so many clips of a dataset.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Of a contestant.")] = None,
+    device: Annotated[str, typer.Option(help="Of a contestant: cpu, cuda or cuda:N.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> int:
+    """Check something before hours are spent on it. Exit code 0: sound; 3: errors, which are listed."""
+    from benchmark.validation import lines, validate
+
+    found = validate(
+        target,
+        kind=kind,
+        dataset=dataset,
+        split=split,
+        protocol=protocol or protocol_of(dataset or ""),
+        sample=sample,
+        checkpoint=checkpoint,
+        device=device,
+    )
+    if as_json:
+        console.emit_json(found.model_dump(mode="json"))
+    else:
+        print("\n".join(lines(found)))
+    return console.EXIT_COMPLETE if found.sound else console.EXIT_PARTIAL
 
 
 @app.command("ls")

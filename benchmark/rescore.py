@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.bundled import open_dataset
+from benchmark.codec_control import CodecControl
 from benchmark.errors import EvaluationError
 from benchmark.features import Arrays, weights_here
 from benchmark.fold import fold, metrics_under
@@ -43,6 +44,7 @@ def rescore(
     metrics: Sequence[str] | None,
     statistics: bool,
     say: Callable[[str], None],
+    codec_run: Path | None = None,
 ) -> Run:
     """Renew metrics of a run, add those that its protocol has and it lacks, and fold its numbers again.
 
@@ -57,6 +59,7 @@ def rescore(
             very protocol. Those of all clips together need no frames where their features are stored.
         statistics: only fold what is stored again: means, intervals, curves, metrics of all clips together.
         say: is told of each clip.
+        codec_run: a run of the codec control; without it a run that is scored anew has no long form.
 
     Raises:
         RescoreError: no kept frames, other frames or clips than those of the run, or no such metric.
@@ -69,6 +72,7 @@ def rescore(
     if statistics or metrics is not None:
         _check_rules(run, protocol)
     chosen = _chosen(everything, metrics, protocol)
+    control = _control(codec_run, protocol, run)
     if run.dataset.n_cases != len(run.cases):
         raise RescoreError(f"{path}: names {len(run.cases)} clips of {run.dataset.n_cases}: it was changed")
     with folder.locked():
@@ -76,7 +80,8 @@ def rescore(
             _check_kept(folder, cases, chosen)
             rescored = _Rescored(folder, run, protocol, everything, chosen, metrics is None)
             cases = list(rescored.cases(cases, _planned(run, protocol, dataset or run.dataset.location), say))
-        run = _with_numbers(folder, run, protocol, everything, cases)
+            run = run.model_copy(update={"long_form": None})
+        run = _with_numbers(folder, run, protocol, everything, cases, control)
         folder.write_run(run)
     return run
 
@@ -257,10 +262,15 @@ def _planned(run: Run, protocol: Protocol, location: str) -> tuple[ClipDataset, 
 
 
 def _with_numbers(
-    folder: RunFolder, run: Run, protocol: Protocol, everything: Sequence[AnyMetric], cases: Sequence[Case]
+    folder: RunFolder,
+    run: Run,
+    protocol: Protocol,
+    everything: Sequence[AnyMetric],
+    cases: Sequence[Case],
+    control: CodecControl | None,
 ) -> Run:
     scored = [metric for metric in everything if all(metric.spec.id in case.metrics for case in cases)]
-    numbers = fold(folder, protocol, scored, cases, run.dataset.n_cases)
+    numbers = fold(folder, protocol, scored, cases, run.dataset.n_cases, control)
     weights = {weight.name: weight.sha256 for weight in run.weights}
     weights |= weights_here(name for metric in scored for name in metric.spec.reads)
     return run.model_copy(
@@ -269,9 +279,16 @@ def _with_numbers(
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "metrics": numbers.metrics,
             "drift": numbers.drift,
+            "long_form": numbers.long_form or run.long_form,
             "weights": [WeightRef(name=name, sha256=sha256) for name, sha256 in weights.items()],
         }
     )
+
+
+def _control(path: Path | None, protocol: Protocol, run: Run) -> CodecControl | None:
+    if path is None:
+        return None
+    return CodecControl(path, protocol, cases_sha256=run.dataset.cases_sha256, max_frames=run.max_frames)
 
 
 def _place(data: bytes, path: Path) -> None:

@@ -1,0 +1,76 @@
+"""A dataset: every clip decoded and counted, its hash, its keypoints, its splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from fractions import Fraction
+
+from benchmark.validation.finding import Notes
+from talkingpose.dataset import Clip, ClipDataset, DatasetError
+from talkingpose.media import MediaError, VideoReader
+
+
+def check_dataset(dataset: ClipDataset, sample: int | None, notes: Notes) -> str:
+    """Check all rows, and the files of all clips or of `sample` of them; says what was looked at."""
+    clips: list[Clip] = []
+    for split in dataset.splits:
+        try:
+            clips += dataset.clips(split)
+        except DatasetError as error:
+            notes.error(split, str(error))
+    _check_disjoint(clips, notes)
+    by_hash = sorted(clips, key=lambda clip: hashlib.sha256(clip.clip_id.encode()).digest())
+    chosen = sorted(by_hash[:sample], key=lambda clip: clip.clip_id)
+    for clip in chosen:
+        _check_clip(dataset, clip, notes)
+    if not clips:
+        notes.error("clips", "there is no clip")
+    return f"rows of {len(clips)} clips; {len(chosen)} decoded, with their keypoints and hashes"
+
+
+def _check_disjoint(clips: Sequence[Clip], notes: Notes) -> None:
+    """No clip id twice, no person or source in two splits."""
+    splits: dict[str, set[str]] = {}
+    seen: dict[str, str] = {}
+    for clip in clips:
+        splits.setdefault(clip.cluster, set()).add(clip.split)
+        if clip.clip_id in seen:
+            notes.error(clip.clip_id, f"stands in {seen[clip.clip_id]} and in {clip.split}")
+        seen[clip.clip_id] = clip.split
+    for cluster, names in sorted(splits.items()):
+        if len(names) > 1:
+            notes.error(cluster, f"this person or source is in {' and '.join(sorted(names))}")
+
+
+def _check_clip(dataset: ClipDataset, clip: Clip, notes: Notes) -> None:
+    try:
+        keypoints = dataset.keypoints(clip)
+        data = dataset.video(clip)
+        with VideoReader(data, name=f"clip {clip.clip_id}") as reader:
+            count = sum(1 for _ in reader)
+            info, report = reader.info, reader.report
+    except (DatasetError, MediaError) as error:
+        notes.error(clip.clip_id, str(error))
+        return
+    if clip.sha256 is None:
+        notes.warning(clip.clip_id, "has no sha256: a changed video would not be noticed")
+    elif clip.sha256 != hashlib.sha256(data).hexdigest():
+        notes.error(clip.clip_id, "its video is not the one its sha256 names")
+    if count != clip.num_frames:
+        notes.error(clip.clip_id, f"decodes to {count} frames, its row says {clip.num_frames}")
+    if (info.width, info.height) != (clip.width, clip.height):
+        size = f"{info.width}x{info.height}, its row says {clip.width}x{clip.height}"
+        notes.error(clip.clip_id, f"its video is {size}")
+    if abs(info.fps / clip.fps - 1) * clip.num_frames >= Fraction(1, 2):
+        notes.error(
+            clip.clip_id, f"its video has {float(info.fps):.4f} fps, its row says {float(clip.fps):.4f}"
+        )
+    if report.messages:
+        notes.error(clip.clip_id, "; ".join(report.messages))
+    if report.variable_frame_rate:
+        notes.warning(clip.clip_id, "its frame rate is not constant: frame t is not shown at t / fps")
+    if keypoints.min() < 0 or keypoints.max() > 1:
+        notes.error(clip.clip_id, "keypoints lie outside [0, 1]: they must be normalised")
+    elif not keypoints.any():
+        notes.warning(clip.clip_id, "holds no keypoint at all: nothing drives a contestant")

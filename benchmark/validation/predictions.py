@@ -1,0 +1,49 @@
+"""A folder of finished videos: one for each clip, each decoded to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.plan import make_plan
+from benchmark.predictions import PredictionError, match, read_prediction
+from benchmark.protocol import Protocol
+from benchmark.validation.finding import Notes
+from talkingpose.contestant import Case
+from talkingpose.dataset import ClipDataset
+from talkingpose.media import MediaError
+
+
+def check_predictions(
+    folder: Path, dataset: ClipDataset, protocol: Protocol, split: str | None, notes: Notes
+) -> str:
+    """Check a folder against the clips of a dataset; says what was looked at.
+
+    Raises:
+        UserError: no such folder, two predictions for a clip, or no clip.
+    """
+    plan = make_plan(dataset, protocol, split=split, limit=None, max_frames=None, seed=0)
+    cases = {planned.clip.clip_id: planned for planned in plan.cases}
+    found = match(folder, list(cases))
+    for clip_id in found.missing:
+        notes.error(clip_id, f"no prediction: neither {clip_id}.mp4 nor a folder of that name")
+    for name in found.foreign:
+        notes.warning(name, "belongs to no clip")
+    for clip_id, path in sorted(found.found.items()):
+        planned = cases[clip_id]
+        case = Case(
+            clip_id=clip_id,
+            reference=np.zeros((planned.height, planned.width, 3), np.uint8),
+            keypoints=(),
+            fps=planned.clip.fps,
+            width=planned.width,
+            height=planned.height,
+            num_frames=planned.num_frames,
+        )
+        try:
+            for _ in read_prediction(path, case, []):
+                pass
+        except (PredictionError, MediaError) as error:
+            notes.error(clip_id, str(error))
+    return f"{len(found.found)} predictions for {len(cases)} clips, each decoded to its end"
