@@ -16,6 +16,7 @@ from curation.acquisition.source_list import SourceListError, parse_address
 from curation.atomic import write_text
 from curation.config import Export
 from curation.export import export
+from curation.rebuild import REPORT
 from curation.records import SourceRecord
 from curation.release import delete_release, is_published, release_ids
 from curation.store import Store
@@ -64,6 +65,8 @@ def forget(out: Path, name: str, settings: Export) -> Difference:
         name: its id, address, or the hash of its file.
         settings: layout of the export, for a folder that does not remember its own.
 
+    Whatever interrupts this, the source is barred already, and the same command ends the work.
+
     Raises:
         ForgetError: neither the ledger nor the records know it; an id or address is barred for the future
             all the same.
@@ -74,20 +77,19 @@ def forget(out: Path, name: str, settings: Export) -> Difference:
         raise ForgetError(f"folder {out}: no run of tp-curate worked here: give the --out of one")
     with store.locked(), open_ledger(out) as ledger:
         entries, records = _known(ledger, store, name)
-        barred = _names(name, records)
-        if not entries and not records:
-            ledger.forget([], barred)
-            raise ForgetError(f"source {name!r}: nothing of it is in {out}" + "; it is barred" * bool(barred))
+        barred_before = any(ledger.is_forgotten(mark) for mark in _marks(name, (), ()))
+        ledger.bar(_marks(name, entries, records))
+        if not entries and not records and not barred_before:
+            raise ForgetError(f"source {name!r}: nothing of it is in {out}; it will not be taken in either")
         before = _size(out, store)
-        # Barred before anything goes: whatever interrupts this, it is not fetched again, and the same
-        # command ends the work.
         _remove(store, entries, records)
-        ledger.forget(entries, barred)
         remembered = store.exported().get("settings")
         layout = Export.model_validate(remembered) if remembered else settings
         if store.exported() or store.records():
             export(store, store.records(), layout)
         done, lost = _release_again(store, ledger)
+        # Last, because it is by the ledger that an interrupted command knows what to end.
+        ledger.delete(entries)
         return Difference(before, _size(out, store), tuple(done), tuple(lost))
 
 
@@ -110,15 +112,16 @@ def _known(ledger: Ledger, store: Store, name: str) -> tuple[list[Entry], list[S
     return list(entries.values()), records
 
 
-def _names(name: str, records: Sequence[SourceRecord]) -> set[str]:
-    """What tombstones are made of, beside what the ledger's entries say."""
-    names = {f"sha256:{record.source_sha256}" for record in records if record.source_sha256}
-    names |= {f"{record.source}:{record.source_id}" for record in records}
+def _marks(name: str, entries: Sequence[Entry], records: Sequence[SourceRecord]) -> set[str]:
+    """What tombstones are made of: `source:id` and `sha256:hex`."""
+    marks = {f"{one.source}:{one.source_id}" for one in (*entries, *records)}
+    marks |= {f"sha256:{entry.sha256}" for entry in entries if entry.sha256}
+    marks |= {f"sha256:{record.source_sha256}" for record in records if record.source_sha256}
     try:
         wanted = parse_address(name)
     except SourceListError:
-        return names
-    return names | {f"{wanted.source}:{wanted.source_id}"}
+        return marks | {f"sha256:{name}", f"file:{name}"}
+    return marks | {f"{wanted.source}:{wanted.source_id}"}
 
 
 def _remove(store: Store, entries: Sequence[Entry], records: Sequence[SourceRecord]) -> None:
@@ -132,8 +135,7 @@ def _remove(store: Store, entries: Sequence[Entry], records: Sequence[SourceReco
     store.log.unlink(missing_ok=True)
     for cache in (store.state / "export", folder / CACHE):
         shutil.rmtree(cache, ignore_errors=True)
-    for report in (store.out / "rebuild.json", store.out / "audit.json"):
-        report.unlink(missing_ok=True)
+    (store.out / REPORT).unlink(missing_ok=True)
     contents = {record.source_sha256 for record in records}
     hashes = store.state / "hashes.json"
     if hashes.is_file():

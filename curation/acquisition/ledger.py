@@ -254,11 +254,15 @@ class Ledger:
         return [(row[0], row[1]) for row in rows]
 
     def find(self, name: str) -> list[Entry]:
-        """Sources by id, address, key or content hash."""
-        rows = self._read(
-            f"SELECT * FROM {self._t} WHERE source_id = ?1 OR url = ?1 OR key = ?1 OR sha256 = ?1", (name,)
-        )
-        return [_entry(row) for row in rows]
+        """Sources by id, address, key or content hash, fetched or only asked for."""
+        rows = [
+            row
+            for table in ("audits", "sources")
+            for row in self._read(
+                f"SELECT * FROM {table} WHERE source_id = ?1 OR url = ?1 OR key = ?1 OR sha256 = ?1", (name,)
+            )
+        ]
+        return list({entry.key: entry for entry in map(_entry, rows)}.values())
 
     def counts(self) -> list[tuple[State, Cause | None, int, int]]:
         """(state, cause, sources, bytes on the disk) of every pair there is."""
@@ -524,21 +528,16 @@ class Ledger:
 
     # Forgetting
 
-    def forget(self, entries: Sequence[Entry], names: Iterable[str]) -> None:
-        """Delete sources and leave tombstones that tell nobody what lies below.
-
-        Args:
-            entries: sources to delete.
-            names: further things never to take again, such as content hashes.
-        """
+    def bar(self, marks: Iterable[str]) -> None:
+        """Leave tombstones for `source:id` and `sha256:hex`; they tell nobody what lies below."""
         with self._writing() as db:
             now, salt = self._clock(), self._salt(db)
-            marks = {_digest(salt, name) for name in names}
-            marks |= {_digest(salt, f"{entry.source}:{entry.source_id}") for entry in entries}
-            marks |= {_digest(salt, f"sha256:{entry.sha256}") for entry in entries if entry.sha256}
-            db.executemany(
-                "INSERT OR IGNORE INTO tombstones VALUES (?, ?)", [(m, now) for m in sorted(marks)]
-            )
+            rows = [(_digest(salt, mark), now) for mark in sorted(marks)]
+            db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", rows)
+
+    def delete(self, entries: Sequence[Entry]) -> None:
+        """Delete sources; no byte of them is left in the file."""
+        with self._writing() as db:
             for entry in entries:
                 for table in ("sources", "audits", "spans"):
                     db.execute(f"DELETE FROM {table} WHERE key = ?", (entry.key,))

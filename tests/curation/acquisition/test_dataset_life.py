@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import json
+import sys
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +16,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import Video, load_dataset
-from fake_detectors import FAKE, NOBODY, SPEAKER
+from fake_detectors import NOBODY, SPEAKER
 from fake_tube import FakeTubeIE
 from loopback import Loopback
+from own_keypoints import OWN
 from scenario import LICENSE, own, settings
 from shot_videos import frames, write_shots
 from yt_dlp.downloader.common import FileDownloader
@@ -77,7 +79,7 @@ def run(out: Path, *names: str, chosen: Acquisition | None = None, **options):
         chosen or settings(),
         (None, None),
         workers=1,
-        detectors=FAKE,
+        detectors=OWN,
         extractors=[FakeTubeIE],
         **options,
     )
@@ -211,7 +213,7 @@ def rebuild(release: Path, to: Path):
         load_config(),
         settings(),
         Access(),
-        detectors=FAKE,
+        detectors=OWN,
         extractors=[FakeTubeIE],
     )
 
@@ -339,6 +341,8 @@ def test_forget_leaves_nothing_behind_and_never_fetches_again(released, site, tm
     clip = row["video"]["bytes"]
     data = everything(out, to)
     assert all(mark.encode() in data for mark in marks)
+    present = [frame[91:133].tobytes() for frame in keypoints]
+    assert all(frame in data for frame in present) and clip in data
     kept = {row["clip_id"]: row for row in rows(out) if row["source_id"] != name}
 
     difference = forget(out, f"https://youtu.be/{name}", load_config().export)
@@ -352,11 +356,15 @@ def test_forget_leaves_nothing_behind_and_never_fetches_again(released, site, tm
         and clip[len(clip) // 2 :][:200] not in data
         and site.files[f"{name}.mp4"] not in data
     )
-    # The stand-in sways all speakers alike, so rows are compared, not bytes of keypoints.
+    for config in ("clips", "annotations"):
+        for row in rows(out, config):
+            left = np.asarray(row["keypoints"], np.float16)
+            assert not (left[: len(keypoints)] == keypoints[: len(left)]).all(axis=(1, 2)).any()
+    assert all(frame not in data for frame in present)
     for config in CONFIGS:
         assert {row["source_id"] for row in rows(out, config)} == {IDS[0], IDS[2]}
     assert {row["clip_id"]: row["sha256"] for row in rows(out)} == {k: r["sha256"] for k, r in kept.items()}
-    assert len(rows(to, "manifest")) == 2 and len(keypoints)
+    assert len(rows(to, "manifest")) == 2
     dataset = ClipDataset(str(out))
     for split in dataset.splits:
         for one in dataset.clips(split):
@@ -370,8 +378,32 @@ def test_forget_leaves_nothing_behind_and_never_fetches_again(released, site, tm
     local.write_bytes(site.files[f"{name}.mp4"])
     run(out, str(local))
     assert len(rows(out)) == 2
+    # Once more is no error: an interrupted command is ended so.
+    again = forget(out, name, load_config().export)
+    assert again.before == again.after
     with pytest.raises(ForgetError, match="nothing of it"):
-        forget(out, name, load_config().export)
+        forget(out, "neverSeen00", load_config().export)
+
+
+@pytest.mark.parametrize("step", ["_remove", "export", "_release_again"])
+def test_an_interrupted_forget_is_ended_by_the_same_command(released, monkeypatch, step):
+    out, to = released
+    marks = traces(out, IDS[1])
+    module = sys.modules["curation.forget"]
+    real = getattr(module, step)
+
+    def dies(*arguments, **options):
+        real(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, step, dies)
+    with pytest.raises(KeyboardInterrupt):
+        forget(out, IDS[1], load_config().export)
+    monkeypatch.setattr(module, step, real)
+    forget(out, IDS[1], load_config().export)
+    data = everything(out, to)
+    assert not [mark for mark in marks if mark.encode() in data]
+    assert len(rows(out)) == 2 and len(rows(to, "manifest")) == 2
 
 
 def test_forget_a_local_file_and_the_last_source(tmp_path, videos):

@@ -196,7 +196,8 @@ def test_tombstones_tell_nothing_and_hold(ledger):
     one = parse_address("dQw4w9WgXcQ")
     ledger.add([one])
     ledger.finish(take(ledger).key, FETCHED)
-    ledger.forget(ledger.find(one.source_id), [])
+    ledger.bar(["youtube:dQw4w9WgXcQ", f"sha256:{FETCHED.sha256}"])
+    ledger.delete(ledger.find(one.source_id))
     assert ledger.add([one]) == (0, 0, 1) and ledger.entries() == []
     assert ledger.is_forgotten("youtube:dQw4w9WgXcQ") and ledger.is_forgotten(f"sha256:{FETCHED.sha256}")
     data = b"".join(path.read_bytes() for path in ledger.path.parent.iterdir())
