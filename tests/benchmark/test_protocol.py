@@ -1,34 +1,72 @@
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from benchmark.protocol import Protocol, ProtocolError, SizeRule, load_protocol, protocol_names
+from benchmark.protocol import ProtocolError, Rules, SizeRule, load_protocol, protocol_names
 
 # A new value here is a new protocol: a new file with a new version, and this one stays.
-TP_LONG_1 = "5715fc28efd8d308f134bb4ad2e2edd822ee48e8903da350d3b1b9bcb297368c"
+TP_LONG_1 = "389b63985989de6a3f34c9bb9d117d1dfc3697d00bb46ab686707da8d44c0609"
 
 
 def test_tp_long_1_is_frozen() -> None:
     assert load_protocol("tp-long@1").sha256() == TP_LONG_1
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"deltas": (1, 2)},
-        {"metrics": {"psnr": 2}},
-        {"size": {"max_side": 256, "multiple": 8, "filter": "bicubic"}},
-        {"admission": {"min_frames": 99}},
-        {"version": 2},
-    ],
-    ids=str,
-)
-def test_the_hash_covers_what_moves_a_number(change: dict[str, Any]) -> None:
+def changed(rules: Rules, name: str) -> Iterator[tuple[str, Rules]]:
+    """Copies of the rules with one leaf changed each, with the path of the leaf."""
+    for field, value in rules:
+        path = f"{name}.{field}"
+        if isinstance(value, Rules):
+            yield from ((leaf, rules.model_copy(update={field: new})) for leaf, new in changed(value, path))
+        elif isinstance(value, Mapping):
+            for key in value:
+                yield f"{path}.{key}", rules.model_copy(update={field: {**value, key: 99}})
+            yield f"{path}.new", rules.model_copy(update={field: {**value, "new": 1}})
+        else:
+            other = (
+                f"{value}x" if isinstance(value, str) else (1, 3) if isinstance(value, tuple) else value + 1
+            )
+            yield path, rules.model_copy(update={field: other})
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_every_rule_but_the_title_is_in_the_hash(name: str) -> None:
+    protocol = load_protocol(name)
+    hashes = {path: copy.sha256() for path, copy in changed(protocol, name)}
+    assert hashes.pop(f"{name}.title") == protocol.sha256()
+    assert protocol.sha256() not in hashes.values()
+    assert len(set(hashes.values())) == len(hashes) > 40
+
+
+@pytest.mark.parametrize("name", ["regions", "flow", "lpips-alex"])
+def test_a_feature_that_comes_out_otherwise_changes_the_hash(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark.features import EXTRACTORS
+
     protocol = load_protocol("tp-long@1")
-    changed = Protocol.model_validate(protocol.model_dump() | change)
-    assert changed.sha256() != protocol.sha256()
+    before = protocol.sha256()
+    kind = EXTRACTORS[name]
+    monkeypatch.setattr(kind, "spec", dataclasses.replace(kind.spec, version=9))
+    assert protocol.sha256() != before
+
+
+def test_another_weight_file_changes_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark import features
+
+    protocol = load_protocol("tp-long@1")
+    before, lock = protocol.sha256(), dict(features.read_lock())
+    lock["lpips-alex"] = dataclasses.replace(lock["lpips-alex"], sha256="0" * 64)
+    monkeypatch.setattr(features, "read_lock", lambda: lock)
+    assert protocol.sha256() != before
+
+
+def test_tp_mini_is_scored_as_tp_long_is() -> None:
+    mini, long = load_protocol("tp-mini@1"), load_protocol("tp-long@1")
+    assert (mini.metrics, mini.deltas, mini.drift) == (long.metrics, long.deltas, long.drift)
 
 
 def test_the_hash_covers_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,11 +76,6 @@ def test_the_hash_covers_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     before = protocol.sha256()
     monkeypatch.setattr(media, "DECODER_POLICY", media.DecoderPolicy(unspecified_matrix="bt709"))
     assert protocol.sha256() != before
-
-
-def test_the_title_moves_no_number() -> None:
-    protocol = load_protocol("tp-long@1")
-    assert protocol.model_copy(update={"title": "other"}).sha256() == protocol.sha256()
 
 
 def test_an_unknown_protocol_is_one_line_with_the_known_ones() -> None:
