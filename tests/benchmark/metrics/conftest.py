@@ -12,16 +12,15 @@ from tests.benchmark.metrics import standins
 
 @pytest.fixture(scope="session")
 def standin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights folder with all stand-ins, and their lock file in it."""
+    """A weights folder with small stand-ins, and their lock file in it."""
     folder = tmp_path_factory.mktemp("weights")
     lock = read_lock()
-    names = ("yunet", "sface", "arcface", "i3d", "inception")
+    names = ("yunet", "sface", "arcface", "i3d")
     files = {name: folder / lock[name].file for name in names}
     standins.write_yunet(files["yunet"])
     standins.write_recogniser(files["sface"], 128, ("data", "fc1"))
     standins.write_buffalo(files["arcface"], folder)
     standins.write_i3d(files["i3d"])
-    standins.write_inception(files["inception"])
     standins.write_lock(folder, files)
     return folder
 
@@ -32,6 +31,18 @@ def standin_weights(standin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.setenv(VARIABLE, str(standin_folder))
     monkeypatch.setattr("talkingpose.weights.lock.LOCK_FILE", standin_folder / "weights.lock.yaml")
     return standin_folder
+
+
+@pytest.fixture
+def standin_inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Inception with random weights, which has the size of the real one."""
+    path = tmp_path / read_lock()["inception"].file
+    standins.write_inception(path)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setattr(
+        "talkingpose.weights.lock.LOCK_FILE", standins.write_lock(tmp_path, {"inception": path})
+    )
+    return path
 
 
 @pytest.fixture

@@ -44,7 +44,11 @@ def write_yunet(path: Path) -> None:
                 numpy_helper.from_array(bias, f"{name}_b"),
             ]
         )
-        nodes.append(helper.make_node("Conv", [source, f"{name}_w", f"{name}_b"], [f"{name}_conv"]))
+        nodes.append(
+            helper.make_node(
+                "Conv", [source, f"{name}_w", f"{name}_b"], [f"{name}_conv"], kernel_shape=[1, 1]
+            )
+        )
         nodes.append(helper.make_node("Transpose", [f"{name}_conv"], [f"{name}_last"], perm=[0, 2, 3, 1]))
         shape = numpy_helper.from_array(np.array([1, -1, len(bias)], np.int64), f"{name}_shape")
         constants.append(shape)
@@ -68,8 +72,9 @@ def write_yunet(path: Path) -> None:
             ("bbox", np.zeros((4, 3)), [0, 0, size, size]),
             ("kps", np.zeros((10, 3)), points),
         ):
-            outputs.append(conv(f"{name}_{stride}", pooled, weights, bias))
-    _save(path, nodes, constants, ("input", [1, 3, 640, 640]), [(name, None) for name in outputs])
+            cells = (640 // stride) ** 2
+            outputs.append((conv(f"{name}_{stride}", pooled, weights, bias), [1, cells, len(bias)]))
+    _save(path, nodes, constants, ("input", [1, 3, 640, 640]), outputs)
 
 
 def write_recogniser(path: Path, dimensions: int, names: tuple[str, str]) -> None:

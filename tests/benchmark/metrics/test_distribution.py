@@ -160,7 +160,7 @@ def test_kid_is_unbiased() -> None:
             found[i] = squared_discrepancy([real], [generated])(np.ones(1))
         error = found.std(ddof=1) / math.sqrt(draws)
         assert abs(found.mean() - discrepancy(shift, dimensions)) < 4 * error
-        assert error < 0.2
+        assert error < (0.1, 0.3)[int(shift)]
 
 
 def discrepancy(shift: float, dimensions: int) -> float:
@@ -244,7 +244,7 @@ def test_a_window_has_the_same_features_whatever_came_before() -> None:
         assert long["i3d"][side][1].tobytes() == alone["i3d"][side][0].tobytes()
 
 
-@pytest.mark.usefixtures("standin_weights")
+@pytest.mark.usefixtures("standin_inception")
 def test_inception_is_that_of_torch_fidelity() -> None:
     scoring = collected([Fid(), Kid()], frames(0, 6), frames(1, 6))
     scores, arrays = scoring.finish()
