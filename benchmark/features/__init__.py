@@ -69,7 +69,9 @@ def with_needed(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def identity(names: Iterable[str]) -> dict[str, Any]:
-    """What of the features and of everything they read moves a number: versions and hashes of weights.
+    """What of the features and of everything they read moves a number.
+
+    Versions, hashes of weights, releases of libraries that carry weights of their own.
 
     A weight file whose hash nobody publishes stands there as null.
     """
@@ -78,9 +80,22 @@ def identity(names: Iterable[str]) -> dict[str, Any]:
         name: {
             "version": spec_of(name).version,
             "weights": {weight: lock[weight].sha256 for weight in spec_of(name).weights},
+            **({"packages": _releases(spec_of(name).packages)} if spec_of(name).packages else {}),
         }
         for name in with_needed(names)
     }
+
+
+def _releases(packages: Iterable[str]) -> dict[str, str | None]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
 
 
 def weights_here(names: Iterable[str]) -> dict[str, str]:

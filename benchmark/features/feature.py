@@ -36,6 +36,7 @@ class FeatureSpec:
         weights: ids of the weight files it reads, as in `talkingpose/weights/weights.lock.yaml`.
         features: other features it reads.
         lookback: how many frames before its own it reads.
+        packages: libraries that carry the weights it uses, whose release therefore moves it.
     """
 
     id: str
@@ -44,6 +45,7 @@ class FeatureSpec:
     weights: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     lookback: int = 0
+    packages: tuple[str, ...] = ()
 
 
 class Extractor(Protocol):

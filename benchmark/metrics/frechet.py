@@ -13,7 +13,8 @@ from benchmark.protocol import Aggregation
 
 Floats = npt.NDArray[np.float64]
 
-DRAWS = 200
+# Enough for a standard error (Efron and Tibshirani 1993, section 6.4); one of 2048 dimensions takes seconds.
+DRAWS = 50
 # Of so many samples a dimension the simulated distance of equal distributions is below 1/20 of the trace.
 SAMPLES_PER_DIMENSION = 5
 
