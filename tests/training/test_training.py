@@ -14,7 +14,8 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
 from talkingpose import TalkingPosePipeline
-from talkingpose.training.autoencoder import standardise
+from talkingpose.inference import read_inference
+from talkingpose.training.autoencoder import standardise, start_as_pyramid
 from talkingpose.training.config import TrainConfig, checked
 from talkingpose.training.denoiser import DenoiserModel, DenoiserTask
 from talkingpose.training.error import TrainingError
@@ -55,6 +56,8 @@ def test_training_lowers_the_loss_and_the_pipeline_reads_the_result(constant: di
     assert pipe.scheduler.config.prediction_type == "v_prediction"
     assert pipe.scheduler.config.beta_schedule == "scaled_linear"
     assert pipe.scheduler.config.rescale_betas_zero_snr
+    inference = read_inference(out / "checkpoint")
+    assert (inference.num_inference_steps, inference.pose_picture) == (2, "proportional")
     rng = np.random.default_rng(0)
     reference, poses = rng.integers(0, 256, (32, 32, 3), np.uint8), np.zeros((3, 32, 32, 3), np.uint8)
     frames = list(pipe.stream(reference, poses, num_inference_steps=2, guidance_scale=2.0))
@@ -68,7 +71,8 @@ def test_training_lowers_the_loss_and_the_pipeline_reads_the_result(constant: di
     assert "<svg" in (out / "loss.svg").read_text()
 
 
-def test_autoencoder_learns_and_its_latents_are_standard(vae_content: dict[str, Any]) -> None:
+def test_autoencoder_learns_and_its_latents_are_standard(vae_content: dict[str, Any], tmp_path: Path) -> None:
+    vae_content["pool"] = {"folder": str(tmp_path / "pool"), "groups": 4, "frames": 4}
     train(checked(vae_content | {"steps": 25, "batch_size": 4}, "test"))
     curve = losses(vae_content["out"])
     assert curve[-5:].mean() < 0.8 * curve[:3].mean()
@@ -80,6 +84,23 @@ def test_autoencoder_learns_and_its_latents_are_standard(vae_content: dict[str, 
         latents = vae.encode(pictures.float() / 127.5 - 1).latent_dist.mean.transpose(0, 1).flatten(1)
     assert torch.allclose(latents.mean(1), torch.zeros(4), atol=1e-3)
     assert torch.allclose(latents.std(1), torch.ones(4), atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_fresh_autoencoder_lets_the_picture_through() -> None:
+    """Its latents are orthonormal images of Haar coefficients, so they keep how far pictures are apart."""
+    torch.manual_seed(0)
+    vae = AutoencoderKL(**VAE | {"latent_channels": 12, "block_out_channels": [12, 16]}).eval()
+    start_as_pyramid(vae)
+    pictures = torch.rand(2, 3, 32, 32) * 2 - 1
+    features = vae.encoder.mid_block(
+        vae.encoder.down_blocks[1](vae.encoder.down_blocks[0](vae.encoder.conv_in(pictures)))
+    )
+    assert features.square().sum() == pytest.approx(pictures.square().sum().item(), rel=1e-4)
+    assert torch.allclose(features[:, 0], 2 * torch.nn.functional.avg_pool2d(pictures, 2)[:, 0], atol=1e-5)
+    posterior = vae.encode(pictures).latent_dist
+    assert posterior.std.max() < 0.06
+    assert posterior.mean.std() > 0.3
 
 
 @torch.no_grad()
