@@ -36,5 +36,4 @@ def pose_picture(keypoints: npt.NDArray[Any], height: int, width: int) -> npt.ND
     picture = draw_pose(keypoints, height * times, width * times)
     if times == 1:
         return picture
-    reduced: npt.NDArray[np.uint8] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    return reduced
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
