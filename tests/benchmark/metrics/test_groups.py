@@ -1,0 +1,94 @@
+"""Groups of metrics in a protocol's name, and whole runs with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.evaluate import Listener, Settings, evaluate
+from benchmark.metrics import FAMILIES, metrics_of
+from benchmark.metrics.groups import GROUPS, versions_of
+from benchmark.protocol import ProtocolError, load_protocol
+from benchmark.results import Run, read_case
+
+
+def run(dataset: Path, out: Path, groups: str, **options: Any) -> Run:
+    settings = Settings(
+        model="reencode",
+        dataset=str(dataset),
+        out=out,
+        device="cpu",
+        protocol=f"tp-long+{groups}@1",
+        max_frames=101,
+        **options,
+    )
+    return evaluate(settings, Listener(say=lambda line: None))
+
+
+def test_a_group_makes_another_protocol() -> None:
+    plain, more = load_protocol("tp-long@1"), load_protocol("tp-long+identity+pose@1")
+    assert more.name == "tp-long+pose+identity@1"
+    assert more == load_protocol("tp-long+pose+identity@1")
+    assert more.sha256() != plain.sha256()
+    assert dict(more.metrics) == {**plain.metrics, **versions_of("pose"), **versions_of("identity")}
+    assert load_protocol(more.name) == more
+
+
+@pytest.mark.parametrize("name", ["tp-long+x@1", "tp-long+@1", "tp-long@1+pose", "+pose@1", "tp-long+pose"])
+def test_an_unknown_group_is_one_line_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ProtocolError, match=r"\+pose, \+identity, \+distribution"):
+        load_protocol(name)
+
+
+def test_the_hash_covers_the_release_of_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.metadata
+
+    names = ("tp-long@1", "tp-long+identity@1", "tp-long+pose@1")
+    before = {name: load_protocol(name).sha256() for name in names}
+    monkeypatch.setattr(importlib.metadata, "version", lambda package: "0.10.99")
+    after = {name: load_protocol(name).sha256() for name in names}
+    assert [name for name in names if before[name] != after[name]] == ["tp-long+pose@1"]
+
+
+def test_every_metric_of_a_group_is_a_family_of_one_version() -> None:
+    for group, families in GROUPS.items():
+        assert families.keys() <= FAMILIES.keys()
+        found = metrics_of(versions_of(group), (1,))
+        assert len({metric.spec.id for metric in found}) == len(found)
+        for metric in found:
+            spec = metric.spec
+            assert all((spec.unit, spec.definition, spec.source, spec.blind_spots, spec.reads))
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_without_weights_a_run_is_whole_and_names_the_commands(dataset: Path, tmp_path: Path) -> None:
+    found = run(dataset, tmp_path / "run", "identity+distribution", limit=1)
+    assert found.status == "complete"
+    for group in ("identity", "distribution"):
+        for metric in metrics_of(versions_of(group), ()):
+            summary = found.metrics[metric.spec.id]
+            assert (summary.value, summary.ci95, summary.state) == (None, None, "unavailable")
+            assert "tp-eval weights fetch " in str(summary.reason)
+    assert found.metrics["psnr"].state == "ok"
+
+
+@pytest.mark.usefixtures("standin_weights")
+def test_the_batch_moves_no_number(dataset: Path, tmp_path: Path) -> None:
+    groups = "identity+distribution"
+    found = [run(dataset, tmp_path / str(size), groups, limit=2, batch_size=size) for size in (1, 2)]
+    assert found[0].metrics == found[1].metrics
+    for clip_id in found[0].cases:
+        cases = [read_case(tmp_path / str(size) / "cases" / f"{clip_id}.json") for size in (1, 2)]
+        assert cases[0].metrics == cases[1].metrics
+        assert cases[0].features == cases[1].features
+    fvd = found[0].metrics["fvd"]
+    assert fvd.value is not None and fvd.ci95 is not None and fvd.n_frames == 12
+    assert "12 windows of 16 frames for 400 dimensions: too few" in str(fvd.reason)
+    assert found[0].metrics["fid"].state == "unavailable"
+    # Drawn shapes have no face: nothing is found, and nothing is made up.
+    assert (found[0].metrics["csim.frame"].value, found[0].metrics["csim.frame"].state) == (
+        None,
+        "unavailable",
+    )
