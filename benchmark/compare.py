@@ -259,7 +259,8 @@ def _row(a: _Opened, b: _Opened, name: str) -> MetricDifference:
     lack = _lacking(a, name) or _lacking(b, name)
     if lack is not None:
         return row.model_copy(update={"reason": lack})
-    differences = _values(b, name, clip_ids) - _values(a, name, clip_ids)
+    of_a, of_b = _values(a, name, clip_ids), _values(b, name, clip_ids)
+    differences = of_b - of_a
     rule = load_protocol(f"{a.run.protocol.id}@{a.run.protocol.version}").aggregation
     found = {
         "difference": float(differences.mean()),
@@ -283,7 +284,15 @@ def _lacking(side: _Opened, name: str) -> str | None:
 
 
 def _values(side: _Opened, name: str, clip_ids: Sequence[str]) -> Floats:
-    return np.array([side.cases[clip_id].metrics[name].value for clip_id in clip_ids], dtype=np.float64)
+    """The clips' scores, whose mean must be the number of the run."""
+    values = np.array([side.cases[clip_id].metrics[name].value for clip_id in clip_ids], dtype=np.float64)
+    stated = side.run.metrics[name].value
+    if stated is None or not np.isclose(values.mean(), stated, rtol=1e-9, atol=1e-12):
+        raise ComparisonError(
+            f"{side.path}: {name} of its cases is {values.mean():.6g}, run.json says {stated}: the run was "
+            "changed: run tp-eval validate on it"
+        )
+    return values
 
 
 def _side(side: _Opened) -> Side:

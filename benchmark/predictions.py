@@ -218,14 +218,19 @@ def _check_info(info: VideoInfo, case: Case, notes: list[AuditEntry]) -> None:
     if (info.width, info.height) != (case.width, case.height):
         raise PredictionError(_wrong_size(info.name, info.width, info.height, case))
     rates = f"{_rate(info.fps)} frames per second, the clip has {_rate(case.fps)}"
-    drift = abs(info.fps / case.fps - 1) * case.num_frames
-    if drift >= Fraction(1, 2):
+    if rates_differ(info.fps, case.fps, case.num_frames):
         raise PredictionError(
             f"{info.name}: {rates}: frames may have been dropped or doubled; if they are one for one, "
             "write the clip's rate or give PNG frames"
         )
-    if drift:
+    if info.fps != case.fps:
         notes.append(_entry(case, "rate", f"{rates}: less than half a frame apart at the end"))
+
+
+def rates_differ(one: Fraction, other: Fraction, num_frames: int) -> bool:
+    """Whether two rates are more than a rounding apart: by 0.2 %, or half a frame at the end of the clip."""
+    apart = abs(one / other - 1)
+    return apart > Fraction(1, 500) or apart * num_frames >= Fraction(1, 2)
 
 
 def _check_report(report: DecodeReport, name: str) -> None:

@@ -32,7 +32,8 @@ class ResultError(UserError):
 
 def _file_name(name: str) -> str:
     """A clip id, which becomes a file name: it must not lead out of the run's folder."""
-    if not name or name.startswith(".") or not all(c.isalnum() or c in "-_." for c in name):
+    plain = all(c.isalnum() or c in "-_." for c in name)
+    if not name or len(name) > 250 or name.startswith(".") or not plain:
         raise ValueError("is no file name of letters, digits, - _ .")
     return name
 
@@ -47,6 +48,7 @@ def _inside(path: str) -> str:
 
 ClipId = Annotated[str, AfterValidator(_file_name)]
 PathInRun = Annotated[str, AfterValidator(_inside)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Document(BaseModel):
@@ -70,7 +72,7 @@ class DatasetRef(Document):
     revision: str | None
     split: str
     cases_sha256: str
-    n_cases: int
+    n_cases: int = Field(gt=0, lt=2**31)
 
 
 class ContestantRef(Document):
@@ -211,9 +213,9 @@ class CaseScore(Document):
     metric of all clips together has no value here; `n_frames` counts the samples that it stored of the clip.
     """
 
-    value: float | None
-    n_frames: int
-    n_infinite: int = 0
+    value: Annotated[float, Field(ge=-1e12, le=1e12)] | None
+    n_frames: Count
+    n_infinite: Count = 0
     coverage: float | None = None
     state: State
     reason: str | None = None
@@ -235,7 +237,7 @@ class Case(Document):
     num_frames: int = Field(gt=0, lt=2**31)
     width: int = Field(gt=0, lt=2**31)
     height: int = Field(gt=0, lt=2**31)
-    fps: str
+    fps: str = Field(pattern=r"^[1-9][0-9]{0,9}(/[1-9][0-9]{0,9})?$")
     metrics: dict[str, CaseScore]
     video: Video | None = None
     features: StoredFeatures | None = None

@@ -210,13 +210,13 @@ class ClipDataset:
     def _clip(self, row: dict[str, Any], split: str) -> Clip:
         fps, width, height, frames = (row[name] for name in ("fps", "width", "height", "num_frames"))
         clip_id = row["clip_id"]
-        positive = all(isinstance(v, int | float) and v > 0 for v in (fps, width, height, frames))
         # A clip id becomes a file name; one with a separator or a leading dot could leave the run's folder.
-        if not clip_id or not all(c.isalnum() or c in "-_." for c in clip_id) or clip_id.startswith("."):
+        if not isinstance(clip_id, str) or not _is_file_name(clip_id):
             raise DatasetError(
                 f"dataset {self.location}: clip id {clip_id!r} is no file name: use letters, digits, - _ ."
             )
-        if not positive or fps > 1000:
+        whole = all(isinstance(v, int) and 0 < v < 2**31 for v in (width, height, frames))
+        if not whole or not isinstance(fps, int | float) or not 0.01 <= fps <= 1000:
             raise DatasetError(
                 f"dataset {self.location}, clip {clip_id}: fps {fps}, size {width}x{height}, "
                 f"{frames} frames cannot be: curate the clip again"
@@ -224,7 +224,10 @@ class ClipDataset:
         # Rates of video are ratios such as 30000/1001; float64 keeps them apart far beyond this bound.
         rate = Fraction(fps).limit_denominator(100_000)
         cluster = row.get("person_id") or row.get("source_id") or clip_id
-        return Clip(clip_id, split, rate, width, height, frames, cluster, row.get("sha256"))
+        sha256 = row.get("sha256")
+        return Clip(
+            clip_id, split, rate, width, height, frames, str(cluster), None if sha256 is None else str(sha256)
+        )
 
     def _column(self, clip: Clip, column: str) -> pyarrow.Array:
         """The one cell of a clip in a column, as an array of length 1."""
@@ -234,6 +237,11 @@ class ClipDataset:
             columns=[column], filter=pc.field("clip_id") == clip.clip_id
         )
         return table.column(column).combine_chunks()
+
+
+def _is_file_name(name: str) -> bool:
+    short = 0 < len(name.encode()) <= 200
+    return short and not name.startswith(".") and all(c.isalnum() or c in "-_." for c in name)
 
 
 def _numbers(array: pyarrow.Array) -> npt.NDArray[Any]:

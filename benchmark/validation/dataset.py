@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from fractions import Fraction
 
+from benchmark.predictions import rates_differ
 from benchmark.validation.finding import Notes
 from talkingpose.dataset import Clip, ClipDataset, DatasetError
 from talkingpose.media import MediaError, VideoReader
@@ -62,7 +62,7 @@ def _check_clip(dataset: ClipDataset, clip: Clip, notes: Notes) -> None:
     if (info.width, info.height) != (clip.width, clip.height):
         size = f"{info.width}x{info.height}, its row says {clip.width}x{clip.height}"
         notes.error(clip.clip_id, f"its video is {size}")
-    if abs(info.fps / clip.fps - 1) * clip.num_frames >= Fraction(1, 2):
+    if rates_differ(info.fps, clip.fps, clip.num_frames):
         notes.error(
             clip.clip_id, f"its video has {float(info.fps):.4f} fps, its row says {float(clip.fps):.4f}"
         )

@@ -83,12 +83,10 @@ def _check_numbers(folder: RunFolder, run: Run, cases: Sequence[Case], notes: No
         protocol = load_protocol(f"{run.protocol.id}@{run.protocol.version}")
         everything = metrics_under(protocol)
     except ProtocolError as error:
-        notes.warning("run.json", f"{error}: its numbers were not folded again")
+        notes.error("run.json", f"{error}: its numbers cannot be checked")
         return
     if protocol.sha256() != run.protocol.sha256:
-        notes.warning(
-            "run.json", "made under other rules than those installed: its numbers were not folded again"
-        )
+        notes.error("run.json", "made under other rules than those installed: its numbers cannot be checked")
         return
     metrics = [metric for metric in everything if metric.spec.id in run.metrics]
     lacking = sorted(set(run.metrics) - {metric.spec.id for metric in metrics})

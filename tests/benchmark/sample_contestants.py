@@ -120,3 +120,12 @@ class NoInfo:
 
     def __init__(self, *, checkpoint: str | None, device: str) -> None:
         self.info = "none"
+
+
+class FailsOnB(Noise):
+    """Runs out of memory on every clip whose id ends in b."""
+
+    def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
+        if case.clip_id.endswith("b"):
+            raise RuntimeError("out of memory")
+        return super().frame(case, generator, step)

@@ -19,6 +19,10 @@ PROTOCOL = load_protocol("tp-long@1")
 DIRECTIONS = {"psnr": "higher", "tje@2": "lower", "motion": "none"}
 
 
+def mean(values: Sequence[float | None]) -> float:
+    return float(np.mean([value for value in values if value is not None]))
+
+
 def write_run(folder: Path, scores: Mapping[str, Sequence[float | None]], people: Sequence[str],
               **changes: Any) -> Path:  # fmt: skip
     """A run with one clip for each of `people`; `scores` are those of the clips, for each metric."""
@@ -34,7 +38,7 @@ def write_run(folder: Path, scores: Mapping[str, Sequence[float | None]], people
         )  # fmt: skip
         write_document(case, folder / f"cases/{clip_id}.json")
     summaries = {
-        name: MetricSummary(value=1.0, version=1, unit="dB", direction=DIRECTIONS[name],
+        name: MetricSummary(value=mean(scores[name]), version=1, unit="dB", direction=DIRECTIONS[name],
                             aggregation="mean over clips", n_cases=len(ids), n_clusters=len(set(people)),
                             n_frames=110, state="ok")
         for name in scores
@@ -168,6 +172,15 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, changes: dict[str, A
     b = write_run(tmp_path / "b", {"psnr": [1.0] * 6}, people(6), **changes)
     with pytest.raises(ComparisonError, match=says):
         compare(a, b)
+
+
+def test_a_run_whose_cases_were_changed_is_refused(tmp_path: Path, runs: tuple[Path, Path]) -> None:
+    path = runs[1] / "cases/clip-03.json"
+    document = json.loads(path.read_text())
+    document["metrics"]["psnr"]["value"] += 1
+    path.write_text(json.dumps(document))
+    with pytest.raises(ComparisonError, match="the run was changed"):
+        compare(*runs)
 
 
 def test_other_people_or_metrics_or_folders_are_refused(tmp_path: Path) -> None:
