@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from benchmark.metrics import metrics_of
+from benchmark.metrics.groups import GROUPS, versions_of
 from benchmark.protocol import load_protocol, protocol_names
 from benchmark.registry import contestant_names
 
@@ -24,14 +25,19 @@ def _contestants() -> list[Row]:
 
 
 def _metrics() -> list[Row]:
-    """The metrics of all protocols, each once."""
-    specs = {}
+    """The metrics of all protocols and groups, each once; those of a group with its name."""
+    specs, groups = {}, {}
     for name in protocol_names():
         protocol = load_protocol(name)
         specs.update({m.spec.id: m.spec for m in metrics_of(protocol.metrics, protocol.deltas)})
+    for group in GROUPS:
+        found = {m.spec.id: m.spec for m in metrics_of(versions_of(group), ())}
+        groups.update(dict.fromkeys(found.keys() - specs.keys(), f"+{group}"))
+        specs.update(found)
     return [
         {
             "id": spec.id,
+            "group": groups.get(spec.id, ""),
             "version": spec.version,
             "unit": spec.unit,
             "direction": spec.direction,

@@ -47,7 +47,7 @@ class ArcFace:
         except Exception as error:  # onnxruntime has no common class of its errors
             raise FeatureError(
                 f"arcface: {path.name} holds no {MEMBER} that onnxruntime can read: "
-                "tp-eval weights fetch arcface"
+                "tp-eval weights fetch arcface --accept-licence"
             ) from error
         self._input = self._session.get_inputs()[0].name
 

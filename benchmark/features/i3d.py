@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +40,11 @@ class I3d:
 
         path = find("i3d", needed_by="fvd")
         try:
-            load: Any = torch.jit.load
-            self._network: Any = load(str(path), map_location="cpu").eval()
+            with warnings.catch_warnings():
+                # torch would rather not have this format any more; the file exists in no other.
+                warnings.simplefilter("ignore", FutureWarning)
+                load: Any = torch.jit.load
+                self._network: Any = load(str(path), map_location="cpu").eval()
             # Another network would be noticed now, not in the middle of a clip.
             shape = self.of([torch.zeros(3, SIDE, SIDE)] * FRAMES).shape
         except (RuntimeError, ValueError, TypeError) as error:

@@ -81,10 +81,12 @@ def find(
     """
     (entry,) = pick([file_id], lock)
     status = check(entry, weights_folder(folder))
+    agree = " --accept-licence" if entry.commercial == "no" else ""
+    command = f"tp-eval weights fetch {file_id}{agree}"
     if status.state == "missing":
-        raise WeightsError(f"{needed_by} needs {file_id}: not here: tp-eval weights fetch {file_id}")
+        raise WeightsError(f"{needed_by} needs {file_id}: not here: {command}")
     if status.state == "damaged":
-        raise WeightsError(f"{needed_by} needs {file_id}: {status.detail}: tp-eval weights fetch {file_id}")
+        raise WeightsError(f"{needed_by} needs {file_id}: {status.detail}: {command}")
     return status.path
 
 

@@ -143,6 +143,16 @@ def test_missing_weights_name_the_command() -> None:
         assert "tp-eval weights fetch yunet" in str(score.reason)
 
 
+def test_the_command_for_arcface_agrees_to_its_licence(
+    standin_weights: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    name = "face_detection_yunet_2023mar.onnx"
+    (tmp_path / name).write_bytes((standin_weights / name).read_bytes())
+    monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
+    reason = scored([face(1)], [face(1)], face(1))["csim-arcface.frame"].reason
+    assert reason == ("csim-arcface needs arcface: not here: tp-eval weights fetch arcface --accept-licence")
+
+
 def test_a_flipped_byte_is_refused(standin_weights: Path, tmp_path: Path, monkeypatch: Any) -> None:
     import shutil
 
