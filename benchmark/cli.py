@@ -197,7 +197,9 @@ def validate_command(
     kind: Annotated[
         str | None, typer.Option(help="run, dataset, predictions or contestant; default: find out.")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="The clips that predictions are for.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="That predictions are for, or that a run was made on.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
     protocol: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
     sample: Annotated[int | None, typer.Option(help="Decode only so many clips of a dataset.")] = None,

@@ -57,7 +57,8 @@ def validate(
         target: folder of a run, of a dataset or of predictions; or the name of a contestant, or its
             `package.module:Class`.
         kind: which of them it is; None finds out.
-        dataset, split, protocol: what predictions are to be scored on.
+        dataset: that predictions are for, or that a run was made on.
+        split, protocol: what predictions are to be scored on.
         sample: of a dataset, decode only so many clips, chosen by a hash of their ids; None decodes all.
         checkpoint, device: of a contestant.
 
@@ -72,7 +73,8 @@ def validate(
     notes = Notes()
     known = kind or _kind_of(target, dataset)
     if known == "run":
-        checked = check_run(RunFolder(Path(target)), notes)
+        clips = None if dataset is None else open_dataset(dataset)
+        checked = check_run(RunFolder(Path(target)), clips, notes)
     elif known == "dataset":
         checked = check_dataset(open_dataset(target), sample, notes)
     elif known == "predictions":

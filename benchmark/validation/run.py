@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +16,14 @@ from benchmark.protocol import ProtocolError, load_protocol
 from benchmark.recorder import file_sha256, read_frame_scores
 from benchmark.results import Case, ResultError, Run, read_case, read_run
 from benchmark.validation.finding import Notes, printable
+from talkingpose.dataset import ClipDataset, fingerprint
 
 # Sums of the same numbers may differ in their last bits between machines.
 _RELATIVE = 1e-9
 
 
-def check_run(folder: RunFolder, notes: Notes) -> str:
-    """Check the folder of a run; says what was looked at.
+def check_run(folder: RunFolder, dataset: ClipDataset | None, notes: Notes) -> str:
+    """Check the folder of a run, and its clips where their dataset is given; says what was looked at.
 
     Raises:
         ResultError: it has no `run.json` that can be read.
@@ -40,6 +43,8 @@ def check_run(folder: RunFolder, notes: Notes) -> str:
     for name in sorted(beside):
         notes.warning(f"cases/{printable(name)}.json", "belongs to no clip of the run")
     _check_numbers(folder, run, cases, notes)
+    if dataset is not None:
+        _check_clips(run, cases, dataset, notes)
     return f"{len(cases)} of {len(run.cases)} cases: documents, files and their hashes, numbers folded again"
 
 
@@ -63,6 +68,25 @@ def _checked_case(folder: RunFolder, clip_id: str, notes: Notes) -> Case | None:
             notes.error(part.path, "is not the file whose hash the case holds")
     _check_frames(folder, case, notes)
     return case
+
+
+def _check_clips(run: Run, cases: Sequence[Case], dataset: ClipDataset, notes: Notes) -> None:
+    """Whether the clips of the run are those of the dataset, of the same people."""
+    clips = {clip.clip_id: clip for split in dataset.splits for clip in dataset.clips(split)}
+    missing = [clip_id for clip_id in run.cases if clip_id not in clips]
+    if missing:
+        notes.error("run.json", f"clip {missing[0]} is not in the dataset")
+        return
+    hashed = [
+        dataclasses.replace(clip, sha256=hashlib.sha256(dataset.video(clip)).hexdigest())
+        for clip in (clips[clip_id] for clip_id in run.cases)
+    ]
+    if fingerprint(hashed) != run.dataset.cases_sha256:
+        notes.error("run.json", "its clips are not those of the dataset: other videos or lengths")
+    for case in cases:
+        clip = clips[case.clip_id]
+        if (case.cluster, case.split, case.fps) != (clip.cluster, clip.split, str(clip.fps)):
+            notes.error(f"cases/{case.clip_id}.json", "person, split or rate is not that of the dataset")
 
 
 def _check_frames(folder: RunFolder, case: Case, notes: Notes) -> None:

@@ -212,7 +212,7 @@ HOSTILE = [
 SILENT = {
     *("env", "command", "finished_at", "cost", "audit", "generation_s", "scoring_s", "seed", "key", "split"),
     *("location", "revision", "contestant", "weights", "comparable", "limit", "max_frames", "reason", "id"),
-    *("width", "height", "frames_sha256", "long_form", "cases_sha256", "schema"),
+    *("width", "height", "frames_sha256", "long_form", "cases_sha256", "schema", "cluster"),
 }
 
 

@@ -98,6 +98,13 @@ def test_a_changed_run_is_found_out(made: Path, what: str) -> None:
     assert says in errors[where], errors
 
 
+def test_a_run_is_checked_against_its_dataset(made: Path, tiny: Path, dataset: Path) -> None:
+    assert found(made, dataset=str(tiny)) == {}
+    assert "not in the dataset" in found(made, dataset=str(dataset))["run.json"]
+    edit(made / "cases/tiny-a.json", lambda d: d.update(cluster="somebody"))
+    assert "person, split or rate" in found(made, dataset=str(tiny))["cases/tiny-a.json"]
+
+
 def test_a_dataset_is_decoded(tiny: Path) -> None:
     result = validate(str(tiny))
     assert (result.kind, result.findings) == ("dataset", [])
