@@ -40,7 +40,7 @@ def curve(clips: Sequence[FrameScores], drift: Drift, rule: Aggregation) -> Curv
     clusters = [clip.cluster for clip in clips]
     # A band by Student's t over a few people would hide every curve of a figure; n_clips says how few.
     bounds = intervals(table, clusters, rule, fewest=FEW_CLUSTERS)
-    slopes = np.array([[_slope(b, c.fps, drift.min_bins)] for b, c in zip(binned, clips, strict=True)])
+    slopes = np.array([[slope(b, c.fps, drift.min_bins)] for b, c in zip(binned, clips, strict=True)])
     return Curve(
         time_s=[index + 0.5 for index in range(length)],
         mean=means(table),
@@ -63,7 +63,7 @@ def bins(scores: Floats, fps: Fraction) -> Floats:
     return means_of_bins
 
 
-def _slope(binned: Floats, fps: Fraction, min_bins: int) -> float:
+def slope(binned: Floats, fps: Fraction, min_bins: int) -> float:
     """Theil-Sen slope per 100 frames over the bins that have a score, NaN below `min_bins` of them."""
     known = ~np.isnan(binned)
     if known.sum() < min_bins:

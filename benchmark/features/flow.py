@@ -58,15 +58,22 @@ class Flow:
         if window.t - back < 1 or min(window.image(side, back).shape[:2]) < MIN_SIDE:
             return None
         now, before = (cv2.cvtColor(window.image(side, b), cv2.COLOR_RGB2GRAY) for b in (back, back + 1))
-        dis: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        dis = _dis(*now.shape)
         to_before, to_now = dis.calc(now, before, None), dis.calc(before, now, None)
         at = to_before + _grid(*now.shape)
         returned = cv2.remap(to_now, at, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         missed = _squared(to_before + returned)
         allowed = _RELATIVE * (_squared(to_before) + _squared(returned)) + _ABSOLUTE
-        limits = np.array([now.shape[1] - 1, now.shape[0] - 1], np.float32)
-        inside = ((at >= 0) & (at <= limits)).all(axis=2)
-        return BackwardFlow(at, ((missed <= allowed) & inside).astype(np.uint8))
+        inside = cv2.inRange(at, np.zeros(2), np.array([now.shape[1] - 1.0, now.shape[0] - 1.0]))
+        return BackwardFlow(at, ((missed <= allowed) & (inside > 0)).astype(np.uint8))
+
+
+@cache
+def _dis(height: int, width: int) -> Any:
+    """Its buffers are worth keeping, but they leak from one frame size into the next: one for each size."""
+    import cv2
+
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
 
 @cache

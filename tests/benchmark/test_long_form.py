@@ -10,6 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from benchmark.control_table import tables
 from benchmark.errors import EvaluationError
 from benchmark.evaluate import Listener, Settings, evaluate
 from benchmark.results import Run, json_schema, read_run
@@ -46,6 +47,12 @@ def test_a_drifting_video_drifts_and_crosses(dataset: Path, tmp_path: Path, cont
     own, other = read_run(out).drift["ssim"], read_run(control).drift["ssim"]
     expected = np.array(own.mean, float) - np.array(other.mean, float)
     assert found.drift["ssim"].mean == pytest.approx(list(expected), abs=1e-12)
+    text = tables(control, [out, control])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line]
+    assert rows[0] == ["clip", "drift", "reencode"] and ["slope", "drift", "reencode"] in rows
+    first = {row[0]: row[1:] for row in reversed(rows)}
+    assert float(first["`colour.mean`"][0].lstrip(">")) > 10 and first["`colour.mean`"][1] == "0"
+    assert first["`tje@1`"][0].startswith(("-", "<-"))
 
 
 def test_the_same_command_with_a_control_adds_it_without_generating(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.features.flow import Flow
+from benchmark.features.flow import Flow, _dis
 from benchmark.metrics import PairWindow
 from benchmark.metrics.flicker import Flicker
 from benchmark.metrics.motion_ratio import MotionRatio
@@ -163,3 +163,21 @@ def test_skill_is_one_minus_the_ratio_of_the_errors(seed: int, delta: int) -> No
     error = np.abs(change - np.abs(g[delta:] - g[:-delta]))
     expected = 1 - error.sum() / change.sum()
     assert score(TjeSkill(delta), real, generated)[0].value == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_flow_of_a_frame_does_not_depend_on_the_clips_before() -> None:
+    """OpenCV's object keeps buffers that a frame of another size finds filled."""
+
+    def flow(clip: np.ndarray) -> np.ndarray:
+        window = PairWindow(1, extractors={"flow": Flow()})
+        for frame in clip[:3]:
+            window.push(frame, frame)
+            found = window.feature("flow", "real")
+        return found.at
+
+    clips = panned(1), panned(2)[:, :80, :64], panned(3)
+    before = [flow(clip) for clip in clips]
+    assert all(np.array_equal(flow(clip), found) for clip, found in zip(clips, before, strict=True))
+    _dis.cache_clear()
+    for clip, found in reversed(list(zip(clips, before, strict=True))):
+        assert np.array_equal(flow(clip), found)
