@@ -238,8 +238,8 @@ def _check_shard(settings: Settings) -> None:
 def _predictions(settings: Settings, plan: Plan) -> Predictions | None:
     if settings.predictions is None:
         return None
-    clip_ids = [case.clip.clip_id for case in plan.cases]
-    return Predictions(settings.predictions, clip_ids, name=settings.model, revision=settings.revision)
+    lengths = {case.clip.clip_id: case.clip.num_frames for case in plan.cases}
+    return Predictions(settings.predictions, lengths, name=settings.model, revision=settings.revision)
 
 
 def _first_line(job: _Job) -> str:

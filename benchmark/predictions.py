@@ -82,7 +82,7 @@ class Predictions:
 
     Args:
         folder: holds CLIP.mp4, or CLIP/ with PNG frames, for each clip.
-        clip_ids: of the clips to score.
+        lengths: clip id -> number of frames of the whole clip, for the clips to score.
         name: shown on the board.
         revision: of the model that made the videos; None takes a hash of the videos.
 
@@ -90,15 +90,16 @@ class Predictions:
         PredictionError: no such folder, two predictions for one clip, or none for any.
     """
 
-    def __init__(self, folder: Path, clip_ids: Sequence[str], *, name: str, revision: str | None) -> None:
+    def __init__(self, folder: Path, lengths: Mapping[str, int], *, name: str, revision: str | None) -> None:
         if not name.strip() or shown(name) != name or (revision is not None and shown(revision) != revision):
             raise PredictionError(f"--name {shown(name)!r}: give a name, and a revision, that can be printed")
         self.folder = folder
-        self.matches = match(folder, clip_ids)
+        self._lengths = lengths
+        self.matches = match(folder, list(lengths))
         if not self.matches.found:
             raise PredictionError(
-                f"--predictions {folder}: holds nothing for any of {len(clip_ids)} clips: "
-                f"name the videos by clip id, such as {min(clip_ids)}.mp4"
+                f"--predictions {folder}: holds nothing for any of {len(lengths)} clips: "
+                f"name the videos by clip id, such as {min(lengths)}.mp4"
             )
         self._sha256 = {clip_id: _content_hash(path) for clip_id, path in self.matches.found.items()}
         together = hashlib.sha256(repr(sorted(self._sha256.items())).encode())
@@ -144,7 +145,10 @@ class Predictions:
             raise PredictionError(f"no prediction: neither {case.clip_id}.mp4 nor a folder of that name")
         notes = [_entry(case, "prediction", f"{shown(path.name)}, sha256 {self.content(case.clip_id)}")]
         self._notes[case.clip_id] = notes
-        for image in read_prediction(path, case, notes):
+        frames = read_prediction(path, case, notes)
+        # Under --max-frames the rest of the video is left alone; the run says so.
+        limit = case.num_frames if case.num_frames < self._lengths[case.clip_id] else None
+        for image in itertools.islice(frames, limit):
             yield [image]
 
 

@@ -99,3 +99,31 @@ def test_lists_and_schema() -> None:
     assert all(m["definition"] and m["source"] and m["blind_spots"] for m in metrics)
     assert "tp-long@1  " in tp_eval("ls", "protocols").stdout
     assert json.loads(tp_eval("schema").stdout) == json_schema()
+
+
+def test_score_compare_and_validate_have_their_exit_codes(
+    dataset: Path, rows: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    for clip_id in ("clip-a", "clip-c"):
+        (made / f"{clip_id}.mp4").write_bytes(rows[clip_id]["video"]["bytes"])
+    words = ("score", "--predictions", made, "--name", "mine", "--dataset", dataset, "--out", tmp_path / "a",
+             "--max-frames", 101)  # fmt: skip
+    partial = tp_eval(*words)
+    assert partial.returncode == 3 and "clip-b: failed: no prediction" in partial.stderr, partial.stderr
+    assert tp_eval("validate", made, "--dataset", dataset).returncode == 3
+    (made / "clip-b.mp4").write_bytes(rows["clip-b"]["video"]["bytes"])
+    done = tp_eval(*words, "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["contestant"]["origin"] == "predictions"
+    sound = tp_eval("validate", tmp_path / "a", "--dataset", dataset)
+    assert sound.returncode == 0 and sound.stdout.endswith("0 errors, 0 warnings\n"), sound.stdout
+    compared = tp_eval("compare", tmp_path / "a", tmp_path / "a", "--json", "--fail-on-regression")
+    assert compared.returncode == 0
+    assert {m["verdict"] for m in json.loads(compared.stdout)["metrics"]} <= {
+        "too few clusters to judge", "unknown",
+    }  # fmt: skip
+    for wrong in (("compare", tmp_path / "a", made), ("rescore", tmp_path / "a"), ("validate", "nothing"),
+                  ("score", "--predictions", tmp_path, "--name", "x", "--dataset", dataset)):  # fmt: skip
+        refused = tp_eval(*wrong)
+        assert (refused.returncode, refused.stdout) == (2, "") and len(refused.stderr.splitlines()) == 1

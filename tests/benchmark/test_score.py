@@ -208,6 +208,13 @@ def test_a_folder_without_any_of_the_clips_is_refused(tiny: Path, tmp_path: Path
         score(tmp_path / "nowhere", tiny, tmp_path / "run")
 
 
+def test_a_limit_leaves_the_rest_of_a_video_alone(videos: Path, tiny: Path, tmp_path: Path) -> None:
+    write_video(videos / "tiny-b.mp4", frames(CLIPS[1])[:10])
+    found = score(videos, tiny, tmp_path / "run", max_frames=10)
+    assert found.status == "complete" and not found.comparable
+    assert audit(found, "max-frames") == ["at most 10 frames of each clip"]
+
+
 def test_hostile_names_are_shown_escaped(videos: Path) -> None:
     (videos / "a\nb\x1b[31m.mp4").write_bytes(b"")
     Path(os.fsdecode(os.fsencode(videos) + b"/\xff.mp4")).write_bytes(b"")
