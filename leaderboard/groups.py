@@ -10,7 +10,7 @@ from benchmark.results import Run
 from leaderboard.numbers import counted
 from leaderboard.runs import LoadedRun
 
-CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "flicker")
+CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "brightness", "flicker", "late-blur")
 
 
 @dataclass(frozen=True, eq=False)

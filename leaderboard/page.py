@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.results import Run
+from benchmark.results import Horizon, Run
 from leaderboard import figures, numbers, svg
 from leaderboard.clips import Clips, videos_of
 from leaderboard.columns import Column
@@ -37,6 +37,8 @@ class Board:
     drift: Sequence[figures.Panel]
     slopes: Sequence[tuple[Entry, Sequence[str]]]
     slope_columns: Sequence[str]
+    horizons: Sequence[tuple[Entry, Sequence[str]]]
+    horizon_columns: Sequence[str]
     spectrum: Sequence[figures.Panel]
     cost: Sequence[figures.Panel]
     devices: Sequence[str]
@@ -100,6 +102,8 @@ def _board(
     table = board_table(group)
     names = [c.name for c in table.columns if any(c.name in entry.run.drift for entry in group.entries)]
     names += sorted({name for entry in group.entries for name in entry.run.drift} - set(names))
+    measured = [entry for entry in group.entries if entry.run.long_form is not None]
+    bounded = sorted({name for entry in measured for name in _horizons(entry.run)})
     titles = {column.name: f"{column.title} {column.arrow}".strip() for column in table.columns}
     return Board(
         group=group,
@@ -107,6 +111,8 @@ def _board(
         drift=figures.drift_panels(group, table.columns, styles),
         slopes=[(entry, [_slope(entry.run, name) for name in names]) for entry in group.entries],
         slope_columns=[titles.get(name, name) for name in names],
+        horizons=[(entry, [_horizon(entry.run, name) for name in bounded]) for entry in measured],
+        horizon_columns=[titles.get(name, name) for name in bounded],
         spectrum=figures.spectrum_panels(group, table.columns, styles),
         cost=figures.cost_panels(group, table.columns, styles),
         devices=sorted({entry.run.cost.device for entry in group.models if entry.run.cost is not None}),
@@ -134,6 +140,19 @@ def _slope(run: Run, name: str) -> str:
         return numbers.NOTHING
     value = numbers.measured(curve.slope_per_100_frames, curve.ci95)
     return value if curve.ci95 is None else f"{value} {numbers.bounds(curve.ci95)}"
+
+
+def _horizons(run: Run) -> Mapping[str, Horizon]:
+    return run.long_form.horizons if run.long_form is not None else {}
+
+
+def _horizon(run: Run, name: str) -> str:
+    """Median seconds until a clip is out of bounds, and how many of the clips ever are."""
+    found = _horizons(run).get(name)
+    if found is None:
+        return numbers.NOTHING
+    median = numbers.NOTHING if found.median_s is None else f"{numbers.significant(found.median_s, 3)} s"
+    return f"{median} ({found.n_crossed} of {found.n_clips})"
 
 
 def _meanings(boards: Sequence[Board]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.results import ContestantRef, Curve
+from benchmark.results import ContestantRef, Curve, Horizon, LongForm
 from leaderboard.groups import group_runs
 from leaderboard.page import clean
 from leaderboard.published import published_families
@@ -250,3 +250,25 @@ def test_the_same_contestant_looks_the_same_on_all_boards():
     ]
     groups = group_runs([LoadedRun(Path("x"), run, ()) for run in runs])
     assert groups[0].models[1].series == groups[1].models[0].series == 1
+
+
+def test_horizons_stand_beside_the_slopes(tmp_path: Path):
+    def horizon(median: float | None, crossed: int) -> Horizon:
+        return Horizon(
+            threshold=10,
+            lasting_s=3,
+            n_clips=6,
+            n_crossed=crossed,
+            median_s=median,
+            time_s=[4.0],
+            survival=[0.5],
+        )
+
+    found = {"colour.mean": horizon(4.0, 5), "ssim": horizon(None, 1)}
+    long_form = LongForm(control="reencode", revision="1", drift={}, horizons=found)
+    write_run(tmp_path / "runs/a", make_run("talkingpose", long_form=long_form), cases=False)
+    write_run(tmp_path / "runs/b", make_run("frozen"), cases=False)
+    page = (build_site([tmp_path / "runs"], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
+    assert "<td>4.00 s (5 of 6)</td>" in page and "<td>\u2013 (1 of 6)</td>" in page
+    assert page.count("Usable horizon") == 1
+    assert Outline(page).faults == []
