@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,9 +49,10 @@ class Pose:
     )
 
     def __init__(self) -> None:
-        # Importing it here tells a missing mediapipe before the first frame.
-        import mediapipe  # noqa: F401
-
+        # Now, so that a missing mediapipe is told before the first frame. In a thread, because something that
+        # it imports keeps an exception and thereby the whole stack below: the first clip, to the end.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(importlib.import_module, "mediapipe.python.solutions.holistic").result()
         self._streams: weakref.WeakKeyDictionary[PairWindow, dict[Side, _Stream]] = (
             weakref.WeakKeyDictionary()
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 import itertools
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -193,3 +195,22 @@ def distances(images: list[npt.NDArray[np.uint8]], lags: tuple[int, ...]) -> lis
 def first_frames(path: Path, count: int) -> list[npt.NDArray[np.uint8]]:
     with VideoReader(path) as reader:
         return [frame.image for frame in itertools.islice(reader, count)]
+
+
+def test_nothing_keeps_the_first_clip_of_a_process() -> None:
+    program = """
+import weakref
+from fractions import Fraction
+import numpy as np
+from benchmark.metrics import CaseShape, metrics_of
+from benchmark.recorder import Scoring
+
+blank = np.zeros((64, 64, 3), np.uint8)
+scoring = Scoring(CaseShape("clip", Fraction(25), 64, 64, 1), blank, metrics_of({"mkr": 1}, ()))
+scoring.window.push(blank, blank)
+scoring.score()
+window = weakref.ref(scoring.window)
+del scoring
+assert window() is None
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
