@@ -31,7 +31,7 @@ class ArcFace:
         definition=(
             "w600k_r50.onnx of InsightFace's buffalo_l: the main face (found by YuNet) turned, scaled and "
             "moved onto ArcFace's five points by least squares, 112x112, bilinear, RGB, (v - 127.5) / 127.5: "
-            "512 features, divided by their length"
+            "512 features, divided by their length."
         ),
         weights=("arcface",),
         features=("face",),

@@ -26,7 +26,7 @@ class Face:
         version=1,
         definition=(
             "YuNet (OpenCV FaceDetectorYN) on the whole frame at its size, score 0.6 or more, non-maximum "
-            "suppression 0.3, top 5000; of several faces the one with the largest box"
+            "suppression 0.3, top 5000; of several faces the one with the largest box."
         ),
         weights=("yunet",),
     )

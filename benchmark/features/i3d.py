@@ -30,7 +30,7 @@ class I3d:
             "400 logits of I3D (i3d_torchscript.pt, rescale=False, resize=False, return_features=True) of "
             "windows of 16 frames, stride 16, at the clip's own rate; what is left over at the end is not "
             "used. Each frame: shorter side to 224 pixels by bilinear interpolation (align_corners False, no "
-            "antialiasing), centre 224x224, v / 127.5 - 1. Windows one by one, float32, on the CPU"
+            "antialiasing), centre 224x224, v / 127.5 - 1. Windows one by one, float32, on the CPU."
         ),
         weights=("i3d",),
     )

@@ -30,7 +30,7 @@ class Inception:
         definition=(
             "2048 pool features of Inception of 2015-12-05 as torch-fidelity computes them (its resize to "
             "299x299, as TensorFlow 1), frames one by one, float32, on the CPU; "
-            f"{PER_SECOND} frames a second: frame t where floor({PER_SECOND} t / fps) is new"
+            f"{PER_SECOND} frames a second: frame t where floor({PER_SECOND} t / fps) is new."
         ),
         weights=("inception",),
     )

@@ -43,7 +43,7 @@ class Pose:
             "COCO-WholeBody keypoints (133, 3) by mediapipe holistic, its release part of the protocol's "
             "hash, model complexity 1, tracking on, as talkingpose.pose.HolisticEstimator gives them; a "
             "fresh detector for the real and for the generated frames of every clip, each fed all frames in "
-            "order at the size of the protocol"
+            "order at the size of the protocol."
         ),
         packages=("mediapipe",),
     )

@@ -22,7 +22,7 @@ class SFace:
         version=1,
         definition=(
             "SFace (OpenCV FaceRecognizerSF) of the main face, aligned by its alignCrop to 112x112: 128 "
-            "features, divided by their length"
+            "features, divided by their length."
         ),
         weights=("sface",),
         features=("face",),
