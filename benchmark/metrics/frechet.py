@@ -59,6 +59,10 @@ def frechet_score(clips: Sequence[ClipArrays], collection: str, rule: Aggregatio
         np.concatenate([clip.arrays[collection][side] for clip in ordered]).astype(np.float64)
         for side in ("real", "generated")
     )
+    if real.shape != generated.shape:
+        return SetScore(
+            None, reason=f"{len(real)} real {what} and {len(generated)} generated ones are stored"
+        )
     number, dimensions = real.shape
     if number < 2:
         return SetScore(None, reason=f"{number} {what}: two are the least")

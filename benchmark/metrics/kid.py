@@ -48,7 +48,9 @@ class Kid:
         ordered = sorted(clips, key=lambda clip: clip.clip_id)
         people = sorted({clip.cluster for clip in ordered})
         sides = [[_of_person(ordered, person, side) for person in people] for side in ("real", "generated")]
-        number = sum(map(len, sides[0]))
+        number, generated = (sum(map(len, side)) for side in sides)
+        if number != generated:
+            return SetScore(None, reason=f"{number} real frames and {generated} generated ones are stored")
         if number < 2:
             return SetScore(None, reason=f"{number} frames: two are the least")
         if not all(np.isfinite(block).all() for side in sides for block in side):

@@ -104,6 +104,8 @@ def test_what_has_no_value_says_why(metric: AnyMetric) -> None:
     assert not isinstance(metric, type)
     one = clip("a", normal(0, 1), normal(1, 1), collection)
     assert metric.score([one], RULE).value is None  # type: ignore[union-attr]
+    uneven = metric.score([clip("a", normal(0, 9), normal(1, 8), collection)], RULE)  # type: ignore[union-attr]
+    assert uneven.value is None and "9 real" in str(uneven.reason)
     broken = normal(1)
     broken[3, 3] = math.nan
     score = metric.score([clip("a", normal(0), broken, collection)], RULE)  # type: ignore[union-attr]

@@ -11,7 +11,9 @@ from benchmark.evaluate import Listener, Settings, evaluate
 from benchmark.metrics import FAMILIES, metrics_of
 from benchmark.metrics.groups import GROUPS, versions_of
 from benchmark.protocol import ProtocolError, load_protocol
+from benchmark.rescore import rescore
 from benchmark.results import Run, read_case
+from talkingpose.weights import VARIABLE
 
 
 def run(dataset: Path, out: Path, groups: str, **options: Any) -> Run:
@@ -92,3 +94,20 @@ def test_the_batch_moves_no_number(dataset: Path, tmp_path: Path) -> None:
         None,
         "unavailable",
     )
+
+
+def test_weights_that_come_later_are_used_by_rescore(
+    dataset: Path, tmp_path: Path, standin_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scores are those of a run that had the weights from the beginning, features bit for bit."""
+    direct = run(dataset, tmp_path / "direct", "distribution+identity", limit=1)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "none"))
+    without = run(dataset, tmp_path / "later", "distribution+identity", limit=1, keep_frames=True)
+    assert without.metrics["fvd"].state == "unavailable"
+    monkeypatch.setenv(VARIABLE, str(standin_weights))
+    later = rescore(tmp_path / "later", dataset=None, metrics=None, statistics=False, say=lambda line: None)
+    assert later.metrics["fvd"] == direct.metrics["fvd"]
+    assert later.metrics == direct.metrics
+    clip_id = direct.cases[0]
+    stored = [(tmp_path / name / "features" / f"{clip_id}.npz").read_bytes() for name in ("direct", "later")]
+    assert stored[0] == stored[1]
