@@ -50,7 +50,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "source": (lambda c: c["source"].update(name="films"), "source films: not registered .*clips, drawn"),
     "source option": (lambda c: c["source"]["options"].update(fps=3), "source drawn: options: .*'fps'"),
     "source value": (lambda c: c["source"]["options"].update(identities=0), "source drawn: identities: 0"),
-    "no dataset": (lambda c: c.update(source={"name": "clips", "options": {"dataset": "/no"}}), "dataset /no"),
+    "no data": (lambda c: c.update(source={"name": "clips", "options": {"dataset": "/no"}}), "dataset /no"),
 }  # fmt: skip
 
 
