@@ -144,6 +144,9 @@ def rescore_command(
         bool, typer.Option("--statistics", help="Fold the stored scores again; needs no frames.")
     ] = False,
     codec_run: Annotated[Path | None, typer.Option(help="As for tp-eval run.")] = None,
+    add: Annotated[
+        str, typer.Option(help="Groups to take on, separated by commas: pose, identity, distribution.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
 ) -> None:
     """Score a run anew from the frames it kept, without generating again."""
@@ -157,6 +160,7 @@ def rescore_command(
         statistics=statistics,
         say=lambda line: console.note(f"{PROGRAM}: {line}"),
         codec_run=codec_run,
+        add=_names(add) or (),
     )
     if as_json:
         console.emit_json(found.model_dump(mode="json", by_alias=True))

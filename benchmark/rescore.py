@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +46,7 @@ def rescore(
     statistics: bool,
     say: Callable[[str], None],
     codec_run: Path | None = None,
+    add: Sequence[str] = (),
 ) -> Run:
     """Renew metrics of a run, add those that its protocol has and it lacks, and fold its numbers again.
 
@@ -60,6 +62,7 @@ def rescore(
         statistics: only fold what is stored again: means, intervals, curves, metrics of all clips together.
         say: is told of each clip.
         codec_run: a run of the codec control; without it a run that is scored anew has no long form.
+        add: groups of metrics to take on; the run is one of the protocol with these groups afterwards.
 
     Raises:
         RescoreError: no kept frames, other frames or clips than those of the run, or no such metric.
@@ -67,7 +70,11 @@ def rescore(
     """
     folder = RunFolder(path)
     run, cases = _open(folder)
-    protocol = load_protocol(f"{run.protocol.id}@{run.protocol.version}")
+    if add and (statistics or metrics is not None):
+        raise RescoreError(
+            "--add: needs all metrics under the new protocol: give no --metrics, no --statistics"
+        )
+    protocol = load_protocol(f"{'+'.join([run.protocol.id, *add])}@{run.protocol.version}")
     everything = metrics_under(protocol)
     if statistics or metrics is not None:
         _check_rules(run, protocol)
@@ -276,6 +283,7 @@ def _with_numbers(
     return run.model_copy(
         update={
             "protocol": protocol.reference_of_run(),
+            "command": _command(run.command, protocol),
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "metrics": numbers.metrics,
             "drift": numbers.drift,
@@ -283,6 +291,14 @@ def _with_numbers(
             "weights": [WeightRef(name=name, sha256=sha256) for name, sha256 in weights.items()],
         }
     )
+
+
+def _command(words: str, protocol: Protocol) -> str:
+    """The command line of the run, with the protocol that it is of now."""
+    given = shlex.split(words)
+    if "--protocol" in given[:-1]:
+        given[given.index("--protocol") + 1] = protocol.name
+    return shlex.join(given)
 
 
 def _control(path: Path | None, protocol: Protocol, run: Run) -> CodecControl | None:

@@ -11,7 +11,7 @@ from benchmark.evaluate import Listener, Settings, evaluate
 from benchmark.metrics import FAMILIES, metrics_of
 from benchmark.metrics.groups import GROUPS, versions_of
 from benchmark.protocol import ProtocolError, load_protocol
-from benchmark.rescore import rescore
+from benchmark.rescore import RescoreError, rescore
 from benchmark.results import Run, read_case
 from talkingpose.weights import VARIABLE
 
@@ -22,7 +22,7 @@ def run(dataset: Path, out: Path, groups: str, **options: Any) -> Run:
         dataset=str(dataset),
         out=out,
         device="cpu",
-        protocol=f"tp-long+{groups}@1",
+        protocol=f"tp-long+{groups}@1" if groups else "tp-long@1",
         max_frames=101,
         **options,
     )
@@ -111,3 +111,17 @@ def test_weights_that_come_later_are_used_by_rescore(
     clip_id = direct.cases[0]
     stored = [(tmp_path / name / "features" / f"{clip_id}.npz").read_bytes() for name in ("direct", "later")]
     assert stored[0] == stored[1]
+
+
+@pytest.mark.usefixtures("standin_weights")
+def test_a_group_is_added_to_a_run_that_kept_its_frames(dataset: Path, tmp_path: Path) -> None:
+    direct = run(dataset, tmp_path / "direct", "distribution", limit=1)
+    run(dataset, tmp_path / "plain", "", limit=1, keep_frames=True)
+    options: dict[str, Any] = {"dataset": None, "say": lambda line: None}
+    with pytest.raises(RescoreError, match="--add"):
+        rescore(tmp_path / "plain", metrics=["psnr"], statistics=False, add=["identity"], **options)
+    with pytest.raises(ProtocolError, match="not known"):
+        rescore(tmp_path / "plain", metrics=None, statistics=False, add=["colours"], **options)
+    found = rescore(tmp_path / "plain", metrics=None, statistics=False, add=["distribution"], **options)
+    assert (found.protocol, found.metrics) == (direct.protocol, direct.metrics)
+    assert "--protocol tp-long+distribution@1" in found.command
