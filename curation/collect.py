@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.acquisition.acquire import LEDGER, Acquirer, Left, folder_of, open_ledger
+from curation.acquisition.acquire import LEDGER, Acquirer, Left, folder_of, left_by, open_ledger
 from curation.acquisition.causes import POLICIES
 from curation.acquisition.ledger import Entry, Ledger, State
 from curation.acquisition.settings import Acquisition
@@ -23,6 +24,7 @@ from curation.acquisition.source_list import (
 )
 from curation.acquisition.status import lines as status_lines
 from curation.acquisition.status import status as status_of
+from curation.acquisition.together import Together, part_of, refuse_alone, taking_part
 from curation.config import Config
 from curation.detectors import MEDIAPIPE, Detectors
 from curation.fetched import as_found, drop_files, fetched_files
@@ -154,8 +156,8 @@ def fetch_and_curate(
     from curation.acquisition.session import read_access
 
     checked = read_access(*access)
-    wanted = chosen.wanted
     with open_ledger(out, settings) as ledger:
+        wanted = part_of(chosen.wanted, ledger)
         if fresh:
             with store.locked():
                 store.wipe()
@@ -189,7 +191,11 @@ def fetch_and_curate(
             if found := batches.next():
                 work(found)
 
-        left = _meanwhile(acquirer, wanted, step)
+        if ledger.shard() is None:
+            left = _meanwhile(acquirer, wanted, step)
+        else:
+            on_note("part of a run on several machines: only what is fetched is curated; `fetch` fetches")
+            left = left_by(ledger)
         work([*chosen.local, *batches.next()], last=True)
         return _folded(totals), _acquired(ledger, left)
 
@@ -200,14 +206,31 @@ def fetch(
     settings: Acquisition,
     access: Access,
     *,
+    together: Together | None = None,
     on_end: Callable[[Entry], None] = lambda entry: None,
     on_note: Callable[[str], None] = lambda line: None,
+    extractors: Sequence[type[Any]] = (),
 ) -> Acquired:
-    """Fetch sources and do nothing else; several processes may do so in one folder."""
+    """Fetch sources and do nothing else; several processes may do so in one folder.
+
+    Args:
+        together: this machine's place in a run on several; only its part of the sources is fetched.
+
+    Raises:
+        AcquisitionError, MachineError, LedgerError, StoreError: one line of what is in the way.
+    """
     Store(out).check()
+    if together is not None:
+        together.greet()
     with open_ledger(out, settings) as ledger:
-        acquirer = Acquirer(out, ledger, settings, access, on_end=on_end, on_note=on_note)
-        return _acquired(ledger, acquirer.run(wanted))
+        if together is None:
+            refuse_alone(ledger, "fetch")
+        acquirer = Acquirer(
+            out, ledger, settings, access, on_end=on_end, on_note=on_note, extractors=extractors
+        )
+        with taking_part(ledger, together, settings.lease_s, on_note) if together else nullcontext():
+            left = acquirer.run(part_of(wanted, ledger))
+        return _acquired(ledger, left)
 
 
 def acquisition_of(out: Path) -> Acquired:
@@ -275,6 +298,7 @@ def rebuild(
         update={"prefilter": type(settings.prefilter)(min_duration_s=None, max_duration_s=None)}
     )
     with open_ledger(out, asked) as ledger:
+        refuse_alone(ledger, "rebuild")
         acquirer = Acquirer(out, ledger, asked, access, on_end=on_end, on_note=on_note, extractors=extractors)
         acquirer.run(merge(wanted.values()))
         with Store(out).locked():
@@ -298,6 +322,7 @@ def audit(
 
     Store(out).check()
     with open_ledger(out, settings, table="audits") as ledger:
+        refuse_alone(ledger, "audit")
         Acquirer(
             out,
             ledger,

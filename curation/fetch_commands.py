@@ -36,14 +36,29 @@ def fetch(
     cookies: Cookies = None,
     proxy: Proxy = None,
     rate: Rate = None,
+    serve_gate: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve rate and breaker to other machines.")
+    ] = None,
+    gate: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Obey the gate that another machine serves.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="This machine's part of the list, as 2/3.")
+    ] = None,
+    gate_secret: Annotated[
+        Path | None,
+        typer.Option(help="File with the secret that all share. [default: TP_CURATE_GATE_SECRET]"),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Fetch and do nothing else; several processes of a machine may do so in one folder.
 
-    A later `tp-curate run` with the same sources curates what is there.
+    On several machines each has a folder and a --shard of its own, and one of them serves the gate. A later
+    `tp-curate run` with the same sources curates what is there.
     """
     from curation.acquisition.session import read_access
     from curation.acquisition.source_list import SourceListError
+    from curation.acquisition.together import read_together
     from curation.collect import choose
     from curation.collect import fetch as run_fetch
     from curation.config import load_config
@@ -53,8 +68,11 @@ def fetch(
     if chosen.local or not chosen.wanted:
         raise SourceListError("fetch: it asks hosts: give lists, ids and addresses, no local files")
     access = read_access(cookies, proxy)
+    together = read_together(serve_gate, gate, shard, gate_secret)
     say_refused(chosen.refused)
-    acquired = run_fetch(chosen.wanted, out, settings, access, on_end=say_end, on_note=console.note)
+    acquired = run_fetch(
+        chosen.wanted, out, settings, access, together=together, on_end=say_end, on_note=console.note
+    )
     if json:
         console.emit_json(acquired.document() | {"refused": list(chosen.refused)})
     else:

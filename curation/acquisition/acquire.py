@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from curation.acquisition.causes import Cause, Failure, classify
-from curation.acquisition.ledger import Entry, Fetched, Ledger, State, is_full, process_owner
+from curation.acquisition.database import is_full
+from curation.acquisition.gate import GateLost
+from curation.acquisition.ledger import Entry, Fetched, Ledger, State, process_owner
 from curation.acquisition.session_files import partial_bytes
 from curation.acquisition.settings import Acquisition
 from curation.acquisition.source_list import Wanted
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 LEDGER = "ledger.sqlite"
 _POLL_S = 0.5
+_LOST_POLL_S = 1.0
 _Result = TypeVar("_Result")
 
 
@@ -66,6 +69,12 @@ def open_ledger(
         read_only=read_only,
         table=table,
     )
+
+
+def left_by(ledger: Ledger) -> Left:
+    """What waits in a ledger."""
+    waiting = ledger.entries(State.WAITING)
+    return Left(len(waiting), min((entry.next_retry_at for entry in waiting), default=None))
 
 
 class Acquirer:
@@ -115,7 +124,7 @@ class Acquirer:
             AcquisitionError: no connection comes about from the first request on.
         """
         self._ledger.add(wanted)
-        self._ledger.reclaim()
+        self._insist(self._ledger.reclaim)
         self._folder.mkdir(parents=True, exist_ok=True)
         threads = [
             threading.Thread(target=self._work, args=(number,), name=f"acquire-{number}", daemon=True)
@@ -131,8 +140,7 @@ class Acquirer:
                 thread.join()
         if self._fault is not None:
             raise self._fault
-        waiting = self._ledger.entries(State.WAITING)
-        return Left(len(waiting), min((entry.next_retry_at for entry in waiting), default=None))
+        return left_by(self._ledger)
 
     def stop(self) -> None:
         """End soon; what is under way goes back to the ledger."""
@@ -144,7 +152,8 @@ class Acquirer:
         while any(thread.is_alive() for thread in threads):
             threads[0].join(_POLL_S / 5) if threads[0].is_alive() else time.sleep(_POLL_S / 5)
             if time.monotonic() - signed_on > self._settings.lease_s / 4:
-                with suppress(sqlite3.OperationalError):  # a full disk; the workers report it
+                # A full disk or a lost gate; the workers report it.
+                with suppress(sqlite3.OperationalError, GateLost):
                     self._ledger.renew(self._owner, self._settings.lease_s)
                     self._ledger.reclaim()
                 signed_on = time.monotonic()
@@ -155,7 +164,7 @@ class Acquirer:
         try:
             session = Session(
                 self._folder,
-                self._ledger,
+                self._ledger.gate,
                 self._settings,
                 self._access,
                 room=self._room,
@@ -184,7 +193,7 @@ class Acquirer:
             return True
         if turn.wait_s is None:
             return False
-        breaker = self._ledger.breaker()
+        breaker = self._insist(self._ledger.breaker)
         if breaker.state == "open":
             self._note(
                 f"breaker {breaker.trips}",
@@ -246,7 +255,7 @@ class Acquirer:
                 )
 
     def _insist(self, write: Callable[[], _Result]) -> _Result:
-        """Write to the ledger; a full disk is waited out."""
+        """Ask the gate or write to the ledger; a full disk and a lost gate are waited out."""
         while True:
             try:
                 return write()
@@ -255,6 +264,10 @@ class Acquirer:
                     raise
                 self._note("disk", "disk: full: it goes on when there is room")
                 if self._stop.wait(self._settings.disk.poll_s):
+                    raise
+            except GateLost as lost:
+                self._note("gate", f"stopped asking: {lost}: it goes on when that is back")
+                if self._stop.wait(_LOST_POLL_S):
                     raise
 
     # Disk

@@ -1,4 +1,4 @@
-"""One worker's way to footage: yt-dlp as a library, every request through the gates of the ledger."""
+"""One worker's way to footage: yt-dlp as a library, every request through the gate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from yt_dlp.utils import DownloadCancelled
 
 from curation.acquisition import evidence, integrity
 from curation.acquisition.causes import Cause, Failure, retry_after_s
-from curation.acquisition.ledger import Entry, Fetched, Ledger, is_full
+from curation.acquisition.database import is_full
+from curation.acquisition.gate import Gate, GateLost
+from curation.acquisition.ledger import Entry, Fetched
 from curation.acquisition.prefilter import is_live, objection
 from curation.acquisition.session_files import CACHE, INFO, PARTIAL, SOURCES, Partial, sync
 from curation.acquisition.settings import Acquisition
@@ -39,7 +41,7 @@ class SessionError(UserError):
 
 
 class Paused(DownloadCancelled):  # type: ignore[misc]
-    """The breaker opened or the run ends; the source goes back, its attempt does not count."""
+    """Breaker open, gate lost or the run ends; the source goes back, its attempt does not count."""
 
 
 class TooSlow(DownloadCancelled):  # type: ignore[misc]
@@ -121,7 +123,7 @@ class Session:
     def __init__(
         self,
         folder: Path,
-        ledger: Ledger,
+        gate: Gate,
         settings: Acquisition,
         access: Access,
         *,
@@ -130,12 +132,12 @@ class Session:
         extractors: Sequence[type[InfoExtractor]] = (),
     ) -> None:
         self._folder = folder
-        self._ledger = ledger
+        self._gate = gate
         self._settings = settings
         self._room = room
         self._stop = stop or threading.Event()
         self._key = ""
-        self._ydl = _gated(self._gate, self._saw, self._options(access), extractors)
+        self._ydl = _gated(self._pass, self._saw, self._options(access), extractors)
         self._slow_since: float | None = None
 
     def close(self) -> None:
@@ -285,28 +287,32 @@ class Session:
             "geo_bypass": False,
         }
 
-    def _gate(self, url: str) -> None:
+    def _pass(self, url: str) -> None:
         """Before every request: wait for its slot."""
         try:
-            wait_s = self._ledger.reserve(urlsplit(url).hostname or "", self._key)
+            wait_s = self._gate.reserve(urlsplit(url).hostname or "", self._key)
+            if wait_s is None or self._stop.wait(wait_s):
+                raise Paused("stopped")
+            # It may have opened while this thread slept.
+            if wait_s > 0 and self._gate.look().breaker.state == "open":
+                raise Paused("stopped")
+        except GateLost as lost:
+            raise Paused("the gate is lost") from lost
         except sqlite3.OperationalError as error:
             if not is_full(error):
                 raise
             raise OSError(errno.ENOSPC, "no room for the ledger") from error
-        if wait_s is None or self._stop.wait(wait_s):
-            raise Paused("stopped")
-        breaker = self._ledger.breaker()
-        # It may have opened while this thread slept.
-        if wait_s > 0 and breaker.state == "open":
-            raise Paused("stopped")
 
     def _saw(self, url: str, answered: str | None, error: HTTPError | None) -> None:
         """After every request: pay for redirects, count refusals even where an extractor hides them."""
-        if error is not None and error.status == 429:
-            value = error.response.headers.get("Retry-After")
-            self._ledger.rate_limited(retry_after_s(value, time.time()))
-        if answered is not None and answered != url:
-            self._ledger.charge(1)
+        try:
+            if error is not None and error.status == 429:
+                value = error.response.headers.get("Retry-After")
+                self._gate.rate_limited(retry_after_s(value, time.time()))
+            if answered is not None and answered != url:
+                self._gate.charge(1)
+        except GateLost as lost:
+            raise Paused("the gate is lost") from lost
 
     def _watch(self, progress: Mapping[str, Any]) -> None:
         """While bytes come: the run may end, and a drip is no download."""

@@ -14,7 +14,7 @@ class _Section(BaseModel):
 
 
 class Politeness(_Section):
-    """How often hosts are asked. The bucket is one for all workers and processes of a run."""
+    """How often hosts are asked. The bucket is one for all workers, processes and machines."""
 
     requests_per_minute: PositiveFloat = 20.0
     burst: _Count = 3

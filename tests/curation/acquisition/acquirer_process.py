@@ -6,24 +6,39 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_tube import FakeTubeIE
 
+from curation import collect
 from curation.acquisition.acquire import Acquirer, open_ledger
+from curation.acquisition.machines import parse_shard
 from curation.acquisition.session import Access
 from curation.acquisition.settings import Acquisition
+from curation.acquisition.source_list import parse_address
+from curation.acquisition.together import Together
 
 
-def acquire(out: Path, settings: Acquisition) -> None:
-    """Do what the ledger says is left."""
+def acquire(out: Path, settings: Acquisition, together: dict[str, Any] | None) -> None:
+    """Do what the ledger says is left, or as one machine of a run what is its part of a list."""
+    if together is not None:
+        place = Together(
+            parse_shard(together["shard"]),
+            ("127.0.0.1", together["port"]),
+            together["serves"],
+            together["secret"].encode(),
+        )
+        wanted = [parse_address(name) for name in together["wanted"]]
+        collect.fetch(wanted, out, settings, Access(), together=place, extractors=[FakeTubeIE])
+        return
     with open_ledger(out, settings) as ledger:
         Acquirer(out, ledger, settings, Access(), extractors=[FakeTubeIE]).run()
 
 
 def main() -> None:
-    """Read `{"out": ..., "settings": ...}`; say the process id, then its exit code."""
+    """Read `{"out": ..., "settings": ..., "together": ...}`; say the process id, then its exit code."""
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
@@ -31,7 +46,8 @@ def main() -> None:
             # A group of its own, so that nothing of it outlives a kill.
             os.setsid()
             try:
-                acquire(Path(order["out"]), Acquisition.model_validate(order["settings"]))
+                settings = Acquisition.model_validate(order["settings"])
+                acquire(Path(order["out"]), settings, order.get("together"))
             except BaseException as error:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
                 os._exit(1)

@@ -79,19 +79,19 @@ def test_retry_after_is_longer_than_the_policy(ledger, clock):
 
 
 def test_the_bucket_lets_a_burst_through_and_then_one_each_interval(ledger, clock):
-    waits = [ledger.reserve(f"h{i}", "k") for i in range(6)]
+    waits = [ledger.gate.reserve(f"h{i}", "k") for i in range(6)]
     assert waits == [0, 0, 0, 1, 2, 3]
     clock.now += 100
-    assert [ledger.reserve(f"h{i}", "k") for i in range(4)] == [0, 0, 0, 1]
-    ledger.charge(5)
-    assert ledger.reserve("other", "k") == 7
+    assert [ledger.gate.reserve(f"h{i}", "k") for i in range(4)] == [0, 0, 0, 1]
+    ledger.gate.charge(5)
+    assert ledger.gate.reserve("other", "k") == 7
 
 
 def test_pause_between_requests_to_one_host(tmp_path, clock):
     politeness = Politeness(requests_per_minute=6000, burst=100, pause_s=2, jitter=0.5)
     with Ledger(tmp_path / "l.sqlite", politeness, clock=clock) as ledger:
-        assert ledger.reserve("a", "k") == 0 and ledger.reserve("b", "k") == 0
-        second, third = ledger.reserve("a", "k"), ledger.reserve("a", "k")
+        assert ledger.gate.reserve("a", "k") == 0 and ledger.gate.reserve("b", "k") == 0
+        second, third = ledger.gate.reserve("a", "k"), ledger.gate.reserve("a", "k")
         assert 2 <= second <= 3 and second + 2 <= third <= second + 3
 
 
@@ -99,7 +99,7 @@ def _many(path, number, queue):
     politeness = Politeness(requests_per_minute=6000, burst=1, pause_s=0, jitter=0)
     with Ledger(path, politeness) as ledger:
         for _ in range(number):
-            wait_s = ledger.reserve("host", "k")
+            wait_s = ledger.gate.reserve("host", "k")
             queue.put(time.time() + wait_s)
 
 
@@ -123,14 +123,14 @@ def test_a_bot_check_stops_everything_and_one_probe_goes_on(ledger, clock):
     first, other = take(ledger), take(ledger)
     ledger.fail(first.key, Failure(Cause.BOT_CHECK, "robot"))
     assert ledger.breaker().state == "open"
-    assert ledger.reserve("x", other.key) is None  # sessions under way get no further request
+    assert ledger.gate.reserve("x", other.key) is None  # sessions under way get no further request
     ledger.release(other.key)
     assert ledger.entry(other.key).attempts == 0
     assert ledger.turn("me/0", 60).wait_s == 100
     clock.now += 100
     probe = take(ledger)
     assert probe.key != first.key  # the source that met the check waits longer
-    assert take(ledger) is None and ledger.reserve("x", probe.key) is not None
+    assert take(ledger) is None and ledger.gate.reserve("x", probe.key) is not None
     ledger.fail(probe.key, Failure(Cause.BOT_CHECK, "robot"))
     assert ledger.turn("me/0", 60).wait_s == 200
     clock.now += 200
@@ -142,13 +142,13 @@ def test_a_bot_check_stops_everything_and_one_probe_goes_on(ledger, clock):
 
 def test_repeated_429_trips_and_a_success_between_them_does_not(ledger, clock):
     ledger.add(wanted(3))
-    ledger.rate_limited(None)
-    ledger.rate_limited(None)
+    ledger.gate.rate_limited(None)
+    ledger.gate.rate_limited(None)
     ledger.finish(take(ledger).key, FETCHED)
-    ledger.rate_limited(None)
-    ledger.rate_limited(None)
+    ledger.gate.rate_limited(None)
+    ledger.gate.rate_limited(None)
     assert ledger.breaker().state == "closed"
-    ledger.rate_limited(500.0)
+    ledger.gate.rate_limited(500.0)
     breaker = ledger.breaker()
     assert breaker.cause is Cause.RATE_LIMIT and breaker.until == clock.now + 500
 
