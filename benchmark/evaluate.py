@@ -28,6 +28,7 @@ from benchmark.registry import make_contestant
 from benchmark.results import (
     AuditEntry,
     Case,
+    CaseCost,
     ContestantRef,
     Cost,
     DatasetRef,
@@ -371,6 +372,7 @@ def _case_document(job: _Job, finished: Finished) -> Case:
         audit.append(_lag_entry(clip_id, recorded.lag))
     # Nothing was generated where finished videos are scored: reading them is a part of scoring.
     generation_s = finished.generation_s if job.predictions is None else 0.0
+    scoring_s = finished.scoring_s + finished.generation_s - generation_s
     return Case(
         schema="talkingpose.case/1",
         key=job.key(planned),
@@ -389,7 +391,13 @@ def _case_document(job: _Job, finished: Finished) -> Case:
         frames_sha256=recorded.frames_sha256,
         audit=audit,
         generation_s=generation_s,
-        scoring_s=finished.scoring_s + finished.generation_s - generation_s,
+        scoring_s=scoring_s,
+        cost=CaseCost(
+            seconds_per_frame=generation_s / planned.num_frames if job.predictions is None else None,
+            scoring_s_per_frame=scoring_s / planned.num_frames,
+            peak_rss_mb=peak_rss_mb(),
+            peak_device_mb=peak_device_mb(job.device),
+        ),
     )
 
 

@@ -221,6 +221,20 @@ class CaseScore(Document):
     reason: str | None = None
 
 
+class CaseCost(Document):
+    """What one clip took, to be read against its `num_frames`.
+
+    `seconds_per_frame` covers generation alone, null where finished videos were scored;
+    `scoring_s_per_frame` decoding, metrics and the video beside the run. Peaks are those of the whole
+    process since it began, up to the end of this clip: MiB, each at least that of the clip before it.
+    """
+
+    seconds_per_frame: float | None
+    scoring_s_per_frame: float
+    peak_rss_mb: float
+    peak_device_mb: float | None = None
+
+
 class Case(Document):
     """`cases/CLIP.json`: one clip, complete. `key` hashes everything its numbers depend on.
 
@@ -246,6 +260,8 @@ class Case(Document):
     audit: list[AuditEntry] = Field(default_factory=list)
     generation_s: float
     scoring_s: float
+    # Absent in cases of older versions.
+    cost: CaseCost | None = None
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True

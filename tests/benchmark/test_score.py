@@ -49,6 +49,9 @@ def test_decoded_frames_are_scored(videos: Path, tiny: Path, tmp_path: Path) -> 
     assert not found.contestant.saw_driving_frames and found.cost is not None
     assert (found.cost.seconds_per_frame, found.cost.generation_s) == (None, 0)
     case = read_case(tmp_path / "run/cases/tiny-a.json")
+    assert case.cost is not None and case.cost.seconds_per_frame is None
+    assert case.cost.scoring_s_per_frame == case.scoring_s / case.num_frames
+    assert 0 < case.cost.peak_rss_mb <= found.cost.peak_rss_mb and case.cost.peak_device_mb is None
     with VideoReader(videos / "tiny-a.mp4") as made:
         import hashlib
 
