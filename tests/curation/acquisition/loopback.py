@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(302, {"Location": f"/loop/{name}", "Content-Length": 0})
 
     def _trickle(self, name: str, _: int) -> None:
-        self._slowly(name, share=40, pause_s=0.25)
+        self._slowly(name, share=80, pause_s=0.05)
 
     def _reset(self, _: str, __: int) -> None:
         # Linger of 0 makes the close a reset.

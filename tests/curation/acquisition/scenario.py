@@ -35,7 +35,7 @@ def settings(**changes: Any) -> Acquisition:
     values: dict[str, Any] = {
         "workers": 4,
         "politeness": {
-            "requests_per_minute": 7200,
+            "requests_per_minute": 9600,
             "burst": 8,
             "pause_s": 0.004,
             "jitter": 0.5,
@@ -45,7 +45,7 @@ def settings(**changes: Any) -> Acquisition:
         "prefilter": {"min_duration_s": 1, "min_height": 40},
         "disk": {"min_free_gb": 0, "poll_s": 0.2},
         "timeout_s": 0.7,
-        "min_bytes_per_s": 6000,
+        "min_bytes_per_s": 5000,
         "slow_for_s": 0.3,
         "wait_scale": 1e-6,
         "lease_s": 20,

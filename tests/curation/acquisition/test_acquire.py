@@ -27,7 +27,7 @@ from curation.acquisition.source_list import parse_address
 from curation.acquisition.status import status
 
 KILLS = 40
-RATE_PER_S, BURST, PAUSE_S = 120.0, 8, 0.004
+RATE_PER_S, BURST, PAUSE_S = 160.0, 8, 0.004
 # A loaded machine may hand over a request late, and the next one in time.
 SLACK_S = 0.12
 
@@ -40,7 +40,6 @@ class Finished:
     log: list[Asked]
     ports: tuple[int, ...]
     notes: list[str]
-    seconds: float
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,6 @@ def undisturbed(tmp_path_factory, footage_bytes) -> Finished:
         expected = scenario(site, footage_bytes)
         os.environ["FAKE_TUBE"] = site.url("")
         notes: list[str] = []
-        begun = time.monotonic()
         chosen = settings()
         with open_ledger(out, chosen) as ledger:
             acquirer = Acquirer(out, ledger, chosen, Access(), on_note=notes.append, extractors=[FakeTubeIE])
@@ -58,7 +56,7 @@ def undisturbed(tmp_path_factory, footage_bytes) -> Finished:
             entries = {entry.key: entry for entry in ledger.entries()}
             document = status(ledger)
         assert left.waiting == 0 and document["waiting"] == document["working"] == 0
-        return Finished(out, expected, entries, list(site.log), site.ports, notes, time.monotonic() - begun)
+        return Finished(out, expected, entries, list(site.log), site.ports, notes)
 
 
 def test_300_sources_each_end_in_the_right_state_with_the_right_cause(undisturbed):
@@ -121,7 +119,7 @@ def test_the_log_proves_the_rate(undisturbed):
     # Hops of redirects follow inside one request; they are paid for afterwards.
     paid = [one for one in undisturbed.log if one.status != 302 and "?moved" not in one.path]
     times = sorted(one.time for one in paid)
-    for number in (60, 150, 400):
+    for number in (80, 200, 500):
         for first, last in zip(times, times[number:], strict=False):
             assert last - first >= (number - BURST) / RATE_PER_S - SLACK_S
     by_host = defaultdict(list)
@@ -185,7 +183,7 @@ def test_after_40_kills_ledger_and_files_are_those_of_an_undisturbed_run(
                 parent.stdin.flush()
                 child = int(parent.stdout.readline())
                 if kills < KILLS:
-                    time.sleep(random_.uniform(0.05, 0.5))
+                    time.sleep(random_.uniform(0.05, 0.4))
                     os.kill(child, signal.SIGKILL)
                     kills += 1
                 code = int(parent.stdout.readline())
