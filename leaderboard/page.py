@@ -15,6 +15,7 @@ from leaderboard import figures, numbers, svg
 from leaderboard.clips import Clips, videos_of
 from leaderboard.columns import Column
 from leaderboard.groups import Entry, Group, setting_text
+from leaderboard.lengths import CostTable, cost_by_length
 from leaderboard.published import published_families
 from leaderboard.table import FACT_UNITS, FACTS, Table, board_table
 
@@ -42,6 +43,7 @@ class Board:
     spectrum: Sequence[figures.Panel]
     cost: Sequence[figures.Panel]
     devices: Sequence[str]
+    lengths: CostTable | None
     clips: Clips
     players: Sequence[Sequence[tuple[Entry, str | None]]]
 
@@ -116,6 +118,7 @@ def _board(
         spectrum=figures.spectrum_panels(group, table.columns, styles),
         cost=figures.cost_panels(group, table.columns, styles),
         devices=sorted({entry.run.cost.device for entry in group.models if entry.run.cost is not None}),
+        lengths=cost_by_length(group),
         clips=clips,
         players=[
             [(entry, media[folder, video.path]) for entry, folder, video in videos_of(clip, group.entries)]

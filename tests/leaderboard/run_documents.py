@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.results import (
     Case,
+    CaseCost,
     CaseScore,
     ContestantRef,
     Cost,
@@ -182,6 +183,12 @@ def make_case(run: Run, number: int, video: Video | None = None) -> Case:
         audit=[],
         generation_s=2.0,
         scoring_s=3.0,
+        cost=CaseCost(
+            seconds_per_frame=2 / 300,
+            scoring_s_per_frame=0.01,
+            peak_rss_mb=700.0 + number,
+            peak_device_mb=None,
+        ),
     )
 
 

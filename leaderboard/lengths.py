@@ -1,0 +1,64 @@
+"""Cost against length: what a frame took to generate in short clips and in long ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.results import Case
+from leaderboard import numbers
+from leaderboard.groups import Entry, Group
+
+# The first class ends here; each further one is twice as long.
+_FIRST = 200
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """Titles of the classes of length, and a row of cells for each contestant that generated."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Entry, tuple[str, ...]], ...]
+
+
+def cost_by_length(group: Group) -> CostTable | None:
+    """Seconds per frame, and peaks so far, by length of the clips; None where no case says what it took."""
+    found: list[tuple[Entry, dict[int, list[Case]]]] = []
+    for entry in group.models:
+        classes: dict[int, list[Case]] = defaultdict(list)
+        for case in entry.loaded.cases:
+            if case.cost is not None and case.cost.seconds_per_frame is not None:
+                classes[_end(case.num_frames)].append(case)
+        if classes:
+            found.append((entry, classes))
+    ends = sorted({end for _, classes in found for end in classes})
+    if not ends:
+        return None
+    rows = tuple((entry, tuple(_cell(classes.get(end, ())) for end in ends)) for entry, classes in found)
+    return CostTable(tuple(_title(end) for end in ends), rows)
+
+
+def _end(num_frames: int) -> int:
+    """The number of frames that all clips of the class stay below."""
+    end = _FIRST
+    while num_frames >= end:
+        end *= 2
+    return end
+
+
+def _title(end: int) -> str:
+    return f"below {end}" if end == _FIRST else f"{end // 2} to {end - 1}"
+
+
+def _cell(cases: Sequence[Case]) -> str:
+    """Seconds per frame of all frames together, and the highest peak at the end of one of the clips."""
+    if not cases:
+        return numbers.NOTHING
+    seconds = sum(case.generation_s for case in cases) / sum(case.num_frames for case in cases)
+    costs = [case.cost for case in cases if case.cost is not None]
+    parts = [f"{numbers.significant(seconds, 3)} s", numbers.memory(max(cost.peak_rss_mb for cost in costs))]
+    device = [cost.peak_device_mb for cost in costs if cost.peak_device_mb is not None]
+    if device:
+        parts.append(f"{numbers.memory(max(device))} device")
+    return ", ".join(parts)
