@@ -103,20 +103,20 @@ def escape_folder(folder: Path) -> None:
 def not_a_video(folder: Path) -> None:
     path = folder / "cases/clip00.json"
     document = json.loads(path.read_text())
-    document["video"]["path"] = "run.json"
+    document["video"]["path"] = "videos/clip00.json"
     path.write_text(json.dumps(document))
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_run, r"run\.json: not a run of this version"),
+        (damage_run, r"run\.json: no sound JSON"),
         (damage_schema, r"run\.json: not a run of this version: schema"),
-        (damage_env, "env: NaN"),
+        (damage_env, "NaN is no number"),
         (damage_curve, r"drift\.psnr: lists of different lengths"),
-        (damage_case, r"clip01\.json: not a case"),
+        (damage_case, r"clip01\.json: no sound JSON"),
         (damage_video, "not the video that was scored"),
-        (escape_folder, "lies outside the run"),
+        (escape_folder, r"clip00\.json: not a case .*video\.path"),
         (not_a_video, "not a video by its name"),
     ],
 )
