@@ -15,6 +15,7 @@ import pytest
 from benchmark.errors import EvaluationError
 from benchmark.evaluate import Listener, Settings, evaluate
 from benchmark.results import Run, json_schema, read_case, read_run
+from talkingpose import loading
 from tests.benchmark.drawn_clips import write_dataset
 
 HERE = Path(__file__).parent
@@ -275,13 +276,20 @@ def test_a_folder_of_other_things_is_refused(dataset: Path, tmp_path: Path) -> N
         ("frozen", {"batch_size": 0}, "--batch-size"),
         ("frozen", {"model_args": {"steps": "3"}}, "no such setting"),
         ("frozen", {"checkpoint": "weights"}, "no weights"),
-        ("talkingpose", {}, "needs --checkpoint"),
+        ("talkingpose", {}, "checkpoint tiny: is not part of this installation: give --checkpoint"),
         ("talkingpose", {"checkpoint": "nowhere"}, "no such folder"),
     ],
 )
 def test_bad_requests_leave_nothing(
-    dataset: Path, tmp_path: Path, model: str, options: dict[str, Any], what: str
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    options: dict[str, Any],
+    what: str,
 ) -> None:
+    # As where the bundled checkpoint, which is the default, was left out of the installation.
+    monkeypatch.setitem(loading._BUNDLED, "tiny", tmp_path / "tiny")
     with pytest.raises(ValueError, match=what) as caught:
         run(model, dataset, tmp_path / "run", **options)
     assert "\n" not in str(caught.value)
