@@ -23,7 +23,7 @@ from benchmark.memory import peak_device_mb, peak_rss_mb
 from benchmark.metrics import AnyMetric
 from benchmark.plan import Plan, PlannedCase, batches, case_key, make_plan
 from benchmark.predictions import Predictions
-from benchmark.protocol import Protocol, load_protocol
+from benchmark.protocol import CrossProtocol, Protocol, load_protocol
 from benchmark.registry import make_contestant
 from benchmark.results import (
     AuditEntry,
@@ -203,6 +203,11 @@ def _prepare(settings: Settings) -> _Job:
         raise EvaluationError(
             f"--model {settings.model}: needs a GPU, and this run is on the CPU: give --device cuda"
         )
+    if info.needs_driving_frames and isinstance(protocol, CrossProtocol):
+        raise EvaluationError(
+            f"--model {settings.model}: asks for driving frames, and {protocol.name} has poses alone: give "
+            "another model, or --protocol tp-long@1"
+        )
     return _Job(
         settings,
         device,
@@ -221,6 +226,10 @@ def _prepare(settings: Settings) -> _Job:
 def _control(settings: Settings, protocol: Protocol, plan: Plan) -> CodecControl | None:
     if settings.codec_run is None:
         return None
+    if isinstance(protocol, CrossProtocol):
+        raise EvaluationError(
+            f"--codec-run {settings.codec_run}: {protocol.name} has no real video to encode: leave it out"
+        )
     return CodecControl(
         settings.codec_run, protocol, cases_sha256=plan.cases_sha256, max_frames=settings.max_frames
     )

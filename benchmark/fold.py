@@ -13,7 +13,7 @@ from benchmark.features import Arrays
 from benchmark.folder import RunFolder
 from benchmark.horizon import horizon, lifetime
 from benchmark.metrics import AnyMetric, metrics_of
-from benchmark.protocol import Protocol, ProtocolError
+from benchmark.protocol import CrossProtocol, Protocol, ProtocolError
 from benchmark.recorder import read_features, read_frame_scores
 from benchmark.results import Case, Curve, LongForm, MetricSummary
 
@@ -83,11 +83,15 @@ def metrics_under(protocol: Protocol) -> list[AnyMetric]:
         ProtocolError: this version of the project has them not, or in another version.
     """
     try:
-        return metrics_of(protocol.metrics, protocol.deltas)
+        metrics = metrics_of(protocol.metrics, protocol.deltas)
     except LookupError as error:
         raise ProtocolError(
             f"protocol {protocol.name}: {error}: install the version it was made for"
         ) from error
+    # Of a family such as csim, with a metric to the portrait and one to the frame, a case without real frames
+    # has the former alone.
+    cross = isinstance(protocol, CrossProtocol)
+    return [metric for metric in metrics if not (cross and metric.spec.needs_real)]
 
 
 def _frame_scores(folder: RunFolder, cases: Sequence[Case], metric: str) -> list[FrameScores]:

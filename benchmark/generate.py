@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.folder import RunFolder
-from benchmark.footage import Driving, Footage
+from benchmark.footage import Driving
 from benchmark.metrics import AnyMetric, CaseShape
 from benchmark.plan import PlannedCase
 from benchmark.predictions import PredictionError
 from benchmark.recorder import Recorded, Recorder
 from benchmark.registry import describe
+from benchmark.stage import Stage, set_up
 from talkingpose.contestant import Case, Contestant
 from talkingpose.dataset import ClipDataset, DatasetError
 from talkingpose.media import MediaError
@@ -48,8 +49,8 @@ class Failed:
 class _OpenCase:
     """A case of the batch in progress; `recorder` is None where the case was done before."""
 
-    def __init__(self, planned: PlannedCase, case: Case, footage: Footage, recorder: Recorder | None) -> None:
-        self.planned, self.case, self.footage, self.recorder = planned, case, footage, recorder
+    def __init__(self, planned: PlannedCase, case: Case, stage: Stage, recorder: Recorder | None) -> None:
+        self.planned, self.case, self.footage, self.recorder = planned, case, stage.footage, recorder
         self._keypoints = iter(case.keypoints)
         self.failure: str | None = None
         self.shared_failure: str | None = None
@@ -68,14 +69,14 @@ class _OpenCase:
         case = self.case
         self.failure = _fault(generated, case, step)
         try:
-            real = self.footage.next()
+            real = self.footage.next() if self.footage is not None else None
         except MediaError as error:
             self.failure = str(error)
             return
-        if real is None:
+        if real is None and self.footage is not None:
             self.failure = f"the clip has {step} frames, its row says {self.planned.clip.num_frames}"
         if self.failure is None:
-            assert real is not None and isinstance(generated, np.ndarray)
+            assert isinstance(generated, np.ndarray)
             # A copy: the contestant may use its array again, and the window looks back on this one.
             self.recorder.add(real, generated.copy(), next(self._keypoints))
         self.scoring_s += perf_counter() - started
@@ -97,7 +98,7 @@ class _OpenCase:
 
     def _surplus(self) -> str | None:
         """What is wrong with the real frames after the last that is scored, where all are to be scored."""
-        if self.case.num_frames < self.planned.clip.num_frames:
+        if self.footage is None or self.case.num_frames < self.planned.clip.num_frames:
             return None
         try:
             more = self.footage.next() is not None
@@ -147,18 +148,16 @@ def _open(
     record: Callable[[CaseShape, Image], Recorder],
 ) -> _OpenCase:
     clip = planned.clip
-    size = (planned.width, planned.height)
-    footage = Footage(dataset.video(clip), size if planned.scaled else None, f"clip {clip.clip_id}")
-    stack.callback(footage.close)
-    reference = footage.first()
-    if reference is None:
-        raise MediaError(f"clip {clip.clip_id}: its video has no frame: curate it again")
-    driving = Driving(footage, planned.num_frames) if contestant.info.needs_driving_frames else None
+    stage = set_up(dataset, planned)
+    stack.callback(stage.close)
+    driving = None
+    if contestant.info.needs_driving_frames and stage.footage is not None:
+        driving = Driving(stage.footage, planned.num_frames)
     case = Case(
         clip_id=clip.clip_id,
         # A copy: what a contestant does to its portrait must not reach the real frames.
-        reference=reference.copy(),
-        keypoints=list(dataset.keypoints(clip)[: planned.num_frames]),
+        reference=stage.reference.copy(),
+        keypoints=list(stage.keypoints),
         fps=clip.fps,
         width=planned.width,
         height=planned.height,
@@ -175,8 +174,8 @@ def _open(
             planned.num_frames,
             contestant.info.window,
         )
-        recorder = stack.enter_context(record(shape, reference))
-    return _OpenCase(planned, case, footage, recorder)
+        recorder = stack.enter_context(record(shape, stage.reference))
+    return _OpenCase(planned, case, stage, recorder)
 
 
 def _animate(

@@ -16,7 +16,7 @@ from benchmark.protocol import load_protocol
 
 BEGIN, END = "<!-- definitions: begin -->", "<!-- definitions: end -->"
 PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
-_PROTOCOL = "tp-long@1"
+_PROTOCOLS = ("tp-long@1", "tp-cross@1")
 _BETTER: Mapping[str, str] = {
     "higher": "higher is better",
     "lower": "lower is better",
@@ -26,13 +26,14 @@ _BETTER: Mapping[str, str] = {
 
 def definitions() -> str:
     """Markdown: every family of metrics with what its spec says, then every feature they read."""
-    protocol = load_protocol(_PROTOCOL)
+    protocols = [load_protocol(name) for name in _PROTOCOLS]
     group_of = {family: group for group, families in GROUPS.items() for family in families}
     parts = ["### Metrics\n"]
     for family, make in FAMILIES.items():
-        specs = [metric.spec for metric in make(protocol.deltas)]
-        if family in protocol.metrics:
-            where = f"in {_PROTOCOL}"
+        specs = [metric.spec for metric in make(protocols[0].deltas)]
+        home = next((each.name for each in protocols if family in each.metrics), None)
+        if home is not None:
+            where = f"in {home}"
         elif family in group_of:
             where = f"with `+{group_of[family]}`"
         else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import EvaluationError
-from benchmark.protocol import Protocol
+from benchmark.protocol import CrossProtocol, Protocol
 from benchmark.results import AuditEntry
 from talkingpose.contestant import ContestantInfo, case_seed
 from talkingpose.dataset import Clip, ClipDataset, DatasetError, fingerprint
@@ -20,14 +20,28 @@ DEFAULT_SPLIT = "test"
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Whose portrait is driven by whose poses, and whether these are given the portrait's proportions."""
+
+    portrait: Clip
+    driving: Clip
+    retarget: bool
+
+
+@dataclass(frozen=True)
 class PlannedCase:
-    """One clip to generate and score: its size in pixels and number of frames under the protocol."""
+    """One clip to generate and score: its size in pixels and number of frames under the protocol.
+
+    Across identities `clip` is the one to be made, which no dataset holds: size, person and split of the
+    portrait's, length and rate of the driving one, and an id and a hash over both.
+    """
 
     clip: Clip
     width: int
     height: int
     num_frames: int
     seed: int
+    pair: Pair | None = None
 
     @property
     def scaled(self) -> bool:
@@ -76,14 +90,19 @@ def make_plan(
             f"dataset {dataset.location}, split {label}: none of {len(clips)} clips has the "
             f"{protocol.admission.min_frames} frames that {protocol.name} asks for: give another split"
         )
-    chosen = [_examined(dataset, clip) for clip in admitted[:limit]]
-    cases = tuple(_planned(clip, protocol, max_frames, seed) for clip in chosen)
+    if isinstance(protocol, CrossProtocol):
+        chosen, number, unpaired = _paired(dataset, admitted, protocol, label, limit)
+    else:
+        chosen = [(_examined(dataset, clip), None) for clip in admitted[:limit]]
+        number, unpaired = len(admitted), []
+    cases = tuple(_planned(clip, protocol, max_frames, seed, pair) for clip, pair in chosen)
     audit = [
         *(_left_out(clip, protocol) for clip in too_short),
+        *unpaired,
         *(_scaled(case, protocol) for case in cases if case.scaled),
-        *_limited(len(admitted), limit, max_frames),
+        *_limited(number, limit, max_frames),
     ]
-    return Plan(label, cases, tuple(audit), fingerprint(chosen))
+    return Plan(label, cases, tuple(audit), fingerprint([clip for clip, _ in chosen]))
 
 
 def batches(cases: Sequence[PlannedCase], batch_size: int) -> Iterator[tuple[PlannedCase, ...]]:
@@ -186,10 +205,41 @@ def _examined(dataset: ClipDataset, clip: Clip) -> Clip:
     return dataclasses.replace(clip, sha256=sha256)
 
 
-def _planned(clip: Clip, protocol: Protocol, max_frames: int | None, seed: int) -> PlannedCase:
+def _paired(
+    dataset: ClipDataset, clips: Sequence[Clip], protocol: CrossProtocol, split: str, limit: int | None
+) -> tuple[list[tuple[Clip, Pair | None]], int, list[AuditEntry]]:
+    """The first pairs by the id of their case, how many there are, and the clips that have none."""
+    from benchmark.pairs import case_id, choose_pairs
+
+    found, audit = choose_pairs(dataset, clips, protocol)
+    if not found:
+        raise EvaluationError(
+            f"dataset {dataset.location}, split {split}: {len(clips)} clips, and no two of different people "
+            f"and equal aspect for {protocol.name}: give another split"
+        )
+    found.sort(key=lambda pair: case_id(*pair))
+    examined = {clip.clip_id: clip for pair in found[:limit] for clip in pair}
+    examined = {clip_id: _examined(dataset, clip) for clip_id, clip in examined.items()}
+    chosen: list[tuple[Clip, Pair | None]] = []
+    for portrait, driving in ((examined[p.clip_id], examined[d.clip_id]) for p, d in found[:limit]):
+        both = hashlib.sha256(f"{portrait.sha256} {driving.sha256}".encode()).hexdigest()
+        made = dataclasses.replace(
+            portrait,
+            clip_id=case_id(portrait, driving),
+            fps=driving.fps,
+            num_frames=driving.num_frames,
+            sha256=both,
+        )
+        chosen.append((made, Pair(portrait, driving, protocol.retarget)))
+    return chosen, len(found), audit
+
+
+def _planned(
+    clip: Clip, protocol: Protocol, max_frames: int | None, seed: int, pair: Pair | None
+) -> PlannedCase:
     width, height = protocol.size.apply(clip.width, clip.height)
     num_frames = clip.num_frames if max_frames is None else min(clip.num_frames, max_frames)
-    return PlannedCase(clip, width, height, num_frames, case_seed(seed, clip.clip_id))
+    return PlannedCase(clip, width, height, num_frames, case_seed(seed, clip.clip_id), pair)
 
 
 def _left_out(clip: Clip, protocol: Protocol) -> AuditEntry:

@@ -95,9 +95,12 @@ class Protocol(Rules):
     id: str
     version: int = Field(gt=0)
     title: str
-    task: Literal["self-reenactment"]
+    task: Literal["self-reenactment", "cross-identity"]
     reference: Literal["frame 0, as decoded and scaled"]
-    alignment: Literal["frame t with frame t, equal counts demanded"]
+    alignment: Literal[
+        "frame t with frame t, equal counts demanded",
+        "frame t with pose t of the driving clip, equal counts demanded",
+    ]
     admission: Admission
     size: SizeRule
     metrics: Mapping[str, int]
@@ -123,12 +126,37 @@ class Protocol(Rules):
         rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title"})
         rules["decoder"] = DECODER_POLICY.describe()
         rules["features"] = identity(features_of(self.metrics, self.deltas))
+        rules |= self._further_rules()
         canonical = json.dumps(rules, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def _further_rules(self) -> dict[str, Any]:
+        """Versions of code that moves a number and stands in no rule."""
+        return {}
 
     def reference_of_run(self) -> ProtocolRef:
         """How a run names this protocol."""
         return ProtocolRef(id=self.id, version=self.version, sha256=self.sha256())
+
+
+class CrossProtocol(Protocol):
+    """The portrait of one clip, the poses of another person's: there are no real frames to compare with.
+
+    A case has the size of the portrait's clip, and rate, length and poses of the driving one. `retarget` says
+    whether the poses are given the portrait's proportions (`talkingpose/pose/retarget.py`) before contestant
+    and metrics see them.
+    """
+
+    task: Literal["cross-identity"]
+    alignment: Literal["frame t with pose t of the driving clip, equal counts demanded"]
+    pairs: Literal["cross.csv of the dataset, else each clip once in either role, by hash, people apart"]
+    aspect: Literal["pairs of equal aspect at the size of the protocol alone"]
+    retarget: bool
+
+    def _further_rules(self) -> dict[str, Any]:
+        from talkingpose.pose.retarget import VERSION
+
+        return {"retargeting": VERSION if self.retarget else None}
 
 
 def protocol_names() -> list[str]:
@@ -165,12 +193,33 @@ def _with_groups(protocol: Protocol, groups: Sequence[str]) -> Protocol:
     from benchmark.metrics.groups import versions_of
 
     added = {name: version for group in groups for name, version in versions_of(group).items()}
+    if isinstance(protocol, CrossProtocol):
+        added = _without_real_frames(protocol, groups, added)
     rules = protocol.model_dump() | {
         "id": "+".join([protocol.id, *groups]),
         "title": f"{protocol.title}; with metrics of {', '.join(groups)}",
         "metrics": {**protocol.metrics, **added},
     }
-    return Protocol.model_validate(rules)
+    return type(protocol).model_validate(rules)
+
+
+def _without_real_frames(
+    protocol: CrossProtocol, groups: Sequence[str], added: Mapping[str, int]
+) -> dict[str, int]:
+    """Of these families those with a metric that needs no real frame."""
+    from benchmark.metrics import FAMILIES
+
+    kept = {
+        name: version
+        for name, version in added.items()
+        if any(not metric.spec.needs_real for metric in FAMILIES[name](()))
+    }
+    if not kept:
+        raise ProtocolError(
+            f"protocol {protocol.name}: no metric of {', '.join(groups)} can do without real frames, and a "
+            "cross-identity case has none: leave the group out"
+        )
+    return kept
 
 
 def _read_protocol(name: str) -> Protocol:
@@ -178,7 +227,9 @@ def _read_protocol(name: str) -> Protocol:
 
     text = (files("benchmark") / "protocols" / f"{name}.yaml").read_text(encoding="utf-8")
     try:
-        protocol = Protocol.model_validate(yaml.safe_load(text))
+        rules = yaml.safe_load(text)
+        kind = CrossProtocol if rules.get("task") == "cross-identity" else Protocol
+        protocol = kind.model_validate(rules)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

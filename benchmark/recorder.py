@@ -156,15 +156,17 @@ class Recorder:
         for writer in self._writers:
             writer.__exit__(kind or GeneratorExit, error, trace)
 
-    def add(self, real: Image, generated: Image, keypoints: Keypoints) -> None:
+    def add(self, real: Image | None, generated: Image, keypoints: Keypoints) -> None:
         """Score one pair of uint8 (H, W, 3) frames; the arrays must not change afterwards.
 
-        `keypoints` are those of the real frame, float32 (133, 3).
+        `keypoints` are those that the contestant was given, float32 (133, 3). A case of two identities has no
+        real frame.
         """
         self._scoring.window.push(real, generated, keypoints)
         self._scoring.score()
         self._sha256.update(generated.data)
-        self._lag.update(real, generated)
+        if real is not None:
+            self._lag.update(real, generated)
         for writer in self._writers:
             writer.write(generated)
 

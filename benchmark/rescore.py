@@ -19,12 +19,12 @@ from benchmark.errors import EvaluationError
 from benchmark.features import Arrays, weights_here
 from benchmark.fold import fold, metrics_under
 from benchmark.folder import RunFolder
-from benchmark.footage import Footage
 from benchmark.metrics import AnyMetric, CaseShape, SetMetric
 from benchmark.plan import PlannedCase, make_plan
 from benchmark.protocol import Protocol, load_protocol
 from benchmark.recorder import Scoring, file_sha256, npz, read_features
 from benchmark.results import Case, Run, StoredFeatures, WeightRef, read_case, read_run, write_document
+from benchmark.stage import set_up
 from talkingpose.dataset import ClipDataset
 from talkingpose.media import VideoReader
 
@@ -142,24 +142,22 @@ class _Rescored:
 
     def _scored(self, case: Case, planned: PlannedCase, dataset: ClipDataset) -> Scoring:
         clip = planned.clip
-        size = (planned.width, planned.height) if planned.scaled else None
-        footage = Footage(dataset.video(clip), size, f"clip {clip.clip_id}")
+        stage = set_up(dataset, planned)
         shape = CaseShape(
             case.clip_id, clip.fps, case.width, case.height, case.num_frames, self._run.contestant.window
         )
-        scoring = Scoring(shape, footage.first(), self._chosen)
+        scoring = Scoring(shape, stage.reference, self._chosen)
         digest = hashlib.sha256()
-        keypoints = dataset.keypoints(clip)
         try:
-            for points, generated in zip(keypoints, self._kept(case), strict=False):
-                real = footage.next()
-                if real is None:
+            for points, generated in zip(stage.keypoints, self._kept(case), strict=False):
+                real = stage.footage.next() if stage.footage is not None else None
+                if real is None and stage.footage is not None:
                     break
                 scoring.window.push(real, generated, points)
                 scoring.score()
                 digest.update(generated.data)
         finally:
-            footage.close()
+            stage.close()
         if digest.hexdigest() != case.frames_sha256 or scoring.window.t + 1 != case.num_frames:
             raise RescoreError(
                 f"{self._folder.path}, clip {case.clip_id}: the kept frames are not those that were scored: "

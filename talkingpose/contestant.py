@@ -74,7 +74,7 @@ class Case:
     """One clip to generate.
 
     Attributes:
-        clip_id: of the clip in the dataset.
+        clip_id: of the clip in the dataset; across identities, of the pair of portrait and driving clip.
         reference: the portrait, uint8 RGB (H, W, 3), of the size of the frames to generate.
         keypoints: the driving poses, `num_frames` arrays float32 (133, 3): x and y in [0, 1] of the frame,
             confidence in [0, 1], zeros where there is no such point. Each iteration starts anew and is lazy.

@@ -110,6 +110,7 @@ class Clip:
         width, height, num_frames: of the clip as stored.
         cluster: what makes clips dependent on one another: the person where one is known, else the source.
         sha256: of the stored video file, None where the dataset does not say.
+        source_id: of the footage that it was cut from, None where the dataset does not say.
     """
 
     clip_id: str
@@ -120,6 +121,7 @@ class Clip:
     num_frames: int
     cluster: str
     sha256: str | None
+    source_id: str | None = None
 
 
 class ClipDataset:
@@ -224,10 +226,8 @@ class ClipDataset:
         # Rates of video are ratios such as 30000/1001; float64 keeps them apart far beyond this bound.
         rate = Fraction(fps).limit_denominator(100_000)
         cluster = row.get("person_id") or row.get("source_id") or clip_id
-        sha256 = row.get("sha256")
-        return Clip(
-            clip_id, split, rate, width, height, frames, str(cluster), None if sha256 is None else str(sha256)
-        )
+        sha256, source = (None if row.get(key) is None else str(row[key]) for key in ("sha256", "source_id"))
+        return Clip(clip_id, split, rate, width, height, frames, str(cluster), sha256, source)
 
     def _column(self, clip: Clip, column: str) -> pyarrow.Array:
         """The one cell of a clip in a column, as an array of length 1."""

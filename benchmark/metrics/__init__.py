@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from benchmark.features.regions import REGIONS
+from benchmark.metrics.akd_target import AkdTarget
 from benchmark.metrics.colour import Colour
 from benchmark.metrics.flicker import Flicker
 from benchmark.metrics.groups import GROUPS
+from benchmark.metrics.keypoint_parts import PARTS
 from benchmark.metrics.l1 import L1
 from benchmark.metrics.lpips import Lpips
 from benchmark.metrics.metric import (
@@ -19,11 +21,16 @@ from benchmark.metrics.metric import (
     SetMetric,
     SetScore,
 )
+from benchmark.metrics.mkr_target import MkrTarget
 from benchmark.metrics.motion_ratio import MotionRatio
+from benchmark.metrics.portrait_colour import PortraitColour
+from benchmark.metrics.portrait_sharpness import PortraitSharpness
+from benchmark.metrics.pose_motion import PoseMotion
 from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.psnr_pooled import PsnrPooled
 from benchmark.metrics.region_l1 import RegionL1
 from benchmark.metrics.region_psnr import RegionPsnr
+from benchmark.metrics.seam_change import SeamChange
 from benchmark.metrics.seam_energy import SeamEnergy
 from benchmark.metrics.sharpness import Sharpness
 from benchmark.metrics.ssim import Ssim
@@ -66,6 +73,12 @@ FAMILIES: Mapping[str, Callable[[Sequence[int]], Sequence[AnyMetric]]] = {
     "seam_energy": lambda deltas: [SeamEnergy()],
     "colour": lambda deltas: [Colour("mean"), Colour("std")],
     "sharpness": lambda deltas: [Sharpness()],
+    "akd_target": lambda deltas: [AkdTarget(part) for part in PARTS],
+    "mkr_target": lambda deltas: [MkrTarget(part) for part in PARTS],
+    "pose_motion": lambda deltas: [PoseMotion()],
+    "portrait_colour": lambda deltas: [PortraitColour("mean"), PortraitColour("std")],
+    "portrait_sharpness": lambda deltas: [PortraitSharpness()],
+    "seam_change": lambda deltas: [SeamChange()],
     **{name: family for group in GROUPS.values() for name, family in group.items()},
 }
 

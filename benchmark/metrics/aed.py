@@ -37,6 +37,7 @@ class Aed:
             ),
             blind_spots=f"nothing that csim.{self.target} does not show as well: {BLIND_SPOTS}",
             features=("identity-sface",),
+            needs_real=self.target != "reference",
         )
 
     def start(self, case: CaseShape) -> IdentityState:

@@ -44,6 +44,7 @@ class Csim:
             ),
             blind_spots=BLIND_SPOTS,
             features=(f"identity-{self.network}",),
+            needs_real=self.target != "reference",
         )
 
     def start(self, case: CaseShape) -> IdentityState:

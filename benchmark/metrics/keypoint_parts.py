@@ -25,6 +25,11 @@ DETECTED = (
     f"confidence is {PRESENT_FROM} or more. "
 )
 
+TARGETED = (
+    "Keypoints by mediapipe holistic on the generated frames, next to the driving pose that the contestant "
+    f"was given; a point is there where its confidence is {PRESENT_FROM} or more. "
+)
+
 Keypoints = npt.NDArray[np.float32]
 
 

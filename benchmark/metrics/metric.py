@@ -4,7 +4,7 @@ Metrics never open files and never hold a video. All they may read is the window
 all of them (`benchmark/metrics/window.py`):
 
     window.real(back), window.generated(back)   frames, back up to the metric's `lookback`
-    window.keypoints(back)                      what the dataset has of the real frame
+    window.keypoints(back)                      the pose that the contestant was given for the frame
     window.reference                            the portrait
     window.feature(name, side, back)            computed once per frame however many metrics read it
 
@@ -59,6 +59,7 @@ class MetricSpec:
         features: ids of the features it reads.
         collections: ids of the collections it is computed from; of scope `set` alone.
         target: the value of a perfect result where neither high nor low is better.
+        needs_real: whether it compares with real frames; a case of two identities has none.
     """
 
     id: str
@@ -73,6 +74,7 @@ class MetricSpec:
     features: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
     target: float | None = None
+    needs_real: bool = True
 
     @property
     def reads(self) -> tuple[str, ...]:

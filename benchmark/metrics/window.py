@@ -16,11 +16,17 @@ Side = Literal["real", "generated", "reference"]
 
 
 class _Frame:
-    """One picture and what was computed of it."""
+    """One picture and what was computed of it; a case of two identities has no real picture."""
 
-    def __init__(self, image: Image, keypoints: Keypoints | None = None) -> None:
-        self.image, self.keypoints = image, keypoints
+    def __init__(self, image: Image | None, keypoints: Keypoints | None = None) -> None:
+        self._image, self.keypoints = image, keypoints
         self.features: dict[str, Any] = {}
+
+    @property
+    def image(self) -> Image:
+        if self._image is None:
+            raise LookupError("the case has no real frames: a metric that reads them says needs_real")
+        return self._image
 
 
 class PairWindow:
@@ -50,12 +56,13 @@ class PairWindow:
         self._extractors = extractors or {}
         self._feature_lookback = feature_lookback
 
-    def push(self, real: Image, generated: Image, keypoints: Keypoints | None = None) -> None:
+    def push(self, real: Image | None, generated: Image, keypoints: Keypoints | None = None) -> None:
         """Add the next pair; the oldest is forgotten once the window is full. Arrays are kept, not copied.
 
         Args:
-            real, generated: uint8 RGB (H, W, 3).
-            keypoints: of the real frame, float32 (133, 3), x, y, confidence in [0, 1], 0 where absent.
+            real, generated: uint8 RGB (H, W, 3); no real one in a case of two identities.
+            keypoints: that the contestant was given, of the real frame where there is one: float32 (133, 3),
+                x, y, confidence in [0, 1], 0 where absent.
         """
         self._push(_Frame(real, keypoints), _Frame(generated))
 
@@ -73,7 +80,11 @@ class PairWindow:
         return self._frame("reference", 0).image
 
     def real(self, back: int = 0) -> Image:
-        """The real frame `back` steps ago."""
+        """The real frame `back` steps ago.
+
+        Raises:
+            LookupError: the case has none.
+        """
         return self._pair(back)[0].image
 
     def generated(self, back: int = 0) -> Image:
@@ -85,7 +96,7 @@ class PairWindow:
         return self._frame(side, back).image
 
     def keypoints(self, back: int = 0) -> Keypoints:
-        """Keypoints that the dataset has of the real frame `back` steps ago, float32 (133, 3).
+        """Keypoints that the contestant was given for the frame `back` steps ago, float32 (133, 3).
 
         Raises:
             LookupError: they were not given.

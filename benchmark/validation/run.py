@@ -12,11 +12,12 @@ import numpy as np
 
 from benchmark.fold import fold, metrics_under
 from benchmark.folder import RunFolder
-from benchmark.protocol import ProtocolError, load_protocol
+from benchmark.plan import make_plan
+from benchmark.protocol import CrossProtocol, Protocol, ProtocolError, load_protocol
 from benchmark.recorder import file_sha256, read_frame_scores
 from benchmark.results import Case, ResultError, Run, read_case, read_run
 from benchmark.validation.finding import Notes, printable
-from talkingpose.dataset import ClipDataset, fingerprint
+from talkingpose.dataset import Clip, ClipDataset, fingerprint
 
 # Sums of the same numbers may differ in their last bits between machines.
 _RELATIVE = 1e-9
@@ -72,21 +73,51 @@ def _checked_case(folder: RunFolder, clip_id: str, notes: Notes) -> Case | None:
 
 def _check_clips(run: Run, cases: Sequence[Case], dataset: ClipDataset, notes: Notes) -> None:
     """Whether the clips of the run are those of the dataset, of the same people."""
-    clips = {clip.clip_id: clip for split in dataset.splits for clip in dataset.clips(split)}
+    protocol = _protocol(run)
+    if isinstance(protocol, CrossProtocol):
+        clips, sha256 = _planned_clips(run, dataset, protocol)
+    else:
+        clips, sha256 = (
+            {clip.clip_id: clip for split in dataset.splits for clip in dataset.clips(split)},
+            None,
+        )
     missing = [clip_id for clip_id in run.cases if clip_id not in clips]
     if missing:
         notes.error("run.json", f"clip {missing[0]} is not in the dataset")
         return
-    hashed = [
-        dataclasses.replace(clip, sha256=hashlib.sha256(dataset.video(clip)).hexdigest())
-        for clip in (clips[clip_id] for clip_id in run.cases)
-    ]
-    if fingerprint(hashed) != run.dataset.cases_sha256:
+    if sha256 is None:
+        hashed = [
+            dataclasses.replace(clip, sha256=hashlib.sha256(dataset.video(clip)).hexdigest())
+            for clip in (clips[clip_id] for clip_id in run.cases)
+        ]
+        sha256 = fingerprint(hashed)
+    if sha256 != run.dataset.cases_sha256:
         notes.error("run.json", "its clips are not those of the dataset: other videos or lengths")
     for case in cases:
         clip = clips[case.clip_id]
         if (case.cluster, case.split, case.fps) != (clip.cluster, clip.split, str(clip.fps)):
             notes.error(f"cases/{case.clip_id}.json", "person, split or rate is not that of the dataset")
+
+
+def _protocol(run: Run) -> Protocol | None:
+    """The protocol of the run, None where it is not installed, which is told of elsewhere."""
+    try:
+        return load_protocol(f"{run.protocol.id}@{run.protocol.version}")
+    except ProtocolError:
+        return None
+
+
+def _planned_clips(run: Run, dataset: ClipDataset, protocol: CrossProtocol) -> tuple[dict[str, Clip], str]:
+    """The clips that pairs of the dataset's are to give, by id, and their fingerprint."""
+    plan = make_plan(
+        dataset,
+        protocol,
+        split=run.dataset.split if run.dataset.split in dataset.splits else None,
+        limit=run.limit,
+        max_frames=run.max_frames,
+        seed=run.seed,
+    )
+    return {case.clip.clip_id: case.clip for case in plan.cases}, plan.cases_sha256
 
 
 def _check_frames(folder: RunFolder, case: Case, notes: Notes) -> None:

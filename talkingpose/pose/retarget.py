@@ -16,6 +16,9 @@ from talkingpose.pose.keypoints import FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAN
 
 Points = npt.NDArray[np.float64]
 
+# Raised whenever a point comes out elsewhere: a part of the hash of the protocols that retarget.
+VERSION = 1
+
 _NOSE = 0
 _HEAD = (1, 2, 3, 4)
 _SHOULDERS = (5, 6)
