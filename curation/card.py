@@ -75,6 +75,7 @@ def card(
     layout: Mapping[str, Mapping[str, Sequence[str]]],
     rows: Sequence[Row],
     records: Sequence[SourceRecord],
+    digest: str,
     wording: Wording = FOOTAGE,
 ) -> str:
     """The text of README.md.
@@ -83,6 +84,7 @@ def card(
         layout: file names by configuration and split; a split without clips is not named.
         rows: all clips.
         records: all sources.
+        digest: changes whenever the content does.
         wording: what it says of the clips as a whole.
     """
     header: dict[str, Any] = {"pretty_name": wording.title}
@@ -95,6 +97,10 @@ def card(
             {
                 "config_name": config,
                 **({"default": True} if config == "clips" else {}),
+                # `datasets` names its cache after this header, not after the files: without a word that
+                # changes with the content it would go on giving the rows of an earlier run, or a
+                # forgotten source.
+                "description": f"content {digest[:16]}",
                 "data_files": [{"split": split, "path": list(names)} for split, names in splits.items()],
             }
             for config, splits in layout.items()

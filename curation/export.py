@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # The layout of the export; a new number makes the next run write it anew.
-_VERSION = 2
+_VERSION = 3
 # Readers fetch a row group whole, so one of clips holds few of them.
 _ROW_GROUP_BYTES = 32_000_000
 _KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
@@ -87,7 +87,7 @@ def export(
     shutil.rmtree(staged, ignore_errors=True)
     layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
     (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records)), encoding="utf-8")
-    (staged / "README.md").write_text(card(layout, rows, records, wording), encoding="utf-8")
+    (staged / "README.md").write_text(card(layout, rows, records, digest, wording), encoding="utf-8")
     data_files = [name for splits in layout.values() for names in splits.values() for name in names]
     written = [*data_files, "verdicts.jsonl", "README.md"]
     # Named before they appear, so that --fresh finds them whatever happens in between.

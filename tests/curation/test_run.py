@@ -334,3 +334,14 @@ def test_parquet_has_no_local_path(made, footage_made):
     for data in [*parquet(out).values(), (out / "verdicts.jsonl").read_bytes()]:
         assert str(footage_made).encode() not in data and str(out).encode() not in data
     assert next(iter(parquet(out).values()))[:4] == b"PAR1"
+
+
+def test_load_dataset_sees_what_came_later(footage_made, tmp_path):
+    # The library keeps a copy of what it loaded, under a name that it makes of the card.
+    out, cache = tmp_path / "data", str(tmp_path / "cache")
+    counts = []
+    for name in ("talk.mp4", "reel.mp4"):
+        run(footage_made / name, out)
+        counts.append(sum(s.num_rows for s in load_dataset(str(out), cache_dir=cache).values()))
+    assert counts[1] > counts[0]
+    assert counts[1] == sum(len(ClipDataset(str(out)).clips(s)) for s in ClipDataset(str(out)).splits)
