@@ -8,11 +8,15 @@ import pytest
 from benchmark.protocol import ProtocolError, Rules, SizeRule, load_protocol, protocol_names
 
 # A new value here is a new protocol: a new file with a new version, and this one stays.
-TP_LONG_1 = "389b63985989de6a3f34c9bb9d117d1dfc3697d00bb46ab686707da8d44c0609"
+FROZEN = {
+    "tp-long@1": "389b63985989de6a3f34c9bb9d117d1dfc3697d00bb46ab686707da8d44c0609",
+    "tp-mini@1": "e08ed6962b0266ea1fb73b439f05b57db9355fdad2d03b78ee10c9fcaac967a5",
+}
 
 
-def test_tp_long_1_is_frozen() -> None:
-    assert load_protocol("tp-long@1").sha256() == TP_LONG_1
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_protocol_is_frozen(name: str) -> None:
+    assert load_protocol(name).sha256() == FROZEN[name]
 
 
 def changed(rules: Rules, name: str) -> Iterator[tuple[str, Rules]]:
