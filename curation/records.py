@@ -11,36 +11,76 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Step = Literal["index", "gate", "scan", "clip"]
+STEPS: tuple[Step, ...] = ("index", "gate", "scan", "clip")
+
+
 class Measured(_Record):
-    """One filter's answer; see `curation.filters.finding.Finding`."""
+    """One filter's answer about one span; see `curation.filters.finding.Finding`.
+
+    Attributes:
+        filter: its name in the configuration.
+        step: of the cascade, where it is asked.
+        passed: None where it was not asked, because an earlier step had ended it.
+        measured: in `unit`; None where it was not asked, or nothing could be measured: then it failed.
+        threshold, at_least: it passes from the threshold on; up to it where `at_least` is False.
+        share, min_share: of the samples, how many reach the threshold, and how many must. Then `measured` is
+            the value that so many samples reach. None for filters that do not judge samples.
+        unit: of `measured` and `threshold`.
+        reason: what a person would say of a span that fails; None otherwise.
+    """
 
     filter: str
-    passed: bool
-    measured: float
+    step: Step
+    passed: bool | None
+    measured: float | None
     threshold: float
+    at_least: bool
+    share: float | None = None
+    min_share: float | None = None
     unit: str
     reason: str | None
 
 
 class ShotVerdict(_Record):
-    """What became of one shot.
+    """What became of one span of frames: a whole shot, or a part of one.
 
-    `reason` is that of the first filter that said no, or what went wrong. An `error` is undecided: nobody
-    knows whether the shot would be kept.
+    The spans of a source follow one another without a gap. A shot that holds a good part has several: the
+    parts that are kept, and what is left of it.
+
+    Attributes:
+        start_frame, end_frame: in the source, end exclusive.
+        start_s, end_s: the same in seconds of the source.
+        shot_start, shot_end: frames of the shot that it belongs to, from cut to cut.
+        verdict: an `error` is undecided: nobody knows whether the span would be kept.
+        step: of the cascade, that decided: `index` (the container), `gate` (key frames), `scan` (samples of
+            the full decode) or `clip` (every frame).
+        reason: that of the first filter that said no, or what went wrong; None for a kept span.
+        reasons: of all filters that said no, in their order.
+        findings: of every filter that has settings, in their order, asked or not.
+        clip_id: of a kept span.
     """
 
     start_frame: int
     end_frame: int
     start_s: float
     end_s: float
+    shot_start: int
+    shot_end: int
     verdict: Literal["keep", "reject", "error"]
+    step: Step
     reason: str | None
+    reasons: tuple[str, ...] = ()
     findings: tuple[Measured, ...]
     clip_id: str | None
 
 
 class ClipRecord(_Record):
-    """A kept clip, all but its pixels and keypoints; names are those of the dataset's columns."""
+    """A kept clip, all but its pixels and keypoints; names are those of the dataset's columns.
+
+    `looks` are perceptual hashes of the source's whole picture at the sampled times, in hex: by them
+    `curation.duplicates` knows the same footage in another source.
+    """
 
     clip_id: str
     start_pts: int
@@ -58,6 +98,7 @@ class ClipRecord(_Record):
     sha256: str
     phash: str
     num_bytes: int
+    looks: tuple[str, ...] = ()
 
 
 class SourceRecord(_Record):
@@ -65,7 +106,8 @@ class SourceRecord(_Record):
 
     `error` says why it could not be judged at all. `recipe` names the configuration and the tools: with
     other ones the record is out of date. `spans` are the seconds that were asked for, none for all. `seconds`
-    is the time spent per step.
+    is the CPU time spent per step. `identity` says by what the identity filter knew the person: `arcface` or
+    `face track`; None where nobody was looked at.
     """
 
     source: str
@@ -89,6 +131,10 @@ class SourceRecord(_Record):
     num_frames: int | None = None
     lost_frames: int | None = None
     variable_frame_rate: bool | None = None
+    container: str | None = None
+    codec: str | None = None
+    key_frames: int | None = None
+    identity: str | None = None
     cuts: tuple[int, ...] = ()
     shots: tuple[ShotVerdict, ...] = ()
     clips: tuple[ClipRecord, ...] = ()
