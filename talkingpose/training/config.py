@@ -161,6 +161,8 @@ class TrainConfig(_Section):
     Attributes:
         size: side of the square pictures, pixels.
         batch_size: samples per process and micro-batch; a step sees batch_size x accumulate x processes.
+        targets_per_portrait: samples in a row that share a portrait and differ in the target; the reference
+            UNet runs once for all of them.
         save_every: steps between two states to resume from; the checkpoint comes with the validation.
         save_dtype: type of the checkpoint's weights.
         threads: of torch on the CPU; null leaves torch's choice.
@@ -172,6 +174,7 @@ class TrainConfig(_Section):
     size: Count
     steps: Count
     batch_size: Count
+    targets_per_portrait: Count = 1
     accumulate: Count = 1
     workers: Annotated[int, Field(ge=0)] = 0
     threads: Count | None = None
@@ -197,6 +200,11 @@ class TrainConfig(_Section):
                     raise ValueError(f"model.{name}: is needed by stage denoiser")
             if self.model.vae.pretrained is None:
                 raise ValueError("model.vae: stage denoiser needs a trained one: give pretrained")
+        shared = self.targets_per_portrait
+        if self.batch_size % shared:
+            raise ValueError(f"targets_per_portrait: {shared} does not divide batch_size {self.batch_size}")
+        if self.pool and self.pool.frames < 2 * shared:
+            raise ValueError(f"targets_per_portrait: {shared} needs pool.frames of at least {2 * shared}")
         low, high = self.augmentation.crop_scale
         if not 0 < low <= high:
             raise ValueError("augmentation.crop_scale: give [smallest, largest], both above 0")

@@ -52,6 +52,7 @@ class DenoiserModel(nn.Module):
         pose: torch.Tensor,
         portraits: torch.Tensor,
         pixels: torch.Tensor,
+        rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Predict v, (n, C, h, w).
 
@@ -59,13 +60,17 @@ class DenoiserModel(nn.Module):
             noisy: latents (n, C, h, w).
             timesteps: (n,).
             pose: pictures (n, 3, S, S) in [0, 1].
-            portraits: latents of the last k rows' portraits, (k, C, h, w); rows before go without.
+            portraits: latents (k, C, h, w) of the portraits.
             pixels: the same portraits for the image encoder, (k, 3, s, s).
+            rows: for each of the last rows of `noisy` the position of its portrait; rows before go without
+                one. None: the last k rows have one each.
         """
         if len(portraits):
             token = self.image_encoder(pixels).image_embeds[:, None]
             bank = write_bank(self.reference_unet, portraits, token)
             reference = project_reference(self.denoising_unet, bank, token)
+            if rows is not None:
+                reference = reference.select(rows.tolist())
         else:
             reference = self._no_reference(noisy)
         sample = torch.cat([noisy, self.pose_guider(pose).to(noisy.dtype)], dim=1)
@@ -139,7 +144,11 @@ class DenoiserTask:
         kept = slice(int(dropped.sum()), None)
 
         target = self._encode(batch, "target", "frame", samples)
-        portraits = self._encode({k: v[kept] for k, v in batch.items()}, "reference", "portrait", samples)
+        # Samples with the same portrait share one pass of the reference UNet.
+        _, rows = torch.unique(batch["pair"][kept], return_inverse=True)
+        first = [int((rows == row).nonzero()[0]) for row in range(int(rows.max()) + 1 if len(rows) else 0)]
+        shown = {name: value[kept][first] for name, value in batch.items()}
+        portraits = self._encode(shown, "reference", "portrait", samples)
         noise = torch.randn(target.shape, generator=generator).to(device)
         noise = loss.offset_noise(noise, diffusion.noise_offset, generator)
         timesteps = torch.randint(0, len(self._alphas), (count,), generator=generator).to(device)
@@ -149,7 +158,8 @@ class DenoiserTask:
             timesteps,
             batch["pose"].to(device).float() / 255,
             portraits,
-            self.clip_pixels(batch["reference"][kept].to(device)),
+            self.clip_pixels(shown["reference"].to(device)),
+            rows,
         )
         return loss.denoising_loss(
             prediction,

@@ -22,8 +22,9 @@ _INTERLEAVED = 4
 class Samples(Dataset[Sample]):
     """Pairs of frames (stage denoiser) or single frames (stage vae).
 
-    A sample holds `reference`, `target`, `pose` uint8 (3, S, S), `weight` float32 (1, h, h), and `group`,
-    `portrait`, `frame`, the places of the two pictures in the pool (-1 without one).
+    A sample holds `reference`, `target`, `pose` uint8 (3, S, S), `weight` float32 (1, h, h), `pair`, the
+    number of its portrait (samples of one `pair` share it), and `group`, `portrait`, `frame`, the places of
+    the two pictures in the pool (-1 without one).
 
     Args:
         config: of the training.
@@ -35,6 +36,7 @@ class Samples(Dataset[Sample]):
         self._config, self._weight_size, self._weights = config, weight_size, weights
         self._source = open_source(config.source.name, config.source.options)
         self._order = (-1, np.empty(0, np.int64))
+        self._made: tuple[int, Group] | None = None
         self.pool: GroupPool | None = None
         if config.pool:
             key = {
@@ -56,21 +58,23 @@ class Samples(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         config = self._config
-        rng = random_stream(config.seed, "pair", number)
+        shared = config.targets_per_portrait
+        pair, target = divmod(number, shared)
+        rng = random_stream(config.seed, "pair", pair)
         if config.pool is None:
             index = -1
-            group = self._make(number, self._shuffled(number, len(self._source)), 2)
-            portrait, frame = _pair(group, rng)
+            group = self._fresh_group(pair, 2 * shared)
+            portrait, frame = _choose(group, shared, rng)[target]
         elif config.stage == "denoiser":
-            index = self._shuffled(number, config.pool.groups)
+            index = self._shuffled(pair, config.pool.groups)
             group = self.group(index)
-            portrait, frame = _pair(group, rng)
+            portrait, frame = _choose(group, shared, rng)[target]
         else:
             # Every frame of a group soon after it was made, so that making does not hold up the training.
             turn, frame = divmod(number // _INTERLEAVED, config.pool.frames)
             index = self._shuffled(turn * _INTERLEAVED + number % _INTERLEAVED, config.pool.groups)
             group, portrait = self.group(index), frame
-        return make_sample(group, portrait, frame, index, self._weight_size, self._weights)
+        return make_sample(group, portrait, frame, index, pair, self._weight_size, self._weights)
 
     def group(self, index: int) -> Group:
         """Group of the pool, made now if it is not there yet."""
@@ -80,6 +84,12 @@ class Samples(Dataset[Sample]):
             group = self._make(index, index % len(self._source), self._config.pool.frames)
             self.pool.put(index, group)
         return group
+
+    def _fresh_group(self, pair: int, count: int) -> Group:
+        """Group of a pair without a pool; kept for the samples that follow and share it."""
+        if self._made is None or self._made[0] != pair:
+            self._made = (pair, self._make(pair, self._shuffled(pair, len(self._source)), count))
+        return self._made[1]
 
     def _make(self, number: int, clip: int, count: int) -> Group:
         rng = random_stream(self._config.seed, "group", number)
@@ -94,11 +104,17 @@ class Samples(Dataset[Sample]):
 
 
 def make_sample(
-    group: Group, portrait: int, frame: int, index: int, weight_size: int, weights: tuple[float, float]
+    group: Group,
+    portrait: int,
+    frame: int,
+    index: int,
+    pair: int,
+    weight_size: int,
+    weights: tuple[float, float],
 ) -> Sample:
     """Take portrait and target out of a group; see `Samples`."""
     weight = region_weights(group.keypoints[frame], weight_size, *weights)
-    places = {"group": index, "portrait": portrait, "frame": frame}
+    places = {"group": index, "portrait": portrait, "frame": frame, "pair": pair}
     return {
         "reference": _tensor(group.images[portrait]),
         "target": _tensor(group.images[frame]),
@@ -115,7 +131,7 @@ def validation_samples(config: TrainConfig, weight_size: int) -> Sample:
     for number in range(config.validation.samples):
         rng = random_stream(config.seed, "validation", number)
         group = make_group(source, number % len(source), 2, config.size, None, rng)
-        samples.append(make_sample(group, 0, 1, -1, weight_size, (1.0, 1.0)))
+        samples.append(make_sample(group, 0, 1, -1, number, weight_size, (1.0, 1.0)))
     return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
 
 
@@ -146,12 +162,15 @@ def _one_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _pair(group: Group, rng: np.random.Generator) -> tuple[int, int]:
+def _choose(group: Group, targets: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Draw one portrait and `targets` different targets; returns their pairs."""
     count = len(group.images)
     if group.separate:
-        return int(rng.integers(count // 2)), int(rng.integers(count // 2, count))
-    portrait, frame = rng.choice(count, 2, replace=False)
-    return int(portrait), int(frame)
+        portrait = int(rng.integers(count // 2))
+        frames = rng.choice(np.arange(count // 2, count), targets, replace=False)
+    else:
+        portrait, *frames = rng.choice(count, 1 + targets, replace=False)
+    return [(int(portrait), int(frame)) for frame in frames]
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:

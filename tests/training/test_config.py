@@ -31,6 +31,11 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "unknown key inside": (lambda c: c["optimizer"].update(lr=1), "unknown key optimizer.lr"),
     "missing key": (lambda c: c.pop("size"), "key size is missing"),
     "empty batch": (lambda c: c.update(batch_size=0), "batch_size: .*greater than or equal to 1"),
+    "uneven sharing": (lambda c: c.update(batch_size=4, targets_per_portrait=3), "3 does not divide .* 4"),
+    "shared pool": (
+        lambda c: c.update(targets_per_portrait=2, pool={"folder": "x", "groups": 1, "frames": 3}),
+        "needs pool.frames of at least 4",
+    ),
     "no number": (lambda c: c["optimizer"].update(learning_rate=float("nan")), "optimizer.learning_rate"),
     "share above 1": (lambda c: c.update(augmentation={"flip": 1.5}), "augmentation.flip"),
     "crop upside down": (lambda c: c.update(augmentation={"crop_scale": [1, 0.5]}), "crop_scale"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from talkingpose.pose import FACE, MIRROR_PERMUTATION, draw_pose
 from talkingpose.pose.picture import pose_picture
-from talkingpose.training.config import Augmentation, TrainConfig
+from talkingpose.training.config import Augmentation, TrainConfig, checked
 from talkingpose.training.error import TrainingError
 from talkingpose.training.groups import cut, make_group, random_stream, region_weights, spread
 from talkingpose.training.samples import Samples, batches
@@ -130,6 +132,26 @@ def test_processes_share_the_samples_of_a_step(config: TrainConfig) -> None:
     whole = next(batches(samples, alone, 0, 0, 1))["target"]
     halves = [next(batches(samples, both, 0, rank, 2))["target"] for rank in (0, 1)]
     assert torch.equal(whole, torch.cat(halves))
+
+
+@pytest.mark.parametrize("pool", [False, True])
+@pytest.mark.parametrize("separate", [0.0, 1.0])
+def test_samples_in_a_row_share_a_portrait(
+    content: dict[str, Any], tmp_path: Path, pool: bool, separate: float
+) -> None:
+    content |= {"batch_size": 6, "targets_per_portrait": 3, "augmentation": {"separate_reference": separate}}
+    if pool:
+        content["pool"] = {"folder": str(tmp_path / "pool"), "groups": 2, "frames": 6}
+    samples = Samples(checked(content, "test"), 16, (1.0, 1.0))
+    taken = [samples[number] for number in range(6)]
+    assert [int(sample["pair"]) for sample in taken] == [0, 0, 0, 1, 1, 1]
+    for shared in (taken[:3], taken[3:]):
+        assert all(torch.equal(sample["reference"], shared[0]["reference"]) for sample in shared)
+        assert len({int(sample["frame"]) for sample in shared} | {int(shared[0]["portrait"])}) == 4
+    assert not torch.equal(taken[0]["reference"], taken[3]["reference"])
+    # In whatever order they are asked for.
+    again = samples[1]
+    assert all(torch.equal(again[name], taken[1][name]) for name in again)
 
 
 def test_random_streams_differ_by_purpose_and_number() -> None:

@@ -160,6 +160,38 @@ def test_rows_without_a_condition_see_no_portrait(model: DenoiserModel) -> None:
     assert not torch.allclose(one[1:], none[1:], atol=1e-3)
 
 
+@torch.no_grad()
+def test_a_shared_portrait_counts_as_if_given_to_each_row(model: DenoiserModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((4, 4, 16, 16), (4, 3, 32, 32), (2, 4, 16, 16), (2, 3, 16, 16))
+    noisy, pose, latents, pixels = (torch.randn(*shape, generator=generator) for shape in shapes)
+    timesteps, rows = torch.tensor([5, 500, 999, 1]), torch.tensor([1, 0, 1])
+    shared = model(noisy, timesteps, pose, latents, pixels, rows)
+    each = model(noisy, timesteps, pose, latents[rows], pixels[rows])
+    assert torch.allclose(shared, each, atol=1e-5)
+    assert not torch.allclose(shared, model(noisy, timesteps, pose, latents, pixels, rows.flip(0) * 0))
+
+
+def test_the_loss_does_not_depend_on_how_often_a_portrait_is_shown(content: dict[str, Any]) -> None:
+    config = checked(content | {"batch_size": 6, "targets_per_portrait": 3}, "test")
+    torch.manual_seed(0)
+    task = DenoiserTask(config, build_parts(config), torch.device("cpu"))
+    samples = Samples(config, *task.weight_map())
+    batch = next(batches(samples, config, 0, 0, 1))
+    seen: list[tuple[int, int]] = []
+
+    def model(noisy: torch.Tensor, *inputs: Any) -> torch.Tensor:
+        seen.append((len(inputs[2]), len(inputs[4])))
+        return task.model(noisy, *inputs)
+
+    def loss(batch: dict[str, torch.Tensor]) -> float:
+        return float(task.loss(model, batch, samples, torch.Generator().manual_seed(1)).detach())
+
+    shared, apart = loss(batch), loss(batch | {"pair": torch.arange(6)})
+    assert seen[0][1] == seen[1][0] == seen[1][1] and seen[0][0] == 2
+    assert shared == pytest.approx(apart, rel=1e-5)
+
+
 @pytest.mark.parametrize(("dropout", "reached"), [(1.0, False), (0.0, True)])
 def test_condition_dropout_cuts_the_reference_off(
     content: dict[str, Any], dropout: float, reached: bool
