@@ -1,0 +1,56 @@
+"""Controllers by name, with settings as text: what a command line gives."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from talkingpose.feedback.anchor import FirstFrameAnchor
+from talkingpose.feedback.error import FeedbackError
+from talkingpose.feedback.integral_statistics import IntegralStatistics
+from talkingpose.feedback.low_pass import LowPass
+from talkingpose.feedback.motion_gain import MotionGain
+from talkingpose.feedback.proportional import FixedGain
+from talkingpose.feedback.region_gain import RegionGain
+from talkingpose.feedback.shrunk_noise import ShrunkNoise
+from talkingpose.feedback.state import FeedbackController
+from talkingpose.feedback.temporal_filter import TemporalFilter
+from talkingpose.feedback.variance_preserving import VariancePreserving
+
+CONTROLLERS: dict[str, type] = {
+    "proportional": FixedGain,
+    "shrunk-noise": ShrunkNoise,
+    "variance-preserving": VariancePreserving,
+    "region-gain": RegionGain,
+    "motion-gain": MotionGain,
+    "integral-statistics": IntegralStatistics,
+    "first-frame-anchor": FirstFrameAnchor,
+    "low-pass": LowPass,
+    "temporal-filter": TemporalFilter,
+}
+
+
+def make_controller(name: str, settings: Mapping[str, str | float] | None = None) -> FeedbackController:
+    """Make a controller.
+
+    Args:
+        name: one of `CONTROLLERS`.
+        settings: values of its attributes, numbers or their text; its defaults stand for the others.
+
+    Raises:
+        FeedbackError: no such controller, no such setting, or a value that it cannot have.
+    """
+    kind = CONTROLLERS.get(name)
+    if kind is None:
+        raise FeedbackError(f"feedback {name}: unknown: choose one of {', '.join(CONTROLLERS)}")
+    known = [field.name for field in dataclasses.fields(kind)]
+    numbers = {}
+    for key, value in (settings or {}).items():
+        if key not in known:
+            raise FeedbackError(f"feedback {name}: no setting {key}: it has {', '.join(known)}")
+        try:
+            numbers[key] = float(value)
+        except ValueError:
+            raise FeedbackError(f"feedback {name}: {key}={value}: give a number") from None
+    controller: FeedbackController = kind(**numbers)
+    return controller
