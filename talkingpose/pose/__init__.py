@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from talkingpose.pose.draw import draw_pose
+    from talkingpose.pose.dwpose import DWPoseEstimator
     from talkingpose.pose.estimator import HolisticEstimator, PoseEstimator
     from talkingpose.pose.holistic import from_holistic
     from talkingpose.pose.keypoints import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         mirror,
         validate,
     )
+    from talkingpose.pose.smoothing import smooth
 
 __all__ = [
     "BODY",
@@ -42,20 +44,24 @@ __all__ = [
     "NUM_KEYPOINTS",
     "RIGHT_HAND",
     "RIGHT_HAND_EDGES",
+    "DWPoseEstimator",
     "HolisticEstimator",
     "PoseError",
     "PoseEstimator",
     "draw_pose",
     "from_holistic",
     "mirror",
+    "smooth",
     "validate",
 ]
 
 _HOME = {
+    "DWPoseEstimator": "dwpose",
     "HolisticEstimator": "estimator",
     "PoseEstimator": "estimator",
     "draw_pose": "draw",
     "from_holistic": "holistic",
+    "smooth": "smoothing",
 }
 
 

@@ -139,11 +139,7 @@ class HolisticEstimator:
             solution.close()
 
     def _check(self, image: npt.NDArray[np.uint8]) -> None:
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
-            raise PoseError(f"frame: {kind}: give a uint8 array")
-        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise PoseError(f"frame: shape {image.shape}: give RGB (H, W, 3)")
+        check_picture(image)
         size = (image.shape[1], image.shape[0])
         if self._size is not None and size != self._size and not self._static:
             raise PoseError(
@@ -151,6 +147,15 @@ class HolisticEstimator:
                 "give the frames of one video, or set static_image_mode"
             )
         self._size = size
+
+
+def check_picture(image: npt.NDArray[np.uint8]) -> None:
+    """Refuse what is no RGB picture, uint8 (H, W, 3); raises PoseError."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+        raise PoseError(f"frame: {kind}: give a uint8 array")
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise PoseError(f"frame: shape {image.shape}: give RGB (H, W, 3)")
 
 
 @contextmanager
