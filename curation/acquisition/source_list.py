@@ -25,6 +25,8 @@ _YOUTUBE_PATH = re.compile(r"/(?:shorts|embed|live|v|e)/([A-Za-z0-9_-]{11})(?:/|
 # Not one of these may stand in an address unescaped (RFC 3986); `#` and `%` are dealt with apart.
 _NO_ADDRESS = re.compile(r"[\x00-\x20\x7f-\x9f\"'<>\\^`{|}]")
 _MAX_ADDRESS = 2048
+_SECONDS = re.compile(r"[-+]?(\d+\.?\d*|\.\d+|nan|inf)", re.IGNORECASE)
+_CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 _MAX_SHOWN = 80
 _ADDRESS_NAMES = frozenset(
     {"id", "ids", "video_id", "videoid", "video", "youtube_id", "yt_id", "ytid", "youtube", "youtube_url"}
@@ -114,7 +116,8 @@ def read_list(path: Path) -> SourceList:
     """Read a text or CSV list.
 
     A CSV's header is optional; without one the column with the most ids and addresses is taken and two
-    columns of numbers behind it are the span in seconds. In text, one entry a line; `#` starts a comment.
+    columns of times behind it are the span, in seconds or as [HH:]MM:SS. In text, one entry a line, with or
+    without a span; `#` starts a comment.
 
     Raises:
         SourceListError: it cannot be read, is no text, or holds no entry.
@@ -201,7 +204,7 @@ def _rows(text: str, suffix: str) -> Iterator[_Row]:
 
 
 def _entries(rows: list[_Row]) -> Iterator[tuple[_Row, str, str, str]]:
-    """Row, address, start and end of each entry."""
+    """Row, address, start and end of each entry; the last two empty where they are no span."""
     names = [cell.casefold().replace(" ", "_").replace("-", "_") for cell in rows[0].cells]
     address = next((i for i, name in enumerate(names) if name in _ADDRESS_NAMES), None)
     if address is not None:
@@ -210,9 +213,14 @@ def _entries(rows: list[_Row]) -> Iterator[tuple[_Row, str, str, str]]:
         rows = rows[1:]
     else:
         address = _address_column(rows)
-        start, end = address + 1, address + 2
+        start = end = None
         if len(rows) > 1 and _is_unknown_header(_cell(rows[0], address), _cell(rows[1], address)):
             rows = rows[1:]
+        # Columns that nobody named hold a span where both look like times.
+        for row in rows:
+            times = _cell(row, address + 1), _cell(row, address + 2)
+            yield row, _cell(row, address), *(times if all(map(_is_time, times)) else ("", ""))
+        return
     for row in rows:
         yield row, _cell(row, address), _cell(row, start), _cell(row, end)
 
@@ -242,11 +250,20 @@ def _is_address(text: str) -> bool:
 
 
 def _span(start: str, end: str) -> tuple[float, float] | None:
-    try:
-        first, last = float(start), float(end)
-    except ValueError:
-        return None
+    first, last = _seconds(start), _seconds(end)
     return (first, last) if 0 <= first < last and math.isfinite(last) else None
+
+
+def _seconds(text: str) -> float:
+    """Seconds of `75`, `75.5`, `1:15` or `0:01:15.5`; NaN of anything else."""
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    found = _CLOCK.fullmatch(text)
+    return int(found[1] or 0) * 3600 + int(found[2]) * 60 + float(found[3]) if found else math.nan
+
+
+def _is_time(text: str) -> bool:
+    return bool(_SECONDS.fullmatch(text) or _CLOCK.fullmatch(text))
 
 
 def _merged(entries: Iterable[tuple[_Row, str, str, str]], name: str) -> SourceList:
@@ -255,15 +272,12 @@ def _merged(entries: Iterable[tuple[_Row, str, str, str]], name: str) -> SourceL
         num_rows += 1
         span = _span(start, end)
         try:
-            if (start and end) and span is None and _looks_numeric(start, end):
+            if (start or end) and span is None:
                 raise SourceListError(
-                    f"span {start} to {end} s: the end must come after the start, both from 0 on"
+                    f"span {shown(start)} to {shown(end)}: give start and end, both in seconds or as "
+                    "[HH:]MM:SS, the end after the start"
                 )
             wanted.append(parse_address(address, (span,) if span else ()))
         except SourceListError as error:
             refused.append(f"{name}: line {row.line}: {error}")
     return SourceList(tuple(merge(wanted)), num_rows, tuple(refused))
-
-
-def _looks_numeric(*cells: str) -> bool:
-    return all(re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+|nan|inf)", cell.casefold()) for cell in cells)
