@@ -9,9 +9,9 @@ for the mean (colour, brightness), one for the spread (contrast, sharpness), ove
 
 r are the portrait's latents; s(0) = q(0) = 0. The clip is the anti-windup of integral control (Astrom and
 Murray, Feedback Systems). A constant added to the noise moves the mean of the picture (offset noise,
-Guttenberg 2023; Lin et al., arXiv 2305.08891); the default limit is the noise offset that the reference model was trained with, so
-the model has seen as much. A pose unlike the portrait's has other statistics for good reason: the rate is
-low, and the limit small.
+Guttenberg 2023; Lin et al., arXiv 2305.08891); the default limit is the noise offset that the reference model
+was trained with, so the model has seen as much. A pose unlike the portrait's has other statistics for good
+reason: the rate is low, and the limit small.
 """
 
 from __future__ import annotations

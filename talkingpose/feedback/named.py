@@ -43,7 +43,7 @@ def make_controller(name: str, settings: Mapping[str, str | float] | None = None
     kind = CONTROLLERS.get(name)
     if kind is None:
         raise FeedbackError(f"feedback {name}: unknown: choose one of {', '.join(CONTROLLERS)}")
-    known = [field.name for field in dataclasses.fields(kind)]
+    known = setting_names(kind)
     numbers = {}
     for key, value in (settings or {}).items():
         if key not in known:
@@ -54,3 +54,8 @@ def make_controller(name: str, settings: Mapping[str, str | float] | None = None
             raise FeedbackError(f"feedback {name}: {key}={value}: give a number") from None
     controller: FeedbackController = kind(**numbers)
     return controller
+
+
+def setting_names(controller: FeedbackController | type) -> list[str]:
+    """Names of the settings of a controller, or of its class."""
+    return [field.name for field in dataclasses.fields(controller)]  # type: ignore[arg-type]
