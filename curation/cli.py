@@ -57,6 +57,9 @@ def run(
     cookies: Cookies = None,
     proxy: Proxy = None,
     rate: Rate = None,
+    pose: Annotated[
+        str | None, typer.Option(help="mediapipe or dwpose: where keypoints come from. [default: mediapipe]")
+    ] = None,
     require_license: Annotated[
         list[str] | None, typer.Option(help="Fetch only what says so, as creativecommons; repeatable.")
     ] = None,
@@ -76,7 +79,7 @@ def run(
     from curation.collect import choose, fetch_and_curate
     from curation.config import load_config
 
-    settings = load_config(config)
+    settings = load_config(config, pose=pose)
     chosen = choose(sources, limit)
     say_refused(chosen.refused)
     if dry_run:

@@ -23,7 +23,7 @@ from curation.scan import Scan, sample_size
 from curation.scores import score
 from talkingpose.errors import UserError
 from talkingpose.media import VideoReader, VideoWriter
-from talkingpose.pose import PoseEstimator
+from talkingpose.pose import PoseEstimator, smooth
 
 # Faces, hands and bodies are read from parts of 192 to 256 pixels; larger pictures only take longer.
 _LONGEST_SIDE = 1280
@@ -93,6 +93,7 @@ def make_clip(
     span = Span(path, info.name, start_pts, end_pts, read_to, shot.num_frames)
     begun = time.perf_counter()
     keypoints = dense_keypoints(span.frames(sample_size(info, _LONGEST_SIDE)), new_estimator)
+    keypoints = smooth(keypoints, float(info.fps), info.width, info.height, window_s=config.pose.smooth_s)
     begun = _spent(seconds, "keypoints", begun)
 
     boxes = person_boxes(keypoints)

@@ -26,9 +26,10 @@ from curation.acquisition.status import lines as status_lines
 from curation.acquisition.status import status as status_of
 from curation.acquisition.together import Together, part_of, refuse_alone, taking_part
 from curation.config import Config
-from curation.detectors import MEDIAPIPE, Detectors
+from curation.detectors import Detectors
 from curation.fetched import as_found, drop_files, fetched_files
 from curation.manifest import ManifestRow, by_source
+from curation.pose_backends import detectors_of
 from curation.rebuild import Rebuilt, publish, rebuild_source
 from curation.run import Plan, Summary, curate, recipe, tool_versions
 from curation.sources import Found, find_sources
@@ -120,7 +121,7 @@ def fetch_and_curate(
     fresh: bool = False,
     delete_sources: bool = False,
     retry_dead: bool = False,
-    detectors: Detectors = MEDIAPIPE,
+    detectors: Detectors | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_source: Callable[[Any], None] = lambda record: None,
     on_end: Callable[[Entry], None] = lambda entry: None,
@@ -277,12 +278,13 @@ def rebuild(
     settings: Acquisition,
     access: Access,
     *,
-    detectors: Detectors = MEDIAPIPE,
+    detectors: Detectors | None = None,
     on_end: Callable[[Entry], None] = lambda entry: None,
     on_note: Callable[[str], None] = lambda line: None,
     extractors: Sequence[type[Any]] = (),
 ) -> dict[str, Any]:
     """Make the clips of a manifest anew under `out`; returns the report, see `curation.rebuild.publish`."""
+    detectors = detectors or detectors_of(config)
     versions = tool_versions(detectors)
     made_with = recipe(config, versions)
     groups = by_source(rows)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
@@ -54,10 +55,20 @@ class Sampling(_Section):
     longer_side: Annotated[int, Field(ge=64)]
 
 
+class Pose(_Section):
+    """Where the keypoints of a clip come from."""
+
+    backend: Literal["mediapipe", "dwpose"]
+    smooth_s: Annotated[float, Field(ge=0, le=2)]
+
+
 class Crop(_Section):
     """Which part of the picture is kept."""
 
-    mode: Literal["square", "none"]
+    # YAML reads 9:16 without quotes as nine minutes and sixteen seconds.
+    mode: Annotated[
+        Literal["square", "9:16", "none"], BeforeValidator(lambda mode: "9:16" if mode == 556 else mode)
+    ]
     margin: Annotated[float, Field(ge=0, le=1)]
 
 
@@ -93,6 +104,7 @@ class Config(_Section):
     shots: Shots
     sampling: Sampling
     filters: Filters
+    pose: Pose
     crop: Crop
     encode: Encode
     export: Export
@@ -120,12 +132,18 @@ class Config(_Section):
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def load_config(path: Path | None = None) -> Config:
+def load_config(path: Path | None = None, *, pose: str | None = None) -> Config:
     """The default settings with those of a YAML file over them.
+
+    Args:
+        path: the file.
+        pose: a backend, over that of the file.
 
     Raises:
         ConfigError: no such file, no YAML, an unknown setting or a value out of range.
     """
+    if pose is not None:
+        return _with_backend(load_config(path), pose)
     settings = _defaults()
     if path is None:
         return Config.model_validate(settings)
@@ -143,6 +161,14 @@ def load_config(path: Path | None = None) -> Config:
         return Config.model_validate(_over(settings, own))
     except ValidationError as error:
         raise ConfigError(f"config {path}: {_first(error)}") from error
+
+
+def _with_backend(config: Config, backend: str) -> Config:
+    try:
+        pose = Pose.model_validate(config.pose.model_dump() | {"backend": backend})
+    except ValidationError:
+        raise ConfigError(f"--pose {backend}: there is no such backend: choose mediapipe or dwpose") from None
+    return config.model_copy(update={"pose": pose})
 
 
 @cache

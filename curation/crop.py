@@ -13,6 +13,8 @@ from talkingpose.pose import FACE
 
 # Sides are multiples of this: the autoencoder of latent diffusion models halves a picture three times.
 SIDE_STEP = 8
+# Width over height.
+_SHAPES = {"square": 1.0, "9:16": 9 / 16}
 # Below this a point is a guess; DWPose's drawing leaves such points out as well.
 _MIN_CONFIDENCE = 0.3
 # The face's landmarks end at the brows; the top of the head is about half their height above them.
@@ -68,10 +70,11 @@ def person_boxes(keypoints: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 def choose_crop(boxes: npt.NDArray[np.float32], width: int, height: int, settings: Settings) -> Crop:
     """The crop of a clip: never larger than the source, so that nothing is scaled up.
 
-    A square holds the person's box over the whole clip with the margin around it; without that much room, as
-    much margin as there is. Where the box alone is larger than the largest square, as with arms spread in a
-    wide picture, that side is longer: no hand is cut off for the sake of the shape. Sides are multiples of 8.
-    In a square source that the crop would nearly fill, the whole source is kept.
+    A crop of a shape (square, or upright 9:16) holds the person's box over the whole clip with the margin
+    around it; without that much room, as much margin as there is. Where the box alone is larger than the
+    largest crop of the shape, as with arms spread in a wide picture, that side is longer: no hand is cut off
+    for the sake of the shape. Sides are multiples of 8. In a source of the same shape that the crop would
+    nearly fill, the whole source is kept.
 
     Args:
         boxes: (T, 4), normalised xyxy, zeros where there is nobody.
@@ -83,12 +86,14 @@ def choose_crop(boxes: npt.NDArray[np.float32], width: int, height: int, setting
         return whole
     (left, top), (right, bottom) = present[:, :2].min(axis=0), present[:, 2:].max(axis=0)
     box_width, box_height = float(right - left) * width, float(bottom - top) * height
-    wanted = max(box_width, box_height) * (1 + 2 * settings.margin)
-    side = min(_up(wanted), whole.width, whole.height)
-    if whole.width == whole.height and side >= (1 - settings.margin) * whole.width:
+    shape = _SHAPES[settings.mode]
+    wanted = max(box_width, box_height * shape) * (1 + 2 * settings.margin)
+    shaped_width, shaped_height = _largest(wanted, shape, whole)
+    fills = shaped_height >= (1 - settings.margin) * whole.height
+    if fills and abs(whole.width - shape * whole.height) < SIDE_STEP:
         return whole
-    crop_width = min(max(side, _up(box_width)), whole.width)
-    crop_height = min(max(side, _up(box_height)), whole.height)
+    crop_width = min(max(shaped_width, _up(box_width)), whole.width)
+    crop_height = min(max(shaped_height, _up(box_height)), whole.height)
     x0 = _place(float(left + right) / 2 * width, crop_width, width)
     y0 = _place(float(top + bottom) / 2 * height, crop_height, height)
     return Crop(x0, y0, x0 + crop_width, y0 + crop_height)
@@ -118,6 +123,14 @@ def _whole(width: int, height: int) -> Crop:
     kept_width, kept_height = (max(side // SIDE_STEP * SIDE_STEP, 2) for side in (width, height))
     x0, y0 = (width - kept_width) // 2, (height - kept_height) // 2
     return Crop(x0, y0, x0 + kept_width, y0 + kept_height)
+
+
+def _largest(width: float, shape: float, whole: Crop) -> tuple[int, int]:
+    """Width and height of a shape that is this wide, or as wide as the source allows."""
+    across = min(_up(width), whole.width)
+    if _up(across / shape) <= whole.height:
+        return across, _up(across / shape)
+    return min(_up(whole.height * shape), whole.width), whole.height
 
 
 def _up(length: float) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,17 +15,19 @@ from typing import Any
 import numpy as np
 
 from curation.atomic import replacing, write_text
-from curation.clip import dense_keypoints, verify
+from curation.clip import ClipError, dense_keypoints, verify
 from curation.config import Config
 from curation.crop import Crop, boxes_in, keypoints_in, person_boxes
 from curation.detectors import Detectors, Image
 from curation.export import export
 from curation.manifest import ManifestRow
+from curation.pool import Failure, run_jobs
 from curation.records import ClipRecord, SourceRecord
 from curation.scan import sample_size
 from curation.sources import Found
 from curation.store import Store
 from talkingpose.media import MediaError, VideoReader, VideoWriter
+from talkingpose.pose import PoseError, smooth
 
 REPORT = "rebuild.json"
 # Perceptual hashes of the same picture after another encoding differ in few of their 64 bits, those of
@@ -57,55 +60,108 @@ class Rebuilt:
         return self.verdict != "different" and not self.verdict.startswith("missing")
 
 
-def rebuild_source(
-    found: Found,
-    rows: Sequence[ManifestRow],
-    out: Path,
-    config: Config,
-    detectors: Detectors,
-    recipe: str,
-    versions: dict[str, str],
-    *,
-    search_frames: int = 50,
-) -> list[Rebuilt]:
-    """Make all clips of one source and remember them; what looks different is not kept.
+@dataclass(frozen=True)
+class RebuildJob:
+    """A fetched source, its rows, and how to make their clips. Travels to worker processes.
 
-    Args:
+    Attributes:
         found: the source's file.
+        folder: takes the clips; made if need be.
         search_frames: how far from its place a clip is searched, in both directions.
     """
-    store = Store(out)
-    folder = store.clip_folder(rows[0].source_id, recipe)
-    folder.mkdir(parents=True, exist_ok=True)
+
+    found: Found
+    rows: tuple[ManifestRow, ...]
+    folder: Path
+    config: Config
+    detectors: Detectors
+    recipe: str
+    versions: dict[str, str]
+    search_frames: int = 50
+
+
+def rebuild_sources(
+    store: Store,
+    jobs: Sequence[RebuildJob],
+    workers: int,
+    on_source: Callable[[list[Rebuilt]], None] = lambda answers: None,
+) -> list[Rebuilt]:
+    """Make the clips of several sources and remember what came of each as soon as it has ended."""
+    answers = []
+    for number, result in run_jobs(jobs, rebuild_source, workers=workers, log=store.log):
+        job = jobs[number]
+        if isinstance(result, Failure):
+            # A fault of this machine or project: the next run tries again.
+            made = [Rebuilt(r.clip_id, r.source_id, f"missing: {result.message}") for r in job.rows]
+        else:
+            made, record = result
+            store.write(record)
+            lines = json.dumps([asdict(answer) for answer in made])
+            digest = _digest(job.rows, record.source_sha256, job.recipe)
+            write_text(_memory(store, record.source_id), f"{digest}\n{lines}\n")
+        answers += made
+        on_source(made)
+    return answers
+
+
+def remembered(
+    store: Store, source_id: str, source_sha256: str | None, rows: Sequence[ManifestRow], recipe: str
+) -> list[Rebuilt] | None:
+    """What an earlier run made of these rows; None where there is something left to do."""
+    record = store.record(source_id)
+    try:
+        digest, lines = _memory(store, source_id).read_text(encoding="utf-8").splitlines()
+        answers = [Rebuilt(**line) for line in json.loads(lines)]
+    except (OSError, ValueError, TypeError):
+        return None
+    if record is None or digest != _digest(rows, source_sha256, recipe):
+        return None
+    there = {answer.clip_id for answer in answers if answer.is_there}
+    return answers if there == {clip.clip_id for clip in record.clips} else None
+
+
+def _memory(store: Store, source_id: str) -> Path:
+    folder = store.state / "rebuilt"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{source_id}.json"
+
+
+def _digest(rows: Sequence[ManifestRow], source_sha256: str | None, recipe: str) -> str:
+    """Names everything that decides what is made of a source's rows."""
+    return hashlib.sha256(repr((list(rows), source_sha256, recipe)).encode()).hexdigest()
+
+
+def rebuild_source(job: RebuildJob) -> tuple[list[Rebuilt], SourceRecord]:
+    """Make all clips of one source; what looks different is not kept."""
+    job.folder.mkdir(parents=True, exist_ok=True)
     answers, clips = [], []
-    for row in rows:
+    for row in job.rows:
         try:
-            answer, clip = _rebuild(found, row, folder, config, detectors, search_frames)
-        except MediaError as error:
+            answer, clip = _rebuild(job, row)
+        except (MediaError, PoseError, ClipError) as error:
             answer, clip = Rebuilt(row.clip_id, row.source_id, f"missing: {error}"), None
         answers.append(answer)
         clips += [clip] if clip else []
-    origin = found.origin
+    origin = job.found.origin
     assert origin is not None
     record = SourceRecord(
         source=origin.source,
         source_id=origin.source_id,
-        name=found.name,
+        name=job.found.name,
         source_sha256=origin.sha256,
-        recipe=recipe,
-        config_hash=config.hash,
-        tool_versions=versions,
+        recipe=job.recipe,
+        config_hash=job.config.hash,
+        tool_versions=job.versions,
         error=None,
         url=origin.url,
         license=origin.license,
         uploader_id=origin.uploader_id,
         fetched_at=origin.fetched_at,
         rights_evidence=origin.rights_evidence,
-        person_id=rows[0].person_id,
+        person_id=job.rows[0].person_id,
         clips=tuple(clips),
     )
-    store.write(record)
-    return answers
+    return answers, record
 
 
 def publish(out: Path, config: Config, answers: Sequence[Rebuilt]) -> dict[str, Any]:
@@ -120,32 +176,24 @@ def publish(out: Path, config: Config, answers: Sequence[Rebuilt]) -> dict[str, 
         "verdicts": dict(Counter(answer.verdict for answer in answers).most_common()),
         "rows": [asdict(answer) for answer in answers],
     }
-    import json
-
     write_text(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return report
 
 
-def _rebuild(
-    found: Found,
-    row: ManifestRow,
-    folder: Path,
-    config: Config,
-    detectors: Detectors,
-    search_frames: int,
-) -> tuple[Rebuilt, ClipRecord | None]:
+def _rebuild(job: RebuildJob, row: ManifestRow) -> tuple[Rebuilt, ClipRecord | None]:
+    found = job.found
     same_file = found.origin is not None and found.origin.sha256 == row.source_sha256
     source = _Cut(found, row)
     if same_file:
         answer = Rebuilt(row.clip_id, row.source_id, "same frames", 0, 0.0)
     else:
-        offset, distance = source.search(search_frames)
+        offset, distance = source.search(job.search_frames)
         if distance > _SAME_LOOK_BITS:
             return Rebuilt(row.clip_id, row.source_id, "different", None, distance), None
         frames = "frame" if abs(offset) == 1 else "frames"
         verdict = f"re-encoded, offset {offset} {frames}"
         answer = Rebuilt(row.clip_id, row.source_id, verdict, offset, distance)
-    clip = _write(source, answer.offset or 0, folder, config, detectors)
+    clip = _write(source, answer.offset or 0, job.folder, job.config, job.detectors)
     if clip.sha256 == row.sha256:
         answer = replace(answer, verdict="identical", offset=0, distance=0.0)
     return answer, clip
@@ -237,6 +285,7 @@ def _write(source: _Cut, offset: int, folder: Path, config: Config, detectors: D
         raise MediaError(f"only {count} of {row.num_frames} frames are in the source")
     look = verify(video, count, fps)
     keypoints = dense_keypoints(source.frames(offset, source.pose_size), detectors.estimator)
+    keypoints = smooth(keypoints, row.fps, source.width, source.height, window_s=config.pose.smooth_s)
     boxes = person_boxes(keypoints)
     with replacing(folder / f"{row.clip_id}.npz") as temporary, temporary.open("wb") as file:
         np.savez(

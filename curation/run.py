@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from curation.config import Config
-from curation.detectors import MEDIAPIPE, Detectors
+from curation.detectors import Detectors
 from curation.export import export
 from curation.pool import Failure, run_jobs
+from curation.pose_backends import detectors_of
 from curation.process import Job, failed, process
 from curation.records import SourceRecord
 from curation.sources import Found, Source, find_sources
@@ -136,7 +137,7 @@ def curate(
     workers: int,
     fresh: bool = False,
     publish: bool = True,
-    detectors: Detectors = MEDIAPIPE,
+    detectors: Detectors | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_source: Callable[[SourceRecord], None] = lambda record: None,
 ) -> Summary:
@@ -145,14 +146,17 @@ def curate(
     Args:
         out: the dataset's folder; made if need be.
         fresh: forget what earlier runs did here.
+        detectors: other models than those that the configuration names.
         publish: False leaves the export to a later call, where more sources are about to come.
         on_plan, on_source: called when it is known what is left, and with every source that has ended.
 
     Raises:
         StoreError: another run works in the folder, or it holds files of other hands.
+        WeightsError: weights that the configuration asks for are not here.
     """
     begun = time.perf_counter()
     store = Store(out)
+    detectors = detectors or detectors_of(config)
     versions = tool_versions(detectors)
     made_with = recipe(config, versions)
     with store.locked():
@@ -186,13 +190,14 @@ def curate(
     return summary
 
 
-def plan_only(found: Sequence[Found], out: Path, config: Config, detectors: Detectors = MEDIAPIPE) -> Plan:
+def plan_only(found: Sequence[Found], out: Path, config: Config, detectors: Detectors | None = None) -> Plan:
     """What `curate` would work on; writes nothing.
 
     Raises:
         StoreError: the folder holds files of other hands.
+        WeightsError: weights that the configuration asks for are not here.
     """
     store = Store(out)
     store.check()
     identify = partial(store.identify, remember=False)
-    return make_plan(store, identify(found), recipe(config, tool_versions(detectors)))
+    return make_plan(store, identify(found), recipe(config, tool_versions(detectors or detectors_of(config))))

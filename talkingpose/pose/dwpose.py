@@ -106,7 +106,8 @@ class _Models:
             raise PoseError(f"dwpose: the detector answers {_shapes(raw)}: give DWPose's yolox_l.onnx")
         boxes, classes = self.detector.postprocess(raw, ratio)
         # Without the class, rtmlib would give a chair as a person.
-        return np.asarray(boxes, np.float32).reshape(-1, 4)[np.asarray(classes) == _PERSON]
+        people: npt.NDArray[np.bool_] = np.asarray(classes) == _PERSON
+        return np.asarray(boxes, np.float32).reshape(-1, 4)[people]
 
     def points(
         self, bgr: npt.NDArray[np.uint8], box: Box

@@ -29,6 +29,21 @@ def test_the_hash_follows_what_changes_a_clip_and_nothing_else(tmp_path):
     assert load_config(written(tmp_path, "filters: {people: null}")).hash != default.hash
 
 
+def test_nine_to_sixteen_is_no_time_of_day(tmp_path):
+    for text in ("crop: {mode: 9:16}", "crop: {mode: '9:16'}"):
+        assert load_config(written(tmp_path, text)).crop.mode == "9:16"
+
+
+def test_a_backend_on_the_command_line_is_over_that_of_the_file(tmp_path):
+    file = written(tmp_path, "pose: {backend: dwpose, smooth_s: 0.1}")
+    assert load_config(file).pose.backend == "dwpose"
+    chosen = load_config(file, pose="mediapipe")
+    assert chosen.pose.backend == "mediapipe" and chosen.pose.smooth_s == 0.1
+    assert chosen.hash != load_config(file).hash
+    with pytest.raises(ConfigError, match="--pose openpose: .*choose mediapipe or dwpose"):
+        load_config(pose="openpose")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

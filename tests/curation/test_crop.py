@@ -28,6 +28,16 @@ def test_a_square_source_that_the_person_nearly_fills_is_kept_whole():
     assert choose_crop(boxes([0.1, 0.05, 0.8, 1]), 512, 512, SQUARE) == (0, 0, 512, 512)
 
 
+def test_upright_crops_are_nine_to_sixteen_and_as_high_as_the_person_needs():
+    upright = Settings(mode="9:16", margin=0.1)
+    crop = choose_crop(boxes([0.45, 0.2, 0.55, 0.8]), 1920, 1080, upright)
+    assert (crop.width, crop.height) == (440, 784)  # 0.6 * 1080 * 1.2 = 777.6 high, 437.4 wide
+    # No room for the margin: as much of it as there is; the person's width decides here.
+    crop = choose_crop(boxes([0.3, 0.2, 0.6, 0.8]), 1280, 720, upright)
+    assert (crop.width, crop.height) == (408, 720)
+    assert choose_crop(boxes([0.1, 0.05, 0.9, 1]), 1080, 1920, upright) == (0, 0, 1080, 1920)
+
+
 def test_spread_arms_are_not_cut_off():
     crop = choose_crop(boxes([0.1, 0.1, 0.9, 1]), 1280, 720, SQUARE)
     assert crop.x0 <= 128 and crop.x1 >= 1152 and crop.height == 720
@@ -51,10 +61,11 @@ unit = st.floats(0, 1, width=32)
     st.integers(32, 2000),
     st.integers(32, 2000),
     st.floats(0, 1),
+    st.sampled_from(["square", "9:16", "none"]),
 )
-def test_any_crop_lies_in_the_source_and_holds_the_person(corners, width, height, margin):
+def test_any_crop_lies_in_the_source_and_holds_the_person(corners, width, height, margin, mode):
     made = boxes(*((min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in corners))
-    crop = choose_crop(made, width, height, Settings(mode="square", margin=margin))
+    crop = choose_crop(made, width, height, Settings(mode=mode, margin=margin))
     assert 0 <= crop.x0 < crop.x1 <= width and 0 <= crop.y0 < crop.y1 <= height
     assert crop.width % 8 == 0 and crop.height % 8 == 0
     present = made[made.any(axis=1)]
