@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from talkingpose.media.error import MediaError
 from talkingpose.media.images import read_image, resize_image
+from talkingpose.media.index import PacketIndex, read_index
+from talkingpose.media.look import Look
 from talkingpose.media.policy import DECODER_POLICY, DecoderPolicy
 from talkingpose.media.reader import Frame, VideoReader, probe
 from talkingpose.media.report import DecodeReport
@@ -15,11 +17,14 @@ __all__ = [
     "DecodeReport",
     "DecoderPolicy",
     "Frame",
+    "Look",
     "MediaError",
+    "PacketIndex",
     "VideoInfo",
     "VideoReader",
     "VideoWriter",
     "probe",
     "read_image",
+    "read_index",
     "resize_image",
 ]

@@ -140,12 +140,17 @@ def _reversed_channels(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return result
 
 
+def is_full_range(frame: av.VideoFrame) -> bool:
+    """Whether values go from 0 to 255: as tagged, else by the format."""
+    if frame.color_range:
+        return int(frame.color_range) == int(ColorRange.JPEG)
+    return frame.format.name.startswith(("yuvj", "gray")) or frame.format.is_rgb
+
+
 def _range(frame: av.VideoFrame) -> ColorRange | None:
     if frame.color_range:
         return None
-    name = frame.format.name
-    full = name.startswith(("yuvj", "gray")) or frame.format.is_rgb
-    return ColorRange.JPEG if full else ColorRange.MPEG
+    return ColorRange.JPEG if is_full_range(frame) else ColorRange.MPEG
 
 
 @functools.cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from av.container import InputContainer
 
 from talkingpose.media.decoder import decode
 from talkingpose.media.error import MediaError
-from talkingpose.media.policy import RgbConverter
+from talkingpose.media.look import Converters, Look
 from talkingpose.media.report import Account, DecodeReport
 from talkingpose.media.source import (
     DisplayTurn,
@@ -28,6 +29,7 @@ from talkingpose.media.source import (
     video_stream,
 )
 
+_Shown = TypeVar("_Shown", "Frame", Look)
 _SEEK_BACK_S = (0, 1, 4, 16, 64)
 
 
@@ -67,7 +69,7 @@ class VideoReader:
             raise MediaError(f"{self.name}: size {size[0]}x{size[1]}: ask for at least 1x1")
         self._size = size
         self._report: DecodeReport | None = None
-        self._iteration: Generator[Frame, None, None] | None = None
+        self._iteration: Generator[Any, None, None] | None = None
         self.info, self._turn, self._first_pts = self._examine()
 
     def __enter__(self) -> VideoReader:
@@ -101,10 +103,37 @@ class VideoReader:
         Decoding starts at a key frame before the span, so the pixels are those of a full iteration. An
         empty span gives no frame. Closes an earlier iteration of this reader that was left early.
         """
+        converters = Converters(self.info, self._turn)
+
+        def show(index: int, pts: int, time: Fraction, frame: av.VideoFrame) -> Frame:
+            return Frame(index, pts, time, converters.image(frame, self._size))
+
+        return self._begin(self._iterate(start_pts, end_pts, show))
+
+    def looks(self) -> Iterator[Look]:
+        """All frames in order of presentation, each converted only as far as it is looked at.
+
+        So one decoding serves several sizes. `size` does not count here.
+        """
+        converters = Converters(self.info, self._turn)
+
+        def show(index: int, pts: int, time: Fraction, frame: av.VideoFrame) -> Look:
+            return Look(index, pts, time, frame, converters)
+
+        return self._begin(self._iterate(None, None, show))
+
+    def key_frames(self) -> Iterator[Look]:
+        """The frames that need no other one, and only those are decoded; `index` counts them.
+
+        What cannot be decoded is left out, and there is no report.
+        """
+        return self._begin(self._key_frames())
+
+    def _begin(self, iteration: Generator[_Shown, None, None]) -> Generator[_Shown, None, None]:
         self.close()
         self._report = None
-        self._iteration = self._iterate(start_pts, end_pts)
-        return self._iteration
+        self._iteration = iteration
+        return iteration
 
     def _examine(self) -> tuple[VideoInfo, DisplayTurn, int]:
         with open_video(self._source, self.name) as container:
@@ -119,7 +148,22 @@ class VideoReader:
             assert first.pts is not None
             return video_info(container, stream, first, self.name), display_turn(first), first.pts
 
-    def _iterate(self, start_pts: int | None, end_pts: int | None) -> Generator[Frame, None, None]:
+    def _key_frames(self) -> Generator[Look, None, None]:
+        nothing = Account(claim=None, codec="", fps=Fraction(1), time_base=Fraction(1))
+        converters = Converters(self.info, self._turn)
+        with open_video(self._source, self.name) as container:
+            stream = video_stream(container, self.name)
+            stream.codec_context.skip_frame = "NONKEY"
+            for index, frame in enumerate(decode(container, stream, nothing)):
+                assert frame.pts is not None
+                yield Look(index, frame.pts, frame.pts * self.info.time_base, frame, converters)
+
+    def _iterate(
+        self,
+        start_pts: int | None,
+        end_pts: int | None,
+        show: Callable[[int, int, Fraction, av.VideoFrame], _Shown],
+    ) -> Generator[_Shown, None, None]:
         info = self.info
         account = Account(
             claim=info.num_frames,
@@ -129,8 +173,6 @@ class VideoReader:
             start_pts=start_pts,
             end_pts=end_pts,
         )
-        convert = RgbConverter()
-        size = self._coded_size()
         with open_video(self._source, self.name) as container:
             for frame in self._decode_from(container, start_pts, account):
                 pts = frame.pts
@@ -148,7 +190,7 @@ class VideoReader:
                     key_frame=frame.key_frame,
                     interlaced=frame.interlaced_frame,
                 )
-                yield Frame(index, pts, pts * info.time_base, self._picture(convert, frame, size))
+                yield show(index, pts, pts * info.time_base, frame)
         turned = f"the display matrix turns by no right angle; turned by {info.rotation} degrees"
         self._report = account.report(() if self._turn.exact else (turned,))
 
@@ -183,22 +225,6 @@ class VideoReader:
             target = start_pts - math.ceil(back_s / self.info.time_base)
             if target > self._first_pts:
                 yield target
-
-    def _coded_size(self) -> tuple[int, int]:
-        width, height = self._size or (self.info.width, self.info.height)
-        return (height, width) if self._turn.quarters % 2 else (width, height)
-
-    def _picture(
-        self, convert: RgbConverter, frame: av.VideoFrame, size: tuple[int, int]
-    ) -> npt.NDArray[np.uint8]:
-        try:
-            image = convert(frame, size)
-        except (av.FFmpegError, ValueError) as error:
-            raise MediaError(
-                f"{self.name}: pixel format {frame.format.name}, matrix {self.info.color_matrix} cannot be "
-                "converted to RGB: convert the file to yuv420p, matrix BT.709, first"
-            ) from error
-        return self._turn.apply(image)
 
 
 def probe(source: str | Path | bytes) -> VideoInfo:

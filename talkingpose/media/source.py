@@ -73,12 +73,12 @@ class DisplayTurn:
     exact: bool
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """`image` (height, width, 3), upright and contiguous."""
-        if not self.quarters and not self.mirrored:
-            return image
-        if self.mirrored:
-            image = image[:, ::-1]
-        return np.ascontiguousarray(np.rot90(image, -self.quarters))
+        """`image` (height, width, ...), upright and contiguous."""
+        return image if not self.quarters and not self.mirrored else np.ascontiguousarray(self.view(image))
+
+    def view(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """`image` upright, without moving a byte."""
+        return np.rot90(image[:, ::-1] if self.mirrored else image, -self.quarters)
 
 
 def display_turn(frame: av.VideoFrame) -> DisplayTurn:
