@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from curation import export_commands
 from curation.fetch_commands import (
+    Budget,
     Cookies,
+    DeleteSources,
+    License,
     Proxy,
     Rate,
+    RetryDead,
     printable,
     register,
     say_end,
@@ -60,16 +65,10 @@ def run(
     pose: Annotated[
         str | None, typer.Option(help="mediapipe or dwpose: where keypoints come from. [default: mediapipe]")
     ] = None,
-    require_license: Annotated[
-        list[str] | None, typer.Option(help="Fetch only what says so, as creativecommons; repeatable.")
-    ] = None,
-    disk_budget: Annotated[
-        float | None, typer.Option(min=0, help="Gigabytes of fetched sources at a time.")
-    ] = None,
-    delete_sources: Annotated[
-        bool, typer.Option("--delete-sources", help="Delete a fetched file once its clips are safe.")
-    ] = False,
-    retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Try anew what was given up.")] = False,
+    require_license: License = None,
+    disk_budget: Budget = None,
+    delete_sources: DeleteSources = False,
+    retry_dead: RetryDead = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int:
     """Judge every shot of the sources and keep the good ones as clips with keypoints.
@@ -268,6 +267,7 @@ def _print_summary(summary: Summary) -> None:
 
 
 register(app)
+export_commands.register(app)
 
 
 def main() -> NoReturn:

@@ -21,17 +21,18 @@ from curation.acquisition.source_list import (
     merge,
     parse_address,
     read_list,
+    source_key,
 )
 from curation.acquisition.status import lines as status_lines
 from curation.acquisition.status import status as status_of
 from curation.acquisition.together import Together, part_of, refuse_alone, taking_part
 from curation.config import Config
 from curation.detectors import Detectors
-from curation.fetched import as_found, drop_files, fetched_files
-from curation.manifest import ManifestRow, by_source
+from curation.fetched import drop_files, fetched_files
+from curation.manifest import ManifestRow
 from curation.pose_backends import detectors_of
-from curation.rebuild import Rebuilt, publish, rebuild_source
-from curation.run import Plan, Summary, curate, recipe, tool_versions
+from curation.rebuild import RebuildMaker, Rebuilt, publish, rebuild_sources, remembered
+from curation.run import Plan, Summary, curate, tool_versions
 from curation.sources import Found, find_sources
 from curation.store import Store
 
@@ -188,12 +189,14 @@ def fetch_and_curate(
                 safe = [one for one in found if one.origin is not None and one.name not in failed]
                 drop_files(out, ledger, batches.entries(safe))
 
-        def step() -> None:
-            if found := batches.next():
+        def step() -> bool:
+            found = batches.next()
+            if found:
                 work(found)
+            return bool(found)
 
         if ledger.shard() is None:
-            left = _meanwhile(acquirer, wanted, step)
+            left = _meanwhile(acquirer, wanted, step, on_note)
         else:
             on_note("part of a run on several machines: only what is fetched is curated; `fetch` fetches")
             left = left_by(ledger)
@@ -208,6 +211,7 @@ def fetch(
     access: Access,
     *,
     together: Together | None = None,
+    retry_dead: bool = False,
     on_end: Callable[[Entry], None] = lambda entry: None,
     on_note: Callable[[str], None] = lambda line: None,
     extractors: Sequence[type[Any]] = (),
@@ -216,6 +220,7 @@ def fetch(
 
     Args:
         together: this machine's place in a run on several; only its part of the sources is fetched.
+        retry_dead: try anew what was given up.
 
     Raises:
         AcquisitionError, MachineError, LedgerError, StoreError: one line of what is in the way.
@@ -226,6 +231,8 @@ def fetch(
     with open_ledger(out, settings) as ledger:
         if together is None:
             refuse_alone(ledger, "fetch")
+        if retry_dead:
+            ledger.revive(())
         acquirer = Acquirer(
             out, ledger, settings, access, on_end=on_end, on_note=on_note, extractors=extractors
         )
@@ -278,35 +285,90 @@ def rebuild(
     settings: Acquisition,
     access: Access,
     *,
+    workers: int,
+    delete_sources: bool = False,
     detectors: Detectors | None = None,
+    on_source: Callable[[list[Rebuilt]], None] = lambda answers: None,
     on_end: Callable[[Entry], None] = lambda entry: None,
     on_note: Callable[[str], None] = lambda line: None,
     extractors: Sequence[type[Any]] = (),
 ) -> dict[str, Any]:
-    """Make the clips of a manifest anew under `out`; returns the report, see `curation.rebuild.publish`."""
+    """Make the clips of a manifest anew under `out`; returns the report, see `curation.rebuild.publish`.
+
+    Clips are cut as soon as their source has come. The same call again does only what is left.
+
+    Args:
+        delete_sources: delete a fetched file once its clips are safe.
+        on_source: called with what came of the rows of each source.
+        on_end, on_note: see `Acquirer`.
+    """
+    store = Store(out)
+    store.check()
     detectors = detectors or detectors_of(config)
-    versions = tool_versions(detectors)
-    made_with = recipe(config, versions)
-    groups = by_source(rows)
-    wanted: dict[tuple[str, str], Wanted] = {}
-    answers: list[Rebuilt] = []
-    for key, group in groups.items():
+    maker = RebuildMaker(config, detectors, tool_versions(detectors))
+    wanted: dict[str, Wanted] = {}
+    groups: dict[str, list[ManifestRow]] = {}
+    answers: dict[str, Rebuilt] = {}
+    for row in rows:
         try:
-            wanted[key] = parse_address(group[0].url or group[0].source_id)
+            one = parse_address(row.url or row.source_id)
         except SourceListError:
-            answers += [_missing(row, "it has no address") for row in group]
+            answers[row.clip_id] = _missing(row, "it has no address")
+        else:
+            wanted[one.key] = one
+            groups.setdefault(one.key, []).append(row)
+
+    def note(made: list[Rebuilt]) -> None:
+        answers.update({answer.clip_id: answer for answer in made})
+        on_source(made)
+
     # The prefilter chose these sources once; it is not asked again.
     asked = settings.model_copy(
         update={"prefilter": type(settings.prefilter)(min_duration_s=None, max_duration_s=None)}
     )
     with open_ledger(out, asked) as ledger:
         refuse_alone(ledger, "rebuild")
+        left = set(wanted)
+        for entry in ledger.entries(State.DONE):
+            if entry.key in left:
+                made = remembered(store, maker, entry.source_id, entry.sha256, groups[entry.key])
+                if made is not None:
+                    left.discard(entry.key)
+                    note(made)
+        ledger.fetch_again(sorted(left))
         acquirer = Acquirer(out, ledger, asked, access, on_end=on_end, on_note=on_note, extractors=extractors)
-        acquirer.run(merge(wanted.values()))
-        with Store(out).locked():
-            for key, one in wanted.items():
-                answers += _rebuilt(out, ledger, one, groups[key], config, detectors, made_with, versions)
-            return publish(out, config, answers)
+        batches = _Batches(out, ledger, left)
+
+        def step() -> bool:
+            found = batches.next()
+            if found:
+                jobs = [(one, tuple(groups[_key(one)])) for one in found]
+                with store.locked():
+                    rebuild_sources(store, maker, jobs, workers, note)
+                if delete_sources:
+                    drop_files(out, ledger, batches.entries(found))
+            return bool(found)
+
+        _meanwhile(acquirer, merge(wanted.values()), step, on_note)
+        step()
+        for key, group in groups.items():
+            if gone := [row for row in group if row.clip_id not in answers]:
+                why = _why(ledger.entry(key))
+                note([_missing(row, why) for row in gone])
+        with store.locked():
+            return publish(out, config, [answers[row.clip_id] for row in rows])
+
+
+def _key(found: Found) -> str:
+    assert found.origin is not None
+    return source_key(found.origin.source, found.origin.source_id)
+
+
+def _why(entry: Entry | None) -> str:
+    """Why a source's file is not there."""
+    if entry is None:
+        return "it was forgotten here"
+    return entry.cause.value if entry.cause else entry.message or entry.state.value
 
 
 def audit(
@@ -315,16 +377,24 @@ def audit(
     settings: Acquisition,
     access: Access,
     *,
+    fresh: bool = False,
     on_end: Callable[[Entry], None] = lambda entry: None,
     on_note: Callable[[str], None] = lambda line: None,
     extractors: Sequence[type[Any]] = (),
 ) -> dict[str, Any]:
-    """Ask whether sources still exist; returns `curation.acquisition.audit.attrition`."""
+    """Ask whether sources still exist; returns `curation.acquisition.audit.attrition` of these.
+
+    Args:
+        fresh: forget earlier answers; else only those are asked for that have not answered yet.
+        on_end, on_note: see `Acquirer`.
+    """
     from curation.acquisition.audit import attrition
 
     Store(out).check()
     with open_ledger(out, settings, table="audits") as ledger:
         refuse_alone(ledger, "audit")
+        if fresh:
+            ledger.begin_anew()
         Acquirer(
             out,
             ledger,
@@ -335,7 +405,8 @@ def audit(
             task=lambda session, entry: _look(session, entry),
             extractors=extractors,
         ).run(wanted)
-        return attrition(ledger)
+        keys = {one.key for one in wanted}
+        return attrition([entry for entry in ledger.entries() if entry.key in keys])
 
 
 def _acquired(ledger: Ledger, left: Left) -> Acquired:
@@ -347,8 +418,13 @@ def _look(session: Session, entry: Entry) -> Any:
     return session.audit(entry)
 
 
-def _meanwhile(acquirer: Acquirer, wanted: Sequence[Wanted], step: Callable[[], None]) -> Left:
-    """Fetch in a thread, and do `step` over and over until that has ended."""
+def _meanwhile(
+    acquirer: Acquirer, wanted: Sequence[Wanted], step: Callable[[], bool], on_note: Callable[[str], None]
+) -> Left:
+    """Fetch in a thread, and do `step` over and over until that has ended; it tells whether it did anything.
+
+    Where the budget of the disk is used up and `step` has nothing to do either, fetching ends.
+    """
     result: list[Left] = []
     faults: list[BaseException] = []
 
@@ -362,7 +438,12 @@ def _meanwhile(acquirer: Acquirer, wanted: Sequence[Wanted], step: Callable[[], 
     thread.start()
     try:
         while thread.is_alive():
-            step()
+            if step():
+                acquirer.look_for_room()
+            elif acquirer.is_over_budget:
+                # Nobody but this run deletes what fills it.
+                on_note("disk: the budget is used up: give --delete-sources, or a larger --disk-budget")
+                break
             thread.join(_POLL_S)
     finally:
         acquirer.stop()
@@ -381,9 +462,9 @@ class _Batches:
 
     def next(self) -> list[Found]:
         """What has come since the last call."""
-        done = {e.key for e in self._ledger.entries(State.DONE) if e.kept} & self._keys - self._taken
+        done = self._ledger.kept() & self._keys - self._taken
         self._taken |= done
-        return fetched_files(self._out, self._ledger, done)
+        return fetched_files(self._out, self._ledger, done) if done else []
 
     def entries(self, found: Sequence[Found]) -> list[Entry]:
         """Their entries in the ledger."""
@@ -398,26 +479,6 @@ def _allowed(ledger: Ledger, found: Sequence[Found]) -> list[Found]:
     from curation.sources import identify
 
     return [one for one in found if not ledger.is_forgotten(f"sha256:{identify(one).sha256}")]
-
-
-def _rebuilt(
-    out: Path,
-    ledger: Ledger,
-    wanted: Wanted,
-    rows: Sequence[ManifestRow],
-    config: Config,
-    detectors: Detectors,
-    made_with: str,
-    versions: dict[str, str],
-) -> list[Rebuilt]:
-    entry = ledger.entry(wanted.key)
-    if entry is None:
-        return [_missing(row, "it was forgotten here") for row in rows]
-    if entry.state is not State.DONE or not entry.kept:
-        why = entry.cause.value if entry.cause else entry.message or entry.state.value
-        return [_missing(row, why) for row in rows]
-    found = as_found(out, ledger, entry)
-    return rebuild_source(found, rows, out, config, detectors, made_with, versions)
 
 
 def _missing(row: ManifestRow, why: str) -> Rebuilt:

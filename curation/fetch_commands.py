@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +22,17 @@ Proxy = Annotated[str | None, typer.Option(help="http://HOST:PORT or socks5://HO
 Rate = Annotated[
     float | None, typer.Option(min=0.01, help="Requests a minute, all workers together. [default: 20]")
 ]
+License = Annotated[
+    list[str] | None,
+    typer.Option("--require-license", help="Fetch only what says so, as creativecommons; repeatable."),
+]
+Budget = Annotated[
+    float | None, typer.Option("--disk-budget", min=0.001, help="Gigabytes of fetched sources at a time.")
+]
+DeleteSources = Annotated[
+    bool, typer.Option("--delete-sources", help="Delete a fetched file once its clips are safe.")
+]
+RetryDead = Annotated[bool, typer.Option("--retry-dead", help="Try anew what was given up.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -36,6 +49,9 @@ def fetch(
     cookies: Cookies = None,
     proxy: Proxy = None,
     rate: Rate = None,
+    require_license: License = None,
+    disk_budget: Budget = None,
+    retry_dead: RetryDead = False,
     serve_gate: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve rate and breaker to other machines.")
     ] = None,
@@ -63,7 +79,9 @@ def fetch(
     from curation.collect import fetch as run_fetch
     from curation.config import load_config
 
-    settings = with_options(load_config(config).acquisition, rate)
+    settings = with_options(
+        load_config(config).acquisition, rate, licenses=require_license, budget_gb=disk_budget
+    )
     chosen = choose(sources)
     if chosen.local or not chosen.wanted:
         raise SourceListError("fetch: it asks hosts: give lists, ids and addresses, no local files")
@@ -71,7 +89,14 @@ def fetch(
     together = read_together(serve_gate, gate, shard, gate_secret)
     say_refused(chosen.refused)
     acquired = run_fetch(
-        chosen.wanted, out, settings, access, together=together, on_end=say_end, on_note=console.note
+        chosen.wanted,
+        out,
+        settings,
+        access,
+        together=together,
+        retry_dead=retry_dead,
+        on_end=say_end,
+        on_note=console.note,
     )
     if json:
         console.emit_json(acquired.document() | {"refused": list(chosen.refused)})
@@ -87,6 +112,7 @@ def audit(
     cookies: Cookies = None,
     proxy: Proxy = None,
     rate: Rate = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what has answered already.")] = False,
     json: Json = False,
 ) -> int:
     """Say what still exists of a list, without downloading: how much is gone, and why.
@@ -106,7 +132,9 @@ def audit(
         raise SourceListError("audit: it asks hosts: give lists, ids and addresses, no local files")
     access = read_access(cookies, proxy)
     say_refused(chosen.refused)
-    document = run_audit(chosen.wanted, out, settings, access, on_end=say_end, on_note=console.note)
+    document = run_audit(
+        chosen.wanted, out, settings, access, fresh=fresh, on_end=say_end, on_note=console.note
+    )
     if json:
         console.emit_json(document | {"refused": list(chosen.refused)})
     else:
@@ -122,9 +150,15 @@ def rebuild(
     cookies: Cookies = None,
     proxy: Proxy = None,
     rate: Rate = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one per core]")] = None,
+    disk_budget: Budget = None,
+    delete_sources: DeleteSources = False,
     json: Json = False,
 ) -> int:
-    """Make the clips of a release anew: fetch the sources, cut, check every clip, say what is missing."""
+    """Make the clips of a release anew: fetch the sources, cut, check every clip, say what is missing.
+
+    The same command again does only what is left.
+    """
     from curation.acquisition.session import read_access
     from curation.collect import rebuild as run_rebuild
     from curation.config import load_config
@@ -133,8 +167,20 @@ def rebuild(
     settings = load_config(config)
     rows = read_manifest(manifest)
     access = read_access(cookies, proxy)
-    acquisition = with_options(settings.acquisition, rate)
-    report = run_rebuild(rows, out, settings, acquisition, access, on_end=say_end, on_note=console.note)
+    with console.progress_bar() as bar:
+        task = bar.add_task("clips", total=len(rows), speed="")
+        report = run_rebuild(
+            rows,
+            out,
+            settings,
+            with_options(settings.acquisition, rate, budget_gb=disk_budget),
+            access,
+            workers=workers or len(os.sched_getaffinity(0)),
+            delete_sources=delete_sources,
+            on_source=lambda made: bar.advance(task, len(made)),
+            on_end=say_end,
+            on_note=console.note,
+        )
     if json:
         console.emit_json(report)
     else:
@@ -218,9 +264,22 @@ def say_refused(lines: tuple[str, ...]) -> None:
 
 def say_end(entry: Entry) -> None:
     """One line on stderr for a source that could not be had."""
-    if entry.cause is not None and entry.message:
-        name = f"{entry.source}:{entry.source_id}"
-        console.note(f"tp-curate: {name}: {entry.state}: {entry.cause}: {printable(entry.message)}")
+    if entry.cause is None or not entry.message:
+        return
+    state = str(entry.state)
+    if entry.next_retry_at:
+        state += f", tried again in {duration(entry.next_retry_at - time.time())}"
+    # yt-dlp names the cause of an error a second time behind it.
+    message = entry.message.split(" (caused by ")[0]
+    console.note(f"tp-curate: {printable(entry.name)}: {state}: {entry.cause}: {printable(message)}")
+
+
+def duration(seconds: float) -> str:
+    """Rounded to what a person would say: `40 s`, `12 min`, `5 h`, `2 d`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def printable(text: str) -> str:

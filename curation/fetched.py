@@ -37,7 +37,7 @@ def as_found(out: Path, ledger: Ledger, entry: Entry) -> Found:
         rights_evidence=rights_evidence(entry.license, entry.fetched_at, entry.info_sha256),
     )
     path = folder_of(out) / entry.file
-    return Found(path, f"{entry.source}:{entry.source_id}", origin, tuple(ledger.spans(entry.key)))
+    return Found(path, entry.name, origin, tuple(ledger.spans(entry.key)))
 
 
 def drop_files(out: Path, ledger: Ledger, entries: Iterable[Entry]) -> int:

@@ -16,7 +16,7 @@ from curation.acquisition.source_list import SourceListError, parse_address
 from curation.atomic import write_text
 from curation.config import Export
 from curation.export import export
-from curation.rebuild import REPORT
+from curation.rebuild import MEMORY, REPORT
 from curation.records import SourceRecord
 from curation.release import delete_release, is_published, release_ids
 from curation.store import Store
@@ -90,6 +90,9 @@ def forget(out: Path, name: str, settings: Export) -> Difference:
         done, lost = _release_again(store, ledger)
         # Last, because it is by the ledger that an interrupted command knows what to end.
         ledger.delete(entries)
+        # What a worker put there meanwhile; from now on it finds its source gone, and clears up itself.
+        for entry in entries:
+            delete_files(folder_of(out), entry.key)
         return Difference(before, _size(out, store), tuple(done), tuple(lost))
 
 
@@ -114,7 +117,8 @@ def _known(ledger: Ledger, store: Store, name: str) -> tuple[list[Entry], list[S
 
 def _marks(name: str, entries: Sequence[Entry], records: Sequence[SourceRecord]) -> set[str]:
     """What tombstones are made of: `source:id` and `sha256:hex`."""
-    marks = {f"{one.source}:{one.source_id}" for one in (*entries, *records)}
+    marks = {f"{entry.source}:{entry.source_id}" for entry in entries}
+    marks |= {f"{record.source}:{record.source_id}" for record in records}
     marks |= {f"sha256:{entry.sha256}" for entry in entries if entry.sha256}
     marks |= {f"sha256:{record.source_sha256}" for record in records if record.source_sha256}
     try:
@@ -130,7 +134,8 @@ def _remove(store: Store, entries: Sequence[Entry], records: Sequence[SourceReco
         delete_files(folder, entry.key)
     for record in records:
         shutil.rmtree(store.state / "clips" / record.source_id, ignore_errors=True)
-        (store.state / "sources" / f"{record.source_id}.json").unlink(missing_ok=True)
+        for place in ("sources", MEMORY):
+            (store.state / place / f"{record.source_id}.json").unlink(missing_ok=True)
     # What others left about it: printed lines, staged files, pages that yt-dlp kept.
     store.log.unlink(missing_ok=True)
     for cache in (store.state / "export", folder / CACHE):

@@ -1,8 +1,10 @@
-"""Reading a manifest: the rows of a release of ids, by source."""
+"""Reading a manifest: the rows of a release of ids."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +16,8 @@ _NEEDED = (
     "clip_id", "source", "source_id", "start_pts", "end_pts", "time_base_num", "time_base_den", "start_s",
     "end_s", "fps", "width", "height", "num_frames", "crop_xyxy", "sha256", "phash",
 )  # fmt: skip
+# What a picture may measure; more is a number that somebody broke.
+_LARGEST_SIDE = 16384
 _KNOWN = (*_NEEDED, "url", "source_sha256", "config_hash", "person_id")
 
 
@@ -61,15 +65,11 @@ def read_manifest(location: Path) -> list[ManifestRow]:
         shards = sorted((location / "manifest").glob("*.parquet")) or sorted(location.glob("*.parquet"))
     if not shards:
         raise ReleaseError(f"manifest {location}: no Parquet file in it: give the folder of a release")
-    return [row for shard in shards for row in _rows(shard)]
-
-
-def by_source(rows: Sequence[ManifestRow]) -> dict[tuple[str, str], list[ManifestRow]]:
-    """Rows grouped by (source, source_id), in the order of the manifest."""
-    grouped: dict[tuple[str, str], list[ManifestRow]] = {}
-    for row in rows:
-        grouped.setdefault((row.source, row.source_id), []).append(row)
-    return grouped
+    rows = [row for shard in shards for row in _rows(shard)]
+    twice = [clip_id for clip_id, number in Counter(row.clip_id for row in rows).items() if number > 1]
+    if twice:
+        raise ReleaseError(f"manifest {location}: clip {twice[0]} is in it twice: fetch it again")
+    return rows
 
 
 def _rows(shard: Path) -> list[ManifestRow]:
@@ -90,10 +90,31 @@ def _rows(shard: Path) -> list[ManifestRow]:
 def _row(values: dict[str, Any], shard: Path) -> ManifestRow:
     clip_id = str(values["clip_id"])
     # It becomes the name of a file.
-    if not clip_id or not all(c.isalnum() or c in "-_" for c in clip_id):
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", clip_id):
         raise ReleaseError(f"manifest {shard}: clip id {clip_id!r} is no file name: fetch the manifest again")
-    crop = tuple(float(edge) for edge in values["crop_xyxy"])
-    if len(crop) != 4 or values["num_frames"] < 1 or not 0 <= crop[0] < crop[2] <= 1.001:
-        raise ReleaseError(f"manifest {shard}: clip {clip_id}: its span or crop cannot be: fetch it again")
-    rest = {name: values.get(name) for name in _KNOWN if name != "crop_xyxy"}
-    return ManifestRow(split=shard.name.split("-")[0], crop_xyxy=crop, **rest)  # type: ignore[arg-type]
+    try:
+        crop = tuple(float(edge) for edge in values["crop_xyxy"])
+        rest = {name: values.get(name) for name in _KNOWN if name != "crop_xyxy"}
+        row = ManifestRow(split=shard.name.split("-")[0], crop_xyxy=crop, **rest)  # type: ignore[arg-type]
+        possible = _is_possible(row)
+    except (TypeError, ValueError):  # a null where a number belongs, or too few of them
+        possible = False
+    if not possible:
+        raise ReleaseError(f"manifest {shard}: clip {clip_id}: its numbers cannot be: fetch it again")
+    return row
+
+
+def _is_possible(row: ManifestRow) -> bool:
+    x0, y0, x1, y1 = row.crop_xyxy
+    return (
+        0 <= x0 < x1 <= 1.001
+        and 0 <= y0 < y1 <= 1.001
+        and row.num_frames >= 1
+        and 0 < row.width <= _LARGEST_SIDE * (x1 - x0)
+        and 0 < row.height <= _LARGEST_SIDE * (y1 - y0)
+        and 0 < row.fps < math.inf
+        and row.start_pts < row.end_pts
+        and row.time_base_num > 0
+        and row.time_base_den > 0
+        and re.fullmatch(r"[0-9a-f]{48}", row.phash) is not None
+    )

@@ -23,6 +23,7 @@ from curation.export import export
 from curation.manifest import ManifestRow
 from curation.pool import Failure, run_jobs
 from curation.records import ClipRecord, SourceRecord
+from curation.run import recipe
 from curation.scan import sample_size
 from curation.sources import Found
 from curation.store import Store
@@ -30,6 +31,8 @@ from talkingpose.media import MediaError, VideoReader, VideoWriter
 from talkingpose.pose import PoseError, smooth
 
 REPORT = "rebuild.json"
+# Under the folder's state: what came of the rows of a source.
+MEMORY = "rebuilt"
 # Perceptual hashes of the same picture after another encoding differ in few of their 64 bits, those of
 # different pictures in about half.
 _SAME_LOOK_BITS = 10.0
@@ -61,77 +64,89 @@ class Rebuilt:
 
 
 @dataclass(frozen=True)
-class RebuildJob:
-    """A fetched source, its rows, and how to make their clips. Travels to worker processes.
+class RebuildMaker:
+    """What clips are made anew with.
 
     Attributes:
-        found: the source's file.
-        folder: takes the clips; made if need be.
+        versions: of the tools, for the column of that name.
         search_frames: how far from its place a clip is searched, in both directions.
     """
+
+    config: Config
+    detectors: Detectors
+    versions: dict[str, str]
+    search_frames: int = 50
+
+    @property
+    def recipe(self) -> str:
+        """See `curation.run.recipe`."""
+        return recipe(self.config, self.versions)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A fetched source with its rows; travels to worker processes."""
 
     found: Found
     rows: tuple[ManifestRow, ...]
     folder: Path
-    config: Config
-    detectors: Detectors
-    recipe: str
-    versions: dict[str, str]
-    search_frames: int = 50
+    maker: RebuildMaker
 
 
 def rebuild_sources(
     store: Store,
-    jobs: Sequence[RebuildJob],
+    maker: RebuildMaker,
+    sources: Sequence[tuple[Found, tuple[ManifestRow, ...]]],
     workers: int,
-    on_source: Callable[[list[Rebuilt]], None] = lambda answers: None,
-) -> list[Rebuilt]:
-    """Make the clips of several sources and remember what came of each as soon as it has ended."""
-    answers = []
-    for number, result in run_jobs(jobs, rebuild_source, workers=workers, log=store.log):
-        job = jobs[number]
+    on_source: Callable[[list[Rebuilt]], None],
+) -> None:
+    """Make the clips of fetched sources; what came of each is remembered as soon as it has ended."""
+    jobs = []
+    for found, rows in sources:
+        assert found.origin is not None
+        # Its own id, not the manifest's word for it: it names a folder.
+        jobs.append(_Job(found, rows, store.clip_folder(found.origin.source_id, maker.recipe), maker))
+    for number, result in run_jobs(jobs, _rebuild_source, workers=workers, log=store.log):
+        rows = jobs[number].rows
         if isinstance(result, Failure):
             # A fault of this machine or project: the next run tries again.
-            made = [Rebuilt(r.clip_id, r.source_id, f"missing: {result.message}") for r in job.rows]
-        else:
-            made, record = result
-            store.write(record)
-            lines = json.dumps([asdict(answer) for answer in made])
-            digest = _digest(job.rows, record.source_sha256, job.recipe)
-            write_text(_memory(store, record.source_id), f"{digest}\n{lines}\n")
-        answers += made
-        on_source(made)
-    return answers
+            on_source([Rebuilt(r.clip_id, r.source_id, f"missing: {result.message}") for r in rows])
+            continue
+        answers, record = result
+        store.write(record)
+        lines = [_digest(maker, record.source_sha256, rows), json.dumps([asdict(one) for one in answers])]
+        _memory(store, record.source_id).parent.mkdir(exist_ok=True)
+        write_text(_memory(store, record.source_id), "".join(f"{line}\n" for line in lines))
+        on_source(answers)
 
 
 def remembered(
-    store: Store, source_id: str, source_sha256: str | None, rows: Sequence[ManifestRow], recipe: str
+    store: Store, maker: RebuildMaker, source_id: str, source_sha256: str | None, rows: Sequence[ManifestRow]
 ) -> list[Rebuilt] | None:
     """What an earlier run made of these rows; None where there is something left to do."""
-    record = store.record(source_id)
     try:
-        digest, lines = _memory(store, source_id).read_text(encoding="utf-8").splitlines()
-        answers = [Rebuilt(**line) for line in json.loads(lines)]
+        digest, answers = _memory(store, source_id).read_text(encoding="utf-8").splitlines()
+        found = [Rebuilt(**answer) for answer in json.loads(answers)]
     except (OSError, ValueError, TypeError):
         return None
-    if record is None or digest != _digest(rows, source_sha256, recipe):
+    record = store.record(source_id)
+    if record is None or digest != _digest(maker, source_sha256, rows):
         return None
-    there = {answer.clip_id for answer in answers if answer.is_there}
-    return answers if there == {clip.clip_id for clip in record.clips} else None
+    there = {answer.clip_id for answer in found if answer.is_there}
+    return found if there == {clip.clip_id for clip in record.clips} else None
 
 
 def _memory(store: Store, source_id: str) -> Path:
-    folder = store.state / "rebuilt"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{source_id}.json"
+    return store.state / MEMORY / f"{source_id}.json"
 
 
-def _digest(rows: Sequence[ManifestRow], source_sha256: str | None, recipe: str) -> str:
+def _digest(maker: RebuildMaker, source_sha256: str | None, rows: Sequence[ManifestRow]) -> str:
     """Names everything that decides what is made of a source's rows."""
-    return hashlib.sha256(repr((list(rows), source_sha256, recipe)).encode()).hexdigest()
+    parts = (maker.recipe, maker.search_frames, source_sha256, list(rows))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def rebuild_source(job: RebuildJob) -> tuple[list[Rebuilt], SourceRecord]:
+def _rebuild_source(job: _Job) -> tuple[list[Rebuilt], SourceRecord]:
     """Make all clips of one source; what looks different is not kept."""
     job.folder.mkdir(parents=True, exist_ok=True)
     answers, clips = [], []
@@ -142,16 +157,16 @@ def rebuild_source(job: RebuildJob) -> tuple[list[Rebuilt], SourceRecord]:
             answer, clip = Rebuilt(row.clip_id, row.source_id, f"missing: {error}"), None
         answers.append(answer)
         clips += [clip] if clip else []
-    origin = job.found.origin
+    origin, maker = job.found.origin, job.maker
     assert origin is not None
     record = SourceRecord(
         source=origin.source,
         source_id=origin.source_id,
         name=job.found.name,
         source_sha256=origin.sha256,
-        recipe=job.recipe,
-        config_hash=job.config.hash,
-        tool_versions=job.versions,
+        recipe=maker.recipe,
+        config_hash=maker.config.hash,
+        tool_versions=maker.versions,
         error=None,
         url=origin.url,
         license=origin.license,
@@ -180,20 +195,20 @@ def publish(out: Path, config: Config, answers: Sequence[Rebuilt]) -> dict[str, 
     return report
 
 
-def _rebuild(job: RebuildJob, row: ManifestRow) -> tuple[Rebuilt, ClipRecord | None]:
+def _rebuild(job: _Job, row: ManifestRow) -> tuple[Rebuilt, ClipRecord | None]:
     found = job.found
     same_file = found.origin is not None and found.origin.sha256 == row.source_sha256
     source = _Cut(found, row)
     if same_file:
         answer = Rebuilt(row.clip_id, row.source_id, "same frames", 0, 0.0)
     else:
-        offset, distance = source.search(job.search_frames)
+        offset, distance = source.search(job.maker.search_frames)
         if distance > _SAME_LOOK_BITS:
             return Rebuilt(row.clip_id, row.source_id, "different", None, distance), None
         frames = "frame" if abs(offset) == 1 else "frames"
         verdict = f"re-encoded, offset {offset} {frames}"
         answer = Rebuilt(row.clip_id, row.source_id, verdict, offset, distance)
-    clip = _write(source, answer.offset or 0, job.folder, job.config, job.detectors)
+    clip = _write(source, answer.offset or 0, job.folder, job.maker.config, job.maker.detectors)
     if clip.sha256 == row.sha256:
         answer = replace(answer, verdict="identical", offset=0, distance=0.0)
     return answer, clip

@@ -16,7 +16,12 @@ from curation.acquisition.causes import Cause, Failure, classify
 from curation.acquisition.database import is_full
 from curation.acquisition.gate import GateLost
 from curation.acquisition.ledger import Entry, Fetched, Ledger, State, process_owner
-from curation.acquisition.session_files import partial_bytes
+from curation.acquisition.session_files import (
+    claimed_bytes,
+    delete_files,
+    delete_strays,
+    partial_bytes,
+)
 from curation.acquisition.settings import Acquisition
 from curation.acquisition.source_list import Wanted
 from talkingpose.errors import UserError
@@ -115,7 +120,10 @@ class Acquirer:
         self._answered = False
         self._noted: str | None = None
         self._note_lock = threading.Lock()
+        self._sessions: list[Session] = []
         self._full = False
+        # When the budget was found used up; None since a file came or was deleted.
+        self._used_up_at: float | None = None
 
     def run(self, wanted: Iterable[Wanted] = ()) -> Left:
         """Fetch everything whose time comes within the run's patience; Ctrl-C stops between requests.
@@ -126,6 +134,8 @@ class Acquirer:
         self._ledger.add(wanted)
         self._insist(self._ledger.reclaim)
         self._folder.mkdir(parents=True, exist_ok=True)
+        # Of a process that was killed while its source was being forgotten.
+        delete_strays(self._folder, self._ledger.keys)
         threads = [
             threading.Thread(target=self._work, args=(number,), name=f"acquire-{number}", daemon=True)
             for number in range(self._settings.workers)
@@ -145,6 +155,18 @@ class Acquirer:
     def stop(self) -> None:
         """End soon; what is under way goes back to the ledger."""
         self._stop.set()
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether no file is coming, and none fits the budget until somebody deletes files."""
+        since = self._used_up_at
+        if since is None or any(session.is_downloading for session in self._sessions):
+            return False
+        return time.monotonic() - since > 2 * self._settings.disk.poll_s
+
+    def look_for_room(self) -> None:
+        """Files may have been deleted: do not call the budget used up until it has been looked at again."""
+        self._used_up_at = None
 
     def _keep_house(self, threads: Sequence[threading.Thread]) -> None:
         """Sign on for this process's sources, and take back those of workers that died."""
@@ -171,6 +193,7 @@ class Acquirer:
                 stop=self._stop,
                 extractors=self._extractors,
             )
+            self._sessions.append(session)
             try:
                 while not self._stop.is_set() and self._turn(session, f"{self._owner}/{number}"):
                     pass
@@ -215,7 +238,9 @@ class Acquirer:
             return
         except NoRoom:
             self._full = True
-            self._insist(lambda: ledger.release(entry.key))
+            self._budget_is_used_up()
+            # Others may be smaller.
+            self._insist(lambda: ledger.release(entry.key, self._settings.disk.poll_s))
             return
         except Refused as refused:
             reason, license, digest = refused.reason, refused.license, refused.info_sha256
@@ -230,8 +255,11 @@ class Acquirer:
         else:
             self._insist(lambda: ledger.finish(entry.key, fetched))
             self._answered = True
+            self.look_for_room()
         ended = ledger.entry(entry.key)
-        if ended is not None:
+        if ended is None:  # forgotten while it was on its way
+            delete_files(self._folder, entry.key)
+        else:
             self._on_end(ended)
 
     def _failed(self, entry: Entry, failure: Failure) -> None:
@@ -241,6 +269,8 @@ class Acquirer:
             self._insist(lambda: self._ledger.release(entry.key, 0.0, failure))
             return
         ended = self._insist(lambda: self._ledger.fail(entry.key, failure))
+        if ended is None:
+            return
         if not failure.unreachable:
             self._answered = True
         elif not self._answered:
@@ -272,22 +302,34 @@ class Acquirer:
 
     # Disk
 
-    def _room(self) -> int | None:
-        """Bytes that may still be written within the budget and above the reserve."""
+    def _room(self, key: str = "") -> int:
+        """Bytes that a source's file may have, within the budget and above the reserve."""
         free = shutil.disk_usage(self._folder).free - int(self._settings.disk.min_free_gb * 1e9)
+        free += partial_bytes(self._folder, key) if key else 0
+        left = self._budget_left(key)
+        return free if left is None else min(free, left)
+
+    def _budget_left(self, key: str = "") -> int | None:
         budget = self._settings.disk.budget_gb
         if budget is None:
-            return free
-        return min(free, int(budget * 1e9) - self._ledger.num_bytes() - partial_bytes(self._folder))
+            return None
+        return int(budget * 1e9) - self._ledger.num_bytes() - claimed_bytes(self._folder, but=key)
 
     def _is_full(self) -> bool:
-        room = self._room()
-        full = room is not None and room <= 0
-        if not full and self._full:
+        full = self._room() <= 0
+        if full:
+            self._budget_is_used_up()
+        elif self._full:
             # A file did not fit; try again once what is there has changed.
             self._full = False
             self._stop.wait(self._settings.disk.poll_s)
         return full
+
+    def _budget_is_used_up(self) -> None:
+        """Note when it was found so; a disk that others fill is another matter."""
+        left = self._budget_left()
+        if left is not None and left <= self._room() and self._used_up_at is None:
+            self._used_up_at = time.monotonic()
 
     def _note(self, kind: str | None, line: str) -> None:
         """Say once that the run pauses, and once that it goes on."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from curation.acquisition.causes import Cause
-from curation.acquisition.ledger import Ledger, State
+from curation.acquisition.ledger import Entry, State
 
 # Nobody gets these back by trying again.
 _GONE = frozenset({Cause.DELETED, Cause.PRIVATE})
 
 
-def attrition(ledger: Ledger) -> dict[str, Any]:
+def attrition(entries: Sequence[Entry]) -> dict[str, Any]:
     """The report of an audit as JSON values.
 
     `available`, `gone` (deleted or private), `closed` (there, but not for us), `unknown` (not answered yet)
     are numbers of sources; `attrition` is the share of the answered ones that cannot be had. `licenses`
     counts what the available ones say.
     """
-    entries = ledger.entries()
     available = [entry for entry in entries if entry.state is State.DONE]
     dead = [entry for entry in entries if entry.state is State.DEAD]
     gone = [entry for entry in dead if entry.cause in _GONE]

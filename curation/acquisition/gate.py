@@ -59,8 +59,12 @@ class Gate(Protocol):
     def leave(self, key: str, end: End | Failure) -> None:
         """End a session; what came of it decides about the breaker."""
 
-    def reserve(self, host: str, key: str) -> float | None:
+    def reserve(self, host: str, key: str, piece: bool = False) -> float | None:
         """Take the next slot for one request to a host.
+
+        Args:
+            piece: a further piece of a file that is coming already; it waits for its host's pause alone, for
+                the rate is of videos and descriptions that are asked for.
 
         Returns:
             Seconds to wait before the request; None where it may not be made: the breaker is open and this is

@@ -94,6 +94,11 @@ class Entry:
     fetched_at: float | None
     info_sha256: str | None
 
+    @property
+    def name(self) -> str:
+        """What people know it by: the id at its site, or its address."""
+        return self.url if self.source == "url" else f"{self.source}:{self.source_id}"
+
 
 @dataclass(frozen=True)
 class Fetched:
@@ -250,6 +255,14 @@ class Ledger:
         ]
         return list({entry.key: entry for entry in map(_entry, rows)}.values())
 
+    def keys(self) -> set[str]:
+        """The keys of all sources, fetched or only asked for."""
+        return {row[0] for row in self._db.read("SELECT key FROM sources UNION SELECT key FROM audits")}
+
+    def kept(self) -> set[str]:
+        """The keys of those whose files lie on the disk."""
+        return {row[0] for row in self._db.read(f"SELECT key FROM {self._t} WHERE state = 'done' AND kept")}
+
     def counts(self) -> list[tuple[State, Cause | None, int, int]]:
         """(state, cause, sources, bytes on the disk) of every pair there is."""
         rows = self._db.read(
@@ -371,7 +384,7 @@ class Ledger:
             self.gate.leave(key, End.GIVEN_BACK)
 
     def finish(self, key: str, fetched: Fetched) -> None:
-        """The source is there."""
+        """The source is there; nothing happens where it was forgotten meanwhile."""
         with self._db.writing() as db:
             db.execute(
                 f"UPDATE {self._t} SET state = 'done', cause = NULL, message = NULL, "
@@ -403,12 +416,17 @@ class Ledger:
             )
             self.gate.leave(key, End.REJECTED)
 
-    def fail(self, key: str, failure: Failure) -> Entry:
-        """An attempt gave nothing: the table of causes says when the next one is, or that there is none."""
+    def fail(self, key: str, failure: Failure) -> Entry | None:
+        """An attempt gave nothing: the table of causes says when the next one is, or that there is none.
+
+        Returns:
+            The source as it stands now, None where it was forgotten meanwhile.
+        """
         policy = POLICIES[failure.cause]
         with self._db.writing() as db:
             now = self.clock()
-            attempts = db.execute(f"SELECT attempts FROM {self._t} WHERE key = ?", (key,)).fetchone()[0] + 1
+            row = db.execute(f"SELECT attempts FROM {self._t} WHERE key = ?", (key,)).fetchone()
+            attempts = (row[0] if row else 0) + 1
             dead = attempts >= policy.attempts
             wait_s = max(policy.wait(attempts) * self._scale, failure.retry_after_s or 0.0)
             db.execute(
@@ -425,7 +443,7 @@ class Ledger:
             )
             self.gate.leave(key, failure)
             row = db.execute(f"SELECT * FROM {self._t} WHERE key = ?", (key,)).fetchone()
-        return _entry(row)
+        return _entry(row) if row else None
 
     def revive(self, causes: Sequence[Cause]) -> int:
         """Let dead sources of these causes, or of all where none is named, start anew; returns how many."""
@@ -447,6 +465,11 @@ class Ledger:
                 "WHERE key = ? AND state = 'done' AND kept = 0",
                 [(key,) for key in keys],
             )
+
+    def begin_anew(self) -> None:
+        """Forget all answers, so that everything that is wanted is asked for again."""
+        with self._db.writing() as db:
+            db.execute(f"DELETE FROM {self._t}")
 
     def dropped(self, key: str) -> None:
         """The file of a finished source was deleted; the source stays done."""

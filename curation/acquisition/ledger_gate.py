@@ -108,7 +108,7 @@ class LedgerGate:
                 db.execute(f"UPDATE breaker SET unreachable = 0{strikes}")
                 self._probed(db, key, ok=True)
 
-    def reserve(self, host: str, key: str) -> float | None:
+    def reserve(self, host: str, key: str, piece: bool = False) -> float | None:
         """See `Gate.reserve`."""
         with self._db.writing() as db:
             now = self._clock()
@@ -121,10 +121,12 @@ class LedgerGate:
             interval = 60.0 / self._politeness.requests_per_minute
             # `*` is a token bucket told by one number: when it will be full again.
             full_at = max(gates.get("*", 0.0), now)
-            start = max(now, full_at - (self._politeness.burst - 1) * interval, gates.get(host, 0.0))
+            start = max(now, gates.get(host, 0.0))
+            if not piece:
+                start = max(start, full_at - (self._politeness.burst - 1) * interval)
             pause = self._politeness.pause_s * (1 + self._random.random() * self._politeness.jitter)
-            for name, free_at in (("*", max(full_at, start) + interval), (host, start + pause)):
-                db.execute("INSERT OR REPLACE INTO gates VALUES (?, ?)", (name, free_at))
+            slots = {host: start + pause} | ({} if piece else {"*": max(full_at, start) + interval})
+            db.executemany("INSERT OR REPLACE INTO gates VALUES (?, ?)", slots.items())
         return float(start - now)
 
     def charge(self, requests: int) -> None:

@@ -69,9 +69,9 @@ class RemoteGate:
         """See `Gate.leave`."""
         self._call("leave", key=key, end=end_to_json(end))
 
-    def reserve(self, host: str, key: str) -> float | None:
+    def reserve(self, host: str, key: str, piece: bool = False) -> float | None:
         """See `Gate.reserve`."""
-        wait_s = self._call("reserve", host=host, key=key)
+        wait_s = self._call("reserve", host=host, key=key, piece=piece)
         return None if wait_s is None else float(wait_s)
 
     def charge(self, requests: int) -> None:

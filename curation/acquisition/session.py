@@ -35,6 +35,10 @@ from curation.acquisition.session_files import CACHE, INFO, PARTIAL, SOURCES, Pa
 from curation.acquisition.settings import Acquisition
 from talkingpose.errors import UserError
 
+# The sessions of a process claim room on the disk one after the other.
+_CLAIMS = threading.Lock()
+_CHECK_ROOM_S = 1.0
+
 
 class SessionError(UserError):
     """An option of the downloads that cannot be used, such as a cookies file."""
@@ -115,7 +119,7 @@ class Session:
 
     Args:
         folder: of the acquisition; files come under `sources/KEY/`, unfinished ones under `partial/`.
-        room: bytes that may still be written, None without a limit.
+        room: bytes that the file of a source, named by its key, may have; None without a limit.
         stop: ends waiting for a gate.
         extractors: classes that yt-dlp tries before its own.
     """
@@ -127,7 +131,7 @@ class Session:
         settings: Acquisition,
         access: Access,
         *,
-        room: Callable[[], int | None] = lambda: None,
+        room: Callable[[str], int | None] = lambda key: None,
         stop: threading.Event | None = None,
         extractors: Sequence[type[InfoExtractor]] = (),
     ) -> None:
@@ -139,6 +143,14 @@ class Session:
         self._key = ""
         self._ydl = _gated(self._pass, self._saw, self._options(access), extractors)
         self._slow_since: float | None = None
+        self._checked_at = 0.0
+        # Requests for the file that is coming; None while a description is asked for.
+        self._pieces: int | None = None
+
+    @property
+    def is_downloading(self) -> bool:
+        """Whether a file is coming, rather than a description."""
+        return self._pieces is not None
 
     def close(self) -> None:
         """Close connections."""
@@ -196,25 +208,30 @@ class Session:
         reason = objection(info, self._settings.prefilter)
         if reason is not None:
             raise Refused(reason, license, evidence.info_sha256(document))
-        self._check_room(info)
-        partial.begin(document, info)
-        self._slow_since = None
+        with _CLAIMS:
+            self._check_room(info)
+            partial.begin(document, info)
+        self._slow_since, self._checked_at = None, time.monotonic()
         self._ydl.params["outtmpl"]["default"] = str(partial.template()).replace("%", "%%") + ".%(ext)s"
         chosen = copy.deepcopy(self._ydl.sanitize_info(info, remove_private_keys=True))
-        self._ydl.process_ie_result(chosen, download=True)
+        self._pieces = 0
+        try:
+            self._ydl.process_ie_result(chosen, download=True)
+        finally:
+            self._pieces = None
         whole = partial.whole()
         if whole is None:
             raise Failed(Failure(Cause.UNKNOWN, "yt-dlp ended without an error and without a file"))
         return whole
 
     def _check_room(self, info: Mapping[str, Any]) -> None:
-        room, size = self._room(), info.get("filesize") or info.get("filesize_approx") or 0
+        room, size = self._room(self._key), info.get("filesize") or info.get("filesize_approx") or 0
         budget = self._settings.disk.budget_gb
         if budget is not None and size > budget * 1e9:
             raise Failed(
                 Failure(Cause.DISK, f"{size / 1e9:.1f} GB are more than the whole budget of {budget:g} GB")
             )
-        if room is not None and size > room:
+        if room is not None and (size > room or room <= 0):
             raise NoRoom
 
     def _adopt(self, entry: Entry) -> Fetched | None:
@@ -290,12 +307,14 @@ class Session:
     def _pass(self, url: str) -> None:
         """Before every request: wait for its slot."""
         try:
-            wait_s = self._gate.reserve(urlsplit(url).hostname or "", self._key)
+            wait_s = self._gate.reserve(urlsplit(url).hostname or "", self._key, bool(self._pieces))
             if wait_s is None or self._stop.wait(wait_s):
                 raise Paused("stopped")
             # It may have opened while this thread slept.
             if wait_s > 0 and self._gate.look().breaker.state == "open":
                 raise Paused("stopped")
+            if self._pieces is not None:
+                self._pieces += 1
         except GateLost as lost:
             raise Paused("the gate is lost") from lost
         except sqlite3.OperationalError as error:
@@ -318,6 +337,12 @@ class Session:
         """While bytes come: the run may end, and a drip is no download."""
         if self._stop.is_set():
             raise Paused("stopped")
+        if time.monotonic() - self._checked_at > _CHECK_ROOM_S:
+            # Of many files nobody says how large they are.
+            self._checked_at = time.monotonic()
+            room = self._room(self._key)
+            if room is not None and room < (progress.get("downloaded_bytes") or 0):
+                raise NoRoom
         speed = progress.get("speed")
         if progress.get("status") != "downloading" or not speed or speed >= self._settings.min_bytes_per_s:
             self._slow_since = None

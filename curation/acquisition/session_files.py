@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 SOURCES, PARTIAL, CACHE = "sources", "partial", "cache"
 INFO = "info.json"
+# By these an unfinished file is known to be one of what is offered now.
+_STAMPED = ("format_id", "ext", "filesize", "timestamp", "duration", "width", "height", "vcodec")
+_SIZE = _STAMPED.index("filesize")
 
 
 class Partial:
@@ -28,8 +32,7 @@ class Partial:
     def begin(self, document: bytes, info: Mapping[str, Any]) -> None:
         """Keep the description; what was begun of another file than the one offered now is deleted."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        names = ("format_id", "ext", "filesize", "timestamp", "duration", "width", "height", "vcodec")
-        stamp = json.dumps([info.get(name) for name in names])
+        stamp = json.dumps([info.get(name) for name in _STAMPED])
         if self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") != stamp:
             self.clear()
         # Without fsync: after a power failure a download may begin anew, and nothing false is believed.
@@ -65,15 +68,46 @@ def delete_files(folder: Path, key: str) -> int:
     return removed
 
 
-def partial_bytes(folder: Path) -> int:
-    """Bytes of unfinished files."""
-    total = 0
-    for path in (folder / PARTIAL).glob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue  # finished in the meantime
-    return total
+def delete_strays(folder: Path, keys: Callable[[], Set[str]]) -> None:
+    """Delete what belongs to no source of these keys: its source was forgotten while it was coming."""
+    # Looked for before the keys are read: another process enters a source before it writes of it.
+    finished, unfinished = list((folder / SOURCES).glob("*")), list((folder / PARTIAL).glob("*"))
+    known = keys()
+    for path in finished:
+        if path.name not in known:
+            delete_files(folder, path.name)
+    for path in unfinished:
+        if _key_of(path) not in known:
+            path.unlink(missing_ok=True)
+
+
+def _key_of(path: Path) -> str:
+    """The key that an unfinished file's name begins with: KEY-video.mp4.part, KEY.stamp, KEY.info.json."""
+    return path.name.split(".")[0].removesuffix("-video")
+
+
+def partial_bytes(folder: Path, key: str | None = None) -> int:
+    """Bytes that lie there of unfinished files, of one source or of all."""
+    return sum(_sizes(folder, key).values())
+
+
+def claimed_bytes(folder: Path, but: str) -> int:
+    """Bytes that the unfinished files of all other sources will have, as far as that is known."""
+    sizes = _sizes(folder, None)
+    for path in (folder / PARTIAL).glob("*.stamp"):
+        # Gone, or just being written anew.
+        with contextlib.suppress(OSError, ValueError):
+            size = json.loads(path.read_text(encoding="utf-8"))[_SIZE]
+            sizes[_key_of(path)] = max(sizes.get(_key_of(path), 0), size or 0)
+    return sum(size for key, size in sizes.items() if key != but)
+
+
+def _sizes(folder: Path, key: str | None) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for path in (folder / PARTIAL).glob(f"{key or ''}*"):
+        with contextlib.suppress(FileNotFoundError):  # finished in the meantime
+            sizes[_key_of(path)] = sizes.get(_key_of(path), 0) + path.stat().st_size
+    return sizes
 
 
 def sync(path: Path) -> None:

@@ -15,8 +15,9 @@ _WINDOW_S = 900.0
 def status(ledger: Ledger, now: float | None = None) -> dict[str, Any]:
     """The state of an acquisition as JSON values.
 
-    `per_hour` counts sources fetched, `hours_left` what is waiting at that speed; null where nothing was
-    fetched in the last quarter of an hour.
+    `per_hour` counts sources fetched; `hours_left` is for those of the waiting ones that will come, if as
+    many of them do as of those that have ended. Both are null where nothing was fetched in the last quarter
+    of an hour.
     """
     now = time.time() if now is None else now
     counts = ledger.counts()
@@ -25,6 +26,7 @@ def status(ledger: Ledger, now: float | None = None) -> dict[str, Any]:
     elapsed = max(now - first, 1.0) if first is not None else None
     per_hour = fetched / elapsed * 3600 if elapsed and fetched else None
     left = totals["waiting"] + totals["working"]
+    ended = totals["done"] + totals["rejected"] + totals["dead"]
     breaker = ledger.breaker()
     waiting = [entry for entry in ledger.entries(State.WAITING) if entry.next_retry_at > now]
     return {
@@ -44,7 +46,7 @@ def status(ledger: Ledger, now: float | None = None) -> dict[str, Any]:
         "gigabytes_on_disk": round(sum(size for *_, size in counts) / 1e9, 3),
         "per_hour": round(per_hour, 1) if per_hour else None,
         "megabytes_per_s": round(num_bytes / elapsed / 1e6, 3) if elapsed else None,
-        "hours_left": round(left / per_hour, 2) if per_hour else None,
+        "hours_left": round(left * totals["done"] / ended / per_hour, 2) if per_hour else None,
         "next_retry_in_s": round(min(e.next_retry_at for e in waiting) - now, 1) if waiting else None,
         "breaker": {
             "state": breaker.state,

@@ -206,15 +206,17 @@ def released(site, tmp_path):
     return out, to
 
 
-def rebuild(release: Path, to: Path):
+def rebuild(release: Path, to: Path, **options):
     return collect.rebuild(
         read_manifest(release),
         to,
         load_config(),
         settings(),
         Access(),
+        workers=1,
         detectors=OWN,
         extractors=[FakeTubeIE],
+        **options,
     )
 
 
