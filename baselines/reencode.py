@@ -24,8 +24,9 @@ _SCALING = (
 )
 # The number of threads changes what x264 writes, so it is fixed rather than the machine's.
 _THREADS = 1
-# x264's AVX-512 code for its macroblock tree reads past the rows of narrower frames: other bytes every time.
-_MIN_TREE_WIDTH = 128
+# x264's AVX-512 code for its macroblock tree reads past the end of rows of other widths, memory that nobody
+# wrote: other bytes every time. There the tree is off.
+_TREE_WIDTH = 128
 
 
 class Reencode:
@@ -95,7 +96,7 @@ def _encoder(width: int, height: int) -> av.VideoCodecContext:
     context.framerate = Fraction(25)
     context.thread_count = _THREADS
     context.options = {"crf": str(CRF), "preset": PRESET}
-    if width < _MIN_TREE_WIDTH:
+    if width % _TREE_WIDTH:
         context.options |= {"x264-params": "mbtree=0"}
     return context
 
