@@ -27,25 +27,31 @@ class ReferenceCache:
         values: the same for the values.
         rows: per `attn2`, its output for the CLIP token, (n, 1, channels).
         null_rows: per `attn2`, its output for a token of zeros, (1, 1, channels).
+        latents: of the portraits, scaled, float32 (n, C, h, w); None where only attention was of interest.
     """
 
     keys: dict[str, torch.Tensor]
     values: dict[str, torch.Tensor]
     rows: dict[str, torch.Tensor]
     null_rows: dict[str, torch.Tensor]
+    latents: torch.Tensor | None = None
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> ReferenceCache:
         """Return the cache on another device or in another floating point type."""
         parts = (self.keys, self.values, self.rows, self.null_rows)
-        return ReferenceCache(*({k: v.to(device=device, dtype=dtype) for k, v in p.items()} for p in parts))
+        latents = None if self.latents is None else self.latents.to(device=device)
+        return ReferenceCache(
+            *({k: v.to(device=device, dtype=dtype) for k, v in p.items()} for p in parts), latents
+        )
 
     def select(self, portraits: Sequence[int]) -> ReferenceCache:
         """Return the cache of the portraits at these positions only, in this order."""
         rows = list(portraits)
         parts = (self.keys, self.values, self.rows)
-        return ReferenceCache(*({k: v[rows] for k, v in p.items()} for p in parts), self.null_rows)
+        latents = None if self.latents is None else self.latents[rows]
+        return ReferenceCache(*({k: v[rows] for k, v in p.items()} for p in parts), self.null_rows, latents)
 
     @property
     def num_references(self) -> int:

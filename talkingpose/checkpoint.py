@@ -6,8 +6,7 @@
     FOLDER/scheduler.json                                            optional: else the official sampler
 
 A key that is missing, unknown or of another shape is an error: a model with some of its weights left at
-random would run and give wrong pictures. `TalkingPosePipeline.from_official(A).save_pretrained(B)` converts
-to diffusers' layout, `TalkingPosePipeline.from_pretrained(B).save_official(A)` converts back.
+random would run and give wrong pictures. `talkingpose.conversion` makes diffusers' layout of it, and back.
 """
 
 from __future__ import annotations
@@ -188,6 +187,48 @@ def without_inert_motion(state: Mapping[str, torch.Tensor], path: Path) -> dict[
     return {key: value for key, value in state.items() if key not in motion}
 
 
+def check_saved(folder: Path) -> None:
+    """Refuse a folder in diffusers' layout whose models hold other keys or shapes than they should.
+
+    diffusers itself leaves out what it does not know. Only the heads of the files are read.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, holds anything but tensors, or is not the model's.
+    """
+    index = _read_json(folder / "model_index.json")
+    kind = index.get("_class_name")
+    if kind != "TalkingPosePipeline":
+        raise CheckpointError(
+            f"checkpoint: {folder}: holds a {kind}: give the folder of a TalkingPosePipeline"
+        )
+    for name in ("denoising_unet", "reference_unet", "pose_guider"):
+        config = _read_json(_find(folder, (f"{name}/config.json",)))
+        with torch.device("meta"):
+            model = (PoseGuider if name == "pose_guider" else UNet2DConditionModel).from_config(config)
+        shapes: dict[str, torch.Size] = {}
+        for file in _weight_files(folder / name):
+            shapes |= saved_shapes(file)
+        _compare(model, shapes, folder / name)
+
+
+def saved_shapes(file: Path) -> dict[str, torch.Size]:
+    """Names and shapes of the tensors in a weight file, `.safetensors`, or of torch; no code in it is run.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds more than tensors.
+    """
+    if file.suffix != ".safetensors":
+        return {key: value.shape for key, value in read_pth(file).items()}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as content:
+            names = list(content.keys())
+            return {name: torch.Size(content.get_slice(name).get_shape()) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"checkpoint: {file}: is damaged: fetch it again") from error
+
+
 def require_weights(name: str, model: nn.Module) -> None:
     """Refuse a model loaded from a file that lacks keys: diffusers leaves those weights on the meta device.
 
@@ -199,6 +240,17 @@ def require_weights(name: str, model: nn.Module) -> None:
         raise CheckpointError(
             f"checkpoint: {name}: {len(missing)} of its weights missing, {missing[0]} first: fetch it again"
         )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The weights of a model that diffusers saved: whole or in parts, safetensors before others."""
+    for suffix in (".safetensors", ".bin"):
+        files = sorted(folder.glob(f"diffusion_pytorch_model*{suffix}"))
+        if files:
+            return files
+    raise CheckpointError(
+        f"checkpoint: {folder}: diffusion_pytorch_model.safetensors is missing: put it there"
+    )
 
 
 def _find(root: Path, places: tuple[str, ...]) -> Path:
@@ -238,16 +290,20 @@ def _pose_channels(state: Mapping[str, torch.Tensor], path: Path) -> tuple[int, 
 
 def _load(model: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
     """Put exactly these tensors into `model`, which has none yet (its parameters are on the meta device)."""
-    wanted = model.state_dict()
-    missing, unexpected = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    reshaped = sorted(key for key in wanted.keys() & state.keys() if wanted[key].shape != state[key].shape)
+    _compare(model, {key: value.shape for key, value in state.items()}, path)
+    model.load_state_dict(dict(state), assign=True)
+
+
+def _compare(model: nn.Module, shapes: Mapping[str, torch.Size], path: Path) -> None:
+    wanted = {key: value.shape for key, value in model.state_dict().items()}
+    missing, unexpected = sorted(wanted.keys() - shapes.keys()), sorted(shapes.keys() - wanted.keys())
+    reshaped = sorted(key for key in wanted.keys() & shapes.keys() if wanted[key] != shapes[key])
     for what, keys in (("missing", missing), ("unknown", unexpected), ("of another shape", reshaped)):
         if keys:
             raise CheckpointError(
                 f"checkpoint: {path}: {len(keys)} of its keys {what}, {keys[0]} first: "
-                "take the file and the base configuration of one model"
+                "take the file and the configuration of one model"
             )
-    model.load_state_dict(dict(state), assign=True)
 
 
 def _load_frozen(kind: type[Any], folder: Path) -> Any:

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 from talkingpose.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from talkingpose.pipeline import TalkingPosePipeline
 
 DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("auto", "float32", "float16", "bfloat16")
 DEFAULT_CHECKPOINT = "tiny"
+# The published weights, in the folder of `talkingpose.weights`.
+HUB_CHECKPOINT = "hub"
 _BUNDLED = {"tiny": Path(__file__).parent / "checkpoints" / "tiny"}
+# In the lock file of `talkingpose.weights`: who uses its files, and the folder they lie in.
+_HUB_USER = "talkingpose"
 _DRIVERS = ("libcuda.so.1", "libamdhip64.so")
 _OFFICIAL_FILE = "denoising_unet.pth"
 _DIFFUSERS_FILE = "model_index.json"
@@ -47,11 +54,17 @@ def pick_device(device: str) -> str:
 
 
 def checkpoint_folder(checkpoint: str | Path) -> Path:
-    """The folder of a checkpoint: a bundled one by its name (`tiny`), any other as it is.
+    """The folder of a checkpoint; nothing is downloaded.
+
+    Args:
+        checkpoint: `tiny`, the bundled one; `hub`, the published one as `tp-eval weights fetch` brought it;
+            or a folder.
 
     Raises:
         LoadingError: there is no such folder, or it holds weights of neither layout.
     """
+    if str(checkpoint) == HUB_CHECKPOINT:
+        return _hub_folder()
     bundled = _BUNDLED.get(str(checkpoint))
     folder = bundled or Path(checkpoint)
     if not folder.is_dir():
@@ -59,7 +72,7 @@ def checkpoint_folder(checkpoint: str | Path) -> Path:
             f"checkpoint {checkpoint}: is not part of this installation: "
             f"give --checkpoint FOLDER, or make one with tp-train --config {checkpoint}"
             if bundled
-            else f"checkpoint {checkpoint}: no such folder: give one with the weights of a model"
+            else f"checkpoint {checkpoint}: no such folder: give one with the weights of a model, tiny or hub"
         )
     if not any((folder / name).is_file() for name in (_OFFICIAL_FILE, _DIFFUSERS_FILE)):
         raise LoadingError(
@@ -69,42 +82,72 @@ def checkpoint_folder(checkpoint: str | Path) -> Path:
     return folder
 
 
-def load_pipeline(checkpoint: str | Path, device: str) -> TalkingPosePipeline:
-    """Load a checkpoint: half precision on a GPU, float32 on the CPU.
+def load_pipeline(checkpoint: str | Path, device: str, dtype: str = "auto") -> TalkingPosePipeline:
+    """Load a checkpoint.
 
     Args:
-        checkpoint: `tiny`, the bundled one, or a folder in the official layout (`denoising_unet.pth`, ...) or
-            in diffusers' layout (`model_index.json`, ...).
+        checkpoint: as `checkpoint_folder` takes it, in the official layout (`denoising_unet.pth`, ...) or in
+            diffusers' layout (`model_index.json`, ...).
         device: as `pick_device` takes it.
+        dtype: of the weights, `float32`, `float16` or `bfloat16`; `auto` is float16 on a GPU, as the official
+            inference has it, and float32 on the CPU.
 
     Raises:
         LoadingError: there is no such checkpoint, or it cannot be read.
         CheckpointError: a file in it is not the model's.
     """
+    if dtype not in DTYPES:
+        raise LoadingError(f"dtype {dtype}: unknown: give {', '.join(DTYPES)}")
     folder = checkpoint_folder(checkpoint)
     device = pick_device(device)
-    import diffusers
     import torch
+
+    if dtype == "auto":
+        dtype = "float16" if device.startswith("cuda") else "float32"
+    pipeline = read_pipeline(folder)
+    pipeline.to(device, getattr(torch, dtype))
+    if device.startswith("cuda"):
+        pipeline.enable_channels_last()
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def read_pipeline(
+    folder: Path, torch_dtype: torch.dtype | dict[str, torch.dtype] | None = None
+) -> TalkingPosePipeline:
+    """Read a checkpoint of either layout onto the CPU; everything in it is checked.
+
+    Args:
+        folder: from `checkpoint_folder`.
+        torch_dtype: of the weights, for diffusers' layout also by model; None keeps that of the official
+            files, and is float32 in diffusers' layout.
+
+    Raises:
+        LoadingError: it cannot be read.
+        CheckpointError: a file in it is not the model's.
+    """
+    import diffusers
     import transformers
 
+    from talkingpose.checkpoint import check_saved
     from talkingpose.pipeline import TalkingPosePipeline
 
     # Their progress bars and remarks on parts that nobody asked for would drown this project's one line.
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
-    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    if not (folder / _DIFFUSERS_FILE).is_file():
+        assert not isinstance(torch_dtype, dict)
+        return TalkingPosePipeline.from_official(folder, torch_dtype)
+    check_saved(folder)
     try:
-        if (folder / _DIFFUSERS_FILE).is_file():
-            pipeline = TalkingPosePipeline.from_pretrained(folder, local_files_only=True)
-        else:
-            pipeline = TalkingPosePipeline.from_official(folder)
+        pipeline: TalkingPosePipeline = TalkingPosePipeline.from_pretrained(
+            folder, torch_dtype=torch_dtype, local_files_only=True
+        )
     except UserError:
         raise
     except (OSError, ValueError) as error:
-        raise LoadingError(f"checkpoint {checkpoint}: cannot be read: {error}") from error
-    pipeline.to(device, dtype)
-    pipeline.set_progress_bar_config(disable=True)
+        raise LoadingError(f"checkpoint {folder}: cannot be read: {error}") from error
     return pipeline
 
 
@@ -129,3 +172,18 @@ def _has_driver() -> bool:
             continue
         return True
     return False
+
+
+def _hub_folder() -> Path:
+    from talkingpose.weights import files_for, status, weights_folder
+
+    lacking = [entry for entry in files_for(_HUB_USER) if status(entry.id).state in ("missing", "damaged")]
+    if lacking:
+        known = sum(entry.size or 0 for entry in lacking) / 1e9
+        unknown = sum(entry.size is None for entry in lacking)
+        raise LoadingError(
+            f"checkpoint {HUB_CHECKPOINT}: {len(lacking)} of its files are not here ({known:.1f} GB, and "
+            f"{unknown} files whose size is not published): "
+            f"tp-eval weights fetch --for {_HUB_USER} --accept-licence"
+        )
+    return weights_folder() / _HUB_USER

@@ -8,12 +8,11 @@ number.
 
 from __future__ import annotations
 
-import copy
-import math
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,20 +31,14 @@ from talkingpose.attention import (
     write_bank,
 )
 from talkingpose.checkpoint import read_official, require_weights, write_official
-from talkingpose.errors import UserError
-from talkingpose.feedback import FeedbackState, FixedGain
+from talkingpose.feedback import FeedbackController, FixedGain
+from talkingpose.frame_stream import Frame, FrameStream, OutputType, StreamSettings
+from talkingpose.pictures import Picture, PipelineError, as_array, to_device
 from talkingpose.pose_guider import PoseGuider, install_pose_input
+from talkingpose.sampler import Guidance, denoise, make_sampler
+from talkingpose.stream_state import StreamState
 
-_END = object()
-
-Picture = Image.Image | np.ndarray
-Frame = np.ndarray | torch.Tensor
-OutputType = Literal["np", "pt", "latent"]
-
-
-class PipelineError(UserError):
-    """Input the pipeline cannot use, or a result that is not a picture; the message is one line for the
-    user."""
+__all__ = ["PipelineError", "TalkingPoseOutput", "TalkingPosePipeline"]
 
 
 @dataclass
@@ -142,25 +135,16 @@ class TalkingPosePipeline(DiffusionPipeline):
         self,
         reference: Picture | Sequence[Picture],
         poses: Iterable[Picture] | Sequence[Iterable[Picture]],
-        *,
-        num_inference_steps: int = 30,
-        guidance_scale: float = 3.5,
-        gain: float = 0.05,
-        generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        latents: torch.Tensor | None = None,
-        output_type: OutputType = "np",
+        **settings: object,
     ) -> TalkingPoseOutput:
         """Collect what `stream` yields; arguments and errors are its own. Memory grows with the video."""
-        references, clips, batched = _split_clips(reference, poses)
-        _check_arguments(len(clips), num_inference_steps, guidance_scale, gain, generator, output_type)
-        steps = self._animate(
-            references, clips, num_inference_steps, guidance_scale, gain, generator, latents, output_type
-        )
-        videos: list[list[Frame]] = [[] for _ in clips]
-        for running, frames in steps:
-            for clip, frame in zip(running, frames, strict=True):
+        stream = self.stream(reference, poses, **settings)  # type: ignore[arg-type]
+        batched = isinstance(reference, (list, tuple))
+        videos: list[list[Frame]] = [[] for _ in (reference if batched else [reference])]
+        for item in stream:
+            for clip, frame in zip(stream.running, item if batched else [item], strict=True):
                 videos[clip].append(frame)
-        stacked = [torch.stack(v) if output_type != "np" else np.stack(v) for v in videos]
+        stacked = [np.stack(v) if isinstance(v[0], np.ndarray) else torch.stack(v) for v in videos]
         return TalkingPoseOutput(frames=stacked if batched else stacked[0])
 
     def stream(
@@ -170,11 +154,17 @@ class TalkingPosePipeline(DiffusionPipeline):
         *,
         num_inference_steps: int = 30,
         guidance_scale: float = 3.5,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
         gain: float = 0.05,
+        feedback: FeedbackController | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         latents: torch.Tensor | None = None,
+        state: StreamState | None = None,
+        chunk_size: int = 1,
+        parallel_frames: int = 1,
+        parallel_tolerance: float = 1e-3,
         output_type: OutputType = "np",
-    ) -> Iterator[Frame] | Iterator[list[Frame]]:
+    ) -> FrameStream:
         """Yield the frames of a video one by one; a pose picture is taken when its frame is asked for.
 
         Args:
@@ -182,85 +172,49 @@ class TalkingPosePipeline(DiffusionPipeline):
                 runs several clips as one batch.
             poses: the driving pose pictures, of the same kinds, all of one size: the size of the video. For
                 a list of references a list of such iterables. They may differ in length.
-            num_inference_steps: DDIM steps per frame.
+            num_inference_steps: denoising steps per frame.
             guidance_scale: classifier-free guidance; 1 or less runs without, in half the time.
-            gain: beta of the feedback loop (see `talkingpose.feedback`).
+            guidance_interval: first and last share of the steps that are guided
+                (`talkingpose.sampler.Guidance`).
+            gain: beta of the paper's feedback loop (see `talkingpose.feedback`).
+            feedback: another controller; `gain` is then not used.
             generator: of the noise, drawn once per video on the generator's device in float32. A list gives
                 each clip its own, so that the result of a clip does not depend on its batch.
             latents: the noise itself, (C, h, w) for all clips or (clips, C, h, w); overrides `generator`.
+            state: goes on where another stream of the same portraits and settings stopped (its attribute
+                `state`); `poses` then begin with the picture of frame `state.index`, and `generator` and
+                `latents` are not used.
+            chunk_size: pictures that are encoded and decoded at once. From 2 on the stream takes up to so
+                many poses before it gives their frames.
+            parallel_frames: frames of a clip that are denoised at once (`talkingpose.frame_loop`). From 2 on
+                the frames are those of the loop up to `parallel_tolerance`, and the stream takes so many
+                poses at once.
+            parallel_tolerance: of the initial latents, root mean square in units of the noise.
             output_type: "np": uint8 (H, W, 3), values truncated as in the official inference; "pt": float32
                 (3, H, W) in [0, 1]; "latent": float32 (C, h, w), the frame's final latents, not decoded.
 
         Returns:
             An iterator of frames; for lists an iterator of lists of frames, one for each clip that still
-            runs, in the order of the clips.
+            runs, in the order of the clips. Its attribute `state` says where it stands.
 
         Raises:
             PipelineError: an argument cannot be used.
+            FeedbackError: a gain cannot be.
         """
         references, clips, batched = _split_clips(reference, poses)
-        _check_arguments(len(clips), num_inference_steps, guidance_scale, gain, generator, output_type)
-        steps = self._animate(
-            references, clips, num_inference_steps, guidance_scale, gain, generator, latents, output_type
+        if isinstance(generator, (list, tuple)) and len(generator) != len(clips):
+            raise PipelineError(f"generator: {len(generator)} for {len(clips)} clips: give one for each clip")
+        settings = StreamSettings(
+            num_inference_steps,
+            Guidance(guidance_scale, guidance_interval),
+            FixedGain(gain) if feedback is None else feedback,
+            chunk_size,
+            parallel_frames,
+            parallel_tolerance,
+            output_type,
         )
-        if batched:
-            return (frames for _, frames in steps)
-        return (frames[0] for _, frames in steps)
-
-    @torch.no_grad()
-    def _animate(
-        self,
-        references: list[Picture],
-        clips: list[Iterator[Picture]],
-        num_inference_steps: int,
-        guidance_scale: float,
-        gain: float,
-        generator: torch.Generator | Sequence[torch.Generator] | None,
-        latents: torch.Tensor | None,
-        output_type: OutputType,
-    ) -> Iterator[tuple[list[int], list[Frame]]]:
-        """Yield, per time step, the positions of the clips that still run and their frames."""
-        # 1. The first pose pictures fix the size of the video.
-        running = list(range(len(clips)))
-        pictures = [next(clip, _END) for clip in clips]
-        size = _array(pictures[0], "poses: clip 0, picture 0").shape[:2]
-        arrays = [_array(p, f"poses: clip {clip}, picture 0", size) for clip, p in enumerate(pictures)]
-
-        # 2. The portrait and the noise e, once per video.
-        reference = self.encode_reference(references, *size)
-        state = FeedbackState(self.prepare_noise(len(clips), *size, generator, latents))
-        controller = FixedGain(gain)
-
-        while running:
-            # 3. The pose pictures of this frame.
-            feature = self.encode_pose(arrays)
-
-            # 4. Feedback: from the previous frame's final latents to this frame's initial ones.
-            initial = controller.initial_latents(state)
-
-            # 5. Denoise.
-            final = self.denoise(initial, feature, reference, num_inference_steps, guidance_scale)
-            if not bool(torch.isfinite(final).all()):
-                raise PipelineError(
-                    f"frame {state.index}: latents are not finite in {self.denoising_unet.dtype}: "
-                    "use bfloat16 or float32"
-                )
-            state = state.after(final)
-
-            # 6. Decode.
-            yield running, list(final.clone()) if output_type == "latent" else self.decode(final, output_type)
-
-            # 7. Clips that have come to their end leave the batch.
-            pictures = [next(clips[clip], _END) for clip in running]
-            rows = [row for row, picture in enumerate(pictures) if picture is not _END]
-            if len(rows) < len(running):
-                running = [running[row] for row in rows]
-                state, reference = state.select(rows), reference.select(rows)
-            arrays = [
-                _array(pictures[row], f"poses: clip {clip}, picture {state.index}", size)
-                for row, clip in zip(rows, running, strict=True)
-            ]
-        self.maybe_free_model_hooks()
+        start = state if state is not None else latents if latents is not None else generator
+        return FrameStream(self, references, clips, batched, settings, start)
 
     @torch.no_grad()
     def encode_reference(self, images: Sequence[Picture], height: int, width: int) -> ReferenceCache:
@@ -276,7 +230,7 @@ class TalkingPosePipeline(DiffusionPipeline):
         """
         self._check_size(height, width)
         device = self._execution_device
-        portraits = [Image.fromarray(_array(image, f"reference {n}")) for n, image in enumerate(images)]
+        portraits = [Image.fromarray(as_array(image, f"reference {n}")) for n, image in enumerate(images)]
 
         # 1. One CLIP token per portrait.
         side = self.image_encoder.config.image_size
@@ -292,19 +246,27 @@ class TalkingPosePipeline(DiffusionPipeline):
 
         # 3. The reference UNet's bank, and its keys and values under the denoising UNet's weights.
         bank = write_bank(self.reference_unet, latents.to(self.reference_unet.dtype), token)
-        return project_reference(self.denoising_unet, bank, token).to(device)
+        cache = project_reference(self.denoising_unet, bank, token).to(device)
+        return dataclasses.replace(cache, latents=latents.float())
 
     @torch.no_grad()
-    def encode_pose(self, pictures: Sequence[Picture]) -> torch.Tensor:
-        """Turn n pose pictures, PIL or uint8 (H, W, 3) RGB of one size, into the pose feature (n, C, h, w).
+    def encode_pose(self, pictures: Sequence[Picture] | torch.Tensor) -> torch.Tensor:
+        """Turn n pose pictures into the pose feature (n, C, h, w).
+
+        Args:
+            pictures: PIL or uint8 (H, W, 3) RGB of one size, or one tensor of them, uint8 (n, H, W, 3).
 
         Raises:
             PipelineError: one is no picture or of another size than the first.
         """
-        size = _array(pictures[0], "poses: 0").shape[:2]
-        arrays = [_array(picture, f"poses: {n}", size) for n, picture in enumerate(pictures)]
-        pixels = torch.from_numpy(np.stack(arrays)).to(self._execution_device).permute(0, 3, 1, 2)
-        feature: torch.Tensor = self.pose_guider((pixels.float() / 255).to(self.pose_guider.dtype))
+        if isinstance(pictures, torch.Tensor):
+            pixels = pictures.to(self._execution_device)
+        else:
+            size = as_array(pictures[0], "poses: 0").shape[:2]
+            arrays = [as_array(picture, f"poses: {n}", size) for n, picture in enumerate(pictures)]
+            pixels = to_device(arrays, self._execution_device)
+        pixels = (pixels.permute(0, 3, 1, 2).float() / 255).to(self.pose_guider.dtype)
+        feature: torch.Tensor = self.pose_guider(pixels)
         return feature
 
     @torch.no_grad()
@@ -315,6 +277,7 @@ class TalkingPosePipeline(DiffusionPipeline):
         reference: ReferenceCache,
         num_inference_steps: int,
         guidance_scale: float,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
     ) -> torch.Tensor:
         """Denoise one frame of each of n clips.
 
@@ -323,34 +286,16 @@ class TalkingPosePipeline(DiffusionPipeline):
             weights.
             feature: the pose feature, from `encode_pose`.
             reference: of n portraits, from `encode_reference`.
-            num_inference_steps: DDIM steps.
+            num_inference_steps: denoising steps.
             guidance_scale: 1 or less leaves the unconditional half out.
+            guidance_interval: as for `stream`.
 
         Returns:
             z0, like `initial`: the final latents, scaled, not clamped.
         """
-        # A copy, so that videos of different numbers of steps can run side by side.
-        scheduler = copy.deepcopy(self.scheduler)
-        scheduler.set_timesteps(num_inference_steps)
-        guided = guidance_scale > 1
-        latents = initial
-        for timestep in scheduler.timesteps:
-            sample = torch.cat([latents.to(feature.dtype), feature], dim=1)
-            if guided:
-                sample = torch.cat([sample, sample])
-            # The CLIP token is in `reference`, as the constant rows of cross-attention.
-            velocity = self.denoising_unet(
-                sample,
-                timestep,
-                encoder_hidden_states=None,
-                cross_attention_kwargs={"reference": reference},
-                return_dict=False,
-            )[0].to(latents.dtype)
-            if guided:
-                unconditional, conditional = velocity.chunk(2)
-                velocity = unconditional + guidance_scale * (conditional - unconditional)
-            latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
-        return latents
+        sampler = make_sampler(self.scheduler, num_inference_steps, self._execution_device)
+        guidance = Guidance(guidance_scale, guidance_interval)
+        return denoise(self.denoising_unet, sampler, guidance, initial, feature, reference)
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, output_type: Literal["np", "pt"] = "np") -> list[Frame]:
@@ -393,6 +338,28 @@ class TalkingPosePipeline(DiffusionPipeline):
             raise PipelineError(f"latents: {tuple(latents.shape)}: give {shape[1:]} or {shape}")
         return latents.to(device, torch.float32, copy=True).expand(shape)
 
+    def enable_channels_last(self) -> None:
+        """Keep channels innermost in memory, as the convolutions of a GPU want them; the same results.
+
+        On a CPU the convolutions gain less than group normalisation loses.
+        """
+        for model in (self.vae, self.reference_unet, self.denoising_unet, self.pose_guider):
+            model.to(memory_format=torch.channels_last)
+
+    def enable_compile(self, *, cuda_graphs: bool = False, backend: str = "inductor") -> None:
+        """Compile what runs for every frame, the denoising UNet and the VAE's decoder: the same results.
+
+        Compilation happens when the first frame is made and takes minutes; a batch that becomes smaller, and
+        the first step outside of `guidance_interval`, compile once more. Not together with CPU offload.
+
+        Args:
+            cuda_graphs: replay the kernels of a step without launching each: pays for one clip on a fast GPU.
+            backend: of `torch.compile`.
+        """
+        mode = "reduce-overhead" if cuda_graphs else None
+        for model in (self.denoising_unet, self.vae.decoder):
+            model.compile(fullgraph=True, mode=mode, backend=backend)
+
     def _check_size(self, height: int, width: int) -> None:
         scale = self.vae_scale_factor
         if height % scale or width % scale:
@@ -414,37 +381,3 @@ def _split_clips(
             f"poses: {given} for {len(reference)} references: give a list with one iterable for each"
         )
     return list(reference), [iter(clip) for clip in poses], True
-
-
-def _check_arguments(
-    num_clips: int,
-    num_inference_steps: int,
-    guidance_scale: float,
-    gain: float,
-    generator: torch.Generator | Sequence[torch.Generator] | None,
-    output_type: str,
-) -> None:
-    if num_inference_steps < 1:
-        raise PipelineError(f"num_inference_steps: {num_inference_steps}: give 1 or more")
-    if not math.isfinite(guidance_scale) or not math.isfinite(gain):
-        raise PipelineError(f"guidance_scale, gain: {guidance_scale}, {gain}: give finite numbers")
-    if output_type not in get_args(OutputType):
-        raise PipelineError(f"output_type: {output_type}: give one of {', '.join(get_args(OutputType))}")
-    if isinstance(generator, (list, tuple)) and len(generator) != num_clips:
-        raise PipelineError(f"generator: {len(generator)} for {num_clips} clips: give one for each clip")
-
-
-def _array(picture: object, what: str, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Return a picture as uint8 (H, W, 3) RGB, of this (height, width) if one is asked for."""
-    if picture is _END:
-        raise PipelineError(f"{what}: there is none: give at least one picture")
-    array = np.array(picture.convert("RGB")) if isinstance(picture, Image.Image) else picture
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.shape[2:] != (3,):
-        given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise PipelineError(f"{what}: {given}: give a PIL image or a uint8 array (H, W, 3)")
-    if size is not None and array.shape[:2] != size:
-        raise PipelineError(
-            f"{what}: {array.shape[1]}x{array.shape[0]}: the first is {size[1]}x{size[0]}: "
-            "give all pose pictures of a batch in one size"
-        )
-    return array

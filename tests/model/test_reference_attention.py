@@ -30,8 +30,8 @@ def test_split_guidance_is_two_passes(pipe, inputs):
     sample, _, _, cache = inputs
     both = predict(pipe, torch.cat([sample, sample]), cache)
     unconditional = predict(pipe, sample, cache.select([]))
-    torch.testing.assert_close(both[:2], unconditional, atol=1e-5, rtol=0)
-    torch.testing.assert_close(both[2:], predict(pipe, sample, cache), atol=1e-5, rtol=0)
+    torch.testing.assert_close(both[:2], unconditional, atol=5e-5, rtol=0)
+    torch.testing.assert_close(both[2:], predict(pipe, sample, cache), atol=5e-5, rtol=0)
     assert (both[:2] - both[2:]).abs().max() > 1e-2
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from talkingpose.pipeline import PipelineError
+from talkingpose.errors import UserError
 
 QUICK = {"num_inference_steps": 1, "guidance_scale": 2.0}
 
@@ -154,7 +154,7 @@ def test_sizes_that_halve_to_odd_numbers(pipe, golden):
 )
 def test_bad_input_is_one_line(pipe, golden, small, change, message):
     arguments = {"reference": golden["reference"], "poses": small, **QUICK, **change}
-    with pytest.raises(PipelineError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         list(pipe.stream(**arguments))
     assert "\n" not in str(caught.value)
 
