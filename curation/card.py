@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from curation.records import SourceRecord
-from talkingpose.dataset import SPLITS
+from talkingpose.dataset import SCORES, SPLITS
 
 if TYPE_CHECKING:
     from curation.export import Row
+    from curation.leakage import Leakage
 
 _CONTENT = {
     "clips": "video, keypoints, boxes, scores, metadata",
@@ -24,15 +25,34 @@ _CONTENT = {
 _LOADING = """## Loading
 
 ```python
-from datasets import Video, load_dataset
+from datasets import load_dataset
 
-clips = load_dataset("PATH_OR_REPO")                                  # video, annotations, metadata
-annotations = load_dataset("PATH_OR_REPO", "annotations")             # no video
-manifest = load_dataset("PATH_OR_REPO", "manifest", streaming=True)   # nothing is downloaded ahead
+clips = load_dataset("PATH_OR_REPO", split="SPLIT")                      # video, annotations, metadata
+annotations = load_dataset("PATH_OR_REPO", "annotations", split="SPLIT")   # no video
+manifest = load_dataset("PATH_OR_REPO", "manifest", split="SPLIT")         # no pixel, no keypoint
+```
 
-split = clips["train"].cast_column("video", Video(decode=False))      # bytes, without torchcodec
-row = split[0]
-open(row["clip_id"] + ".mp4", "wb").write(row["video"]["bytes"])
+Frames come from torchcodec where it is installed, and from the reader of TalkingPose Bench where not:
+
+```python
+from talkingpose.dataset import decodable, video_frames
+
+for row in decodable(clips):
+    frames = list(video_frames(row["video"]))       # uint8 (H, W, 3) each
+    assert len(frames) == len(row["keypoints"]) == row["num_frames"]
+```
+
+With neither, `clips.cast_column("video", datasets.Video(decode=False))` gives the bytes of the mp4 file. Part
+of a large set, without fetching the rest: a row group is read only if it may hold such rows, a column only if
+it is named.
+
+```python
+few = load_dataset(
+    "PATH_OR_REPO", "annotations", split="SPLIT", streaming=True,
+    columns=["clip_id", "keypoints"], filters=[("num_frames", ">=", 100)],
+)
+for row in few:
+    print(row["clip_id"], len(row["keypoints"]))
 ```
 
 `keypoints` are [T, 133, 3] float16 in the order of COCO-WholeBody: x and y in [0, 1] of the clip's frame,
@@ -75,6 +95,7 @@ def card(
     layout: Mapping[str, Mapping[str, Sequence[str]]],
     rows: Sequence[Row],
     records: Sequence[SourceRecord],
+    leakage: Leakage,
     digest: str,
     wording: Wording = FOOTAGE,
 ) -> str:
@@ -84,6 +105,7 @@ def card(
         layout: file names by configuration and split; a split without clips is not named.
         rows: all clips.
         records: all sources.
+        leakage: what splits share.
         digest: changes whenever the content does.
         wording: what it says of the clips as a whole.
     """
@@ -110,18 +132,18 @@ def card(
         f"# {wording.title}\n",
         wording.introduction,
         *(
-            _content(rows)
+            (*_content(rows, leakage), _statistics(rows), _licences(rows))
             if rows
             else ["**No clip was kept.** Nothing can be loaded; the reasons are below.\n"]
         ),
         _verdicts(records),
-        *([_LOADING] if rows else []),
+        *([_LOADING.replace("SPLIT", rows[0].split)] if rows else []),
         wording.rights,
     ]
     return "\n".join(parts)
 
 
-def _content(rows: Sequence[Row]) -> list[str]:
+def _content(rows: Sequence[Row], leakage: Leakage) -> list[str]:
     lines = ["## Content\n", "| split | clips | sources | hours | frames |", "|---|---:|---:|---:|---:|"]
     for name in (*SPLITS, "all"):
         chosen = [row for row in rows if name in (row.split, "all")]
@@ -133,8 +155,60 @@ def _content(rows: Sequence[Row]) -> list[str]:
         lines.append(f"| {name} | {len(chosen)} | {sources} | {hours:.4f} | {frames} |")
     lines += ["", "| configuration | columns |", "|---|---|"]
     lines += [f"| `{config}` | {content} |" for config, content in _CONTENT.items()]
-    lines += ["", "Splits share no source; which one a source is in is a matter of its hash.", ""]
-    return ["\n".join(lines)]
+    lines += [
+        "",
+        "Which split a source is in is a matter of its hash, or of that of its person where one is known.",
+        "`leakage.json` says what splits share:",
+        "",
+    ]
+    return ["\n".join([*lines, leakage.text()])]
+
+
+def _statistics(rows: Sequence[Row]) -> str:
+    """Quantiles over clips of what a clip is like."""
+    columns: dict[str, list[float]] = {
+        "seconds": [row.clip.end_s - row.clip.start_s for row in rows],
+        "frames": [row.clip.num_frames for row in rows],
+        "frames per second": [row.clip.fps for row in rows],
+        "width": [row.clip.width for row in rows],
+        "height": [row.clip.height for row in rows],
+    }
+    for name in SCORES:
+        measured = [row.clip.scores[name] for row in rows if row.clip.scores.get(name) is not None]
+        if measured:
+            columns[f"`{name}`"] = measured
+    lines = ["## Statistics\n", "| over clips | clips | least | 5 % | median | 95 % | most |"]
+    lines += ["|---|---:|---:|---:|---:|---:|---:|"]
+    for name, values in columns.items():
+        quantiles = " | ".join(f"{_quantile(values, share):.4g}" for share in (0, 0.05, 0.5, 0.95, 1))
+        lines.append(f"| {name} | {len(values)} | {quantiles} |")
+    absent = [f"`{name}`" for name in SCORES if f"`{name}`" not in columns]
+    lines += [f"\nNot measured in any clip: {', '.join(absent)}.\n" if absent else ""]
+    return "\n".join(lines)
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    """With linear interpolation between neighbours."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+def _licences(rows: Sequence[Row]) -> str:
+    lines = ["## Licences of the clips\n", "| licence | clips | sources | hours |", "|---|---:|---:|---:|"]
+    for name in sorted({row.source.license for row in rows}, key=lambda name: (name is None, name or "")):
+        chosen = [row for row in rows if row.source.license == name]
+        hours = sum(row.clip.end_s - row.clip.start_s for row in chosen) / 3600
+        sources = len({row.source.source_id for row in chosen})
+        lines.append(f"| {_cell(name or 'not known')} | {len(chosen)} | {sources} | {hours:.4f} |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(text: str) -> str:
+    """A text of other hands as one cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _verdicts(records: Sequence[SourceRecord]) -> str:

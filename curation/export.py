@@ -17,8 +17,9 @@ import numpy.typing as npt
 from curation.atomic import move
 from curation.card import FOOTAGE, Wording, card
 from curation.config import Export
+from curation.leakage import find_leakage
 from curation.records import ClipRecord, SourceRecord
-from curation.splits import split_of
+from curation.splits import clusters, split_of
 from curation.store import Store
 from talkingpose.dataset import CONFIGS, NUM_KEYPOINTS, SCORES, SPLITS, features
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # The layout of the export; a new number makes the next run write it anew.
-_VERSION = 3
+_VERSION = 4
 # Readers fetch a row group whole, so one of clips holds few of them.
 _ROW_GROUP_BYTES = 32_000_000
 _KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
@@ -87,9 +88,13 @@ def export(
     shutil.rmtree(staged, ignore_errors=True)
     layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
     (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records)), encoding="utf-8")
-    (staged / "README.md").write_text(card(layout, rows, records, digest, wording), encoding="utf-8")
+    leakage = find_leakage(rows)
+    report = json.dumps(leakage.document(), indent=1, ensure_ascii=False) + "\n"
+    (staged / "leakage.json").write_text(report, encoding="utf-8")
+    text = card(layout, rows, records, leakage, digest, wording)
+    (staged / "README.md").write_text(text, encoding="utf-8")
     data_files = [name for splits in layout.values() for names in splits.values() for name in names]
-    written = [*data_files, "verdicts.jsonl", "README.md"]
+    written = [*data_files, "leakage.json", "verdicts.jsonl", "README.md"]
     # Named before they appear, so that --fresh finds them whatever happens in between.
     store.remember_export({"digest": None, "files": sorted({*files, *written})})
     for name in written:
@@ -117,8 +122,9 @@ def _digest(records: Sequence[SourceRecord], settings: Export, wording: Wording)
 
 def _rows(records: Sequence[SourceRecord], settings: Export) -> list[Row]:
     """All clips, by split and clip id."""
+    groups = clusters((record.source_id, record.person_id) for record in records if record.clips)
     rows = [
-        Row(record, clip, split_of(record.person_id or record.source_id, settings.splits))
+        Row(record, clip, split_of(groups[record.source_id], settings.splits))
         for record in records
         for clip in record.clips
     ]

@@ -1,4 +1,4 @@
-"""Which models look at frames: the samples are mediapipe's, the keypoints those of the backend that is chosen."""
+"""Which models look at frames: mediapipe at samples, the chosen backend at every frame of a clip."""
 
 from __future__ import annotations
 

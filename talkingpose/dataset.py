@@ -12,6 +12,7 @@ configuration and split:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
@@ -97,6 +98,68 @@ def features(config: str) -> datasets.Features:
         "video": Video(),
     }
     return Features({name: types[name] for name in COLUMNS[config]})
+
+
+def decodable(data: Any) -> Any:
+    """A loaded dataset whose `video` column `video_frames` can read on this machine.
+
+    torchcodec decodes lazily where it works; elsewhere the column gives the bytes of the file.
+
+    Args:
+        data: a `Dataset`, `IterableDataset` or a dictionary of them, with a column `video`.
+    """
+    from datasets import Video
+
+    return data.cast_column("video", Video(decode=_torchcodec_works()))
+
+
+def video_frames(video: Any) -> Iterator[npt.NDArray[np.uint8]]:
+    """The frames of a row's `video`, RGB uint8 (H, W, 3), in order.
+
+    Args:
+        video: what the column gives: a decoder of torchcodec, or a dictionary with the bytes of the file. The
+            two differ by rounding in the conversion of colours; scores are made with the latter.
+
+    Raises:
+        DatasetError: neither of them.
+        MediaError: the bytes cannot be decoded.
+    """
+    if isinstance(video, dict):
+        from talkingpose.media import VideoReader
+
+        if not video.get("bytes"):
+            raise DatasetError(
+                "video: the row holds no bytes, only a path: write bytes and path into the column"
+            )
+        with VideoReader(video["bytes"]) as reader:
+            for frame in reader:
+                yield frame.image
+    elif hasattr(video, "metadata") and hasattr(video, "__len__"):
+        for index in range(len(video)):
+            yield video[index].permute(1, 2, 0).numpy()
+    else:
+        raise DatasetError(
+            f"video: {type(video).__name__}: give the column of a loaded dataset, see `decodable`"
+        )
+
+
+@functools.cache
+def _torchcodec_works() -> bool:
+    """Whether torchcodec decodes: it can be imported also where it finds no FFmpeg, and fails later."""
+    import tempfile
+
+    from talkingpose.media import VideoWriter
+
+    try:
+        from torchcodec.decoders import VideoDecoder
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "probe.mp4"
+            with VideoWriter(path, fps=Fraction(25)) as writer:
+                writer.write(np.zeros((16, 16, 3), np.uint8))
+            return len(VideoDecoder(path.read_bytes())) == 1
+    except (ImportError, OSError, RuntimeError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -188,6 +251,16 @@ class ClipDataset:
                 "write bytes and path into the column, as tp-curate does"
             )
         return bytes(data)
+
+    def row(self, clip: Clip) -> dict[str, Any]:
+        """Every column of the clip but its video and keypoints, as Python values."""
+        table = self._tables[clip.split]
+        names = [name for name in table.schema.names if name not in ("video", "keypoints")]
+        import pyarrow.compute as pc
+
+        found = table.to_table(columns=names, filter=pc.field("clip_id") == clip.clip_id)
+        row: dict[str, Any] = found.to_pylist()[0]
+        return row
 
     def keypoints(self, clip: Clip) -> npt.NDArray[np.float32]:
         """The clip's keypoints, float32 (num_frames, 133, 3), x, y, confidence in [0, 1].

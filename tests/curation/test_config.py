@@ -40,7 +40,7 @@ def test_a_backend_on_the_command_line_is_over_that_of_the_file(tmp_path):
     chosen = load_config(file, pose="mediapipe")
     assert chosen.pose.backend == "mediapipe" and chosen.pose.smooth_s == 0.1
     assert chosen.hash != load_config(file).hash
-    with pytest.raises(ConfigError, match="--pose openpose: .*choose mediapipe or dwpose"):
+    with pytest.raises(ConfigError, match=r"--pose openpose: .*choose mediapipe or dwpose"):
         load_config(pose="openpose")
 
 
