@@ -37,8 +37,8 @@ _TO_YUV = (
 # x264's rate control by macroblock tree (mbtree) sums costs in blocks of eight macroblocks. Its AVX-512 code
 # does not mask the end of a row that is no multiple of eight long (128 pixels), so memory that nobody wrote
 # moves the bytes, on some processors and not on others. Without the tree valgrind finds no such read.
-# B-frames stay off: the order of a file is the order of its frames. Price of the missing tree at one crf: files
-# 10 % (moving camera) to 40 % (still background) larger, at equal PSNR up to 10 %; no time.
+# B-frames stay off: the order of a file is the order of its frames. Price of the missing tree at one crf:
+# files 10 % (moving camera) to 40 % (still background) larger, at equal PSNR up to 10 %; no time.
 _REPEATABLE = {"mbtree": "0", "bf": "0"}
 # Leaves out the H.264 messages in which x264 writes its version and settings.
 _WITHOUT_MESSAGES = "filter_units=remove_types=6"
