@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPImageProcessor
@@ -92,6 +95,24 @@ class DenoiserModel(nn.Module):
         return project_reference(unet, bank, token).select([])
 
 
+@torch.no_grad()
+def start_as_identity(unet: UNet2DConditionModel) -> None:
+    """Let every branch of a fresh UNet begin at zero, so that at first it only passes its input on.
+
+    As in guided-diffusion (Dhariwal & Nichol, 2105.05233, `zero_module`) and in Stable Diffusion's own
+    training; diffusers' classes begin with random branches, since they are made for loading weights.
+    """
+    lasts: list[nn.Module] = [unet.conv_out]
+    for module in unet.modules():
+        if isinstance(module, ResnetBlock2D):
+            lasts.append(module.conv2)
+        elif isinstance(module, Transformer2DModel):
+            lasts.append(module.proj_out)
+    for last in lasts:
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+
 def freeze(model: DenoiserModel, prefixes: Sequence[str]) -> None:
     """Stop training the parameters whose names begin so; `unet` is the denoising UNet, as in `Model`."""
     for name, parameter in model.named_parameters():
@@ -106,6 +127,10 @@ class DenoiserTask:
         self._config = config
         self._vae = parts["vae"].to(device).eval().requires_grad_(False)
         self.model = DenoiserModel(parts).train()
+        for name in ("unet", "reference_unet"):
+            origin = getattr(config.model, name) or config.model.unet
+            if origin.config is not None:
+                start_as_identity(parts[name])
         freeze(self.model, config.model.freeze)
         if config.gradient_checkpointing:
             self.model.denoising_unet.enable_gradient_checkpointing()

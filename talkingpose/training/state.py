@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import yaml
 
-from talkingpose.training.config import TrainConfig
+from talkingpose.training.config import TrainConfig, checked
 from talkingpose.training.error import TrainingError
 
 # What may change from one run to the next without making it another training.
@@ -71,9 +71,12 @@ class Workplace:
         """
         path = self.folder / "config.yaml"
         if path.is_file() and self._state.is_file():
-            before = yaml.safe_load(path.read_text(encoding="utf-8"))
-            now = config.model_dump(mode="json")
-            other = [key for key in now if key not in _FREE and before.get(key) != now[key]]
+            # Read as a configuration, so that a key which came later has its default.
+            before, now = (
+                one.model_dump(mode="json")
+                for one in (checked(yaml.safe_load(path.read_text(encoding="utf-8")), str(path)), config)
+            )
+            other = [key for key in now if key not in _FREE and before[key] != now[key]]
             if other:
                 raise TrainingError(
                     f"out {self.folder}: holds a training with another {other[0]}: "

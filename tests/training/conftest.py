@@ -44,6 +44,15 @@ ENCODER = {
 GUIDER = {"conditioning_embedding_channels": 16, "block_out_channels": [8, 16]}
 
 
+def awake(module: torch.nn.Module) -> torch.nn.Module:
+    """Fill the weights that begin at zero, so that everything in the module matters."""
+    generator = torch.Generator().manual_seed(7)
+    for weights in module.parameters():
+        if not bool(weights.any()):
+            weights.data.copy_(0.1 * torch.randn(weights.shape, generator=generator))
+    return module
+
+
 @pytest.fixture(scope="session")
 def vae_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)

@@ -85,6 +85,11 @@ def test_more_steps_go_on_and_another_configuration_does_not(content: dict[str, 
     assert summary["steps"] == 3
     assert log(out)[:3] == before
     assert yaml.safe_load((out / "config.yaml").read_text())["steps"] == 3
+    # A key that came with a later version has its default in a training that began before.
+    written = yaml.safe_load((out / "config.yaml").read_text())
+    written.pop("targets_per_portrait")
+    (out / "config.yaml").write_text(yaml.safe_dump(written))
+    assert train(checked(content | {"steps": 4}, "test"))["steps"] == 4
     changed = content | {"batch_size": 3, "steps": 4}
     with pytest.raises(TrainingError, match="holds a training with another batch_size"):
         train(checked(changed, "test"))

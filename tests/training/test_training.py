@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.resnet import ResnetBlock2D
 from safetensors.torch import load_file
 
 from talkingpose import TalkingPosePipeline
 from talkingpose.inference import read_inference
 from talkingpose.training.autoencoder import standardise, start_as_pyramid
 from talkingpose.training.config import TrainConfig, checked
-from talkingpose.training.denoiser import DenoiserModel, DenoiserTask
+from talkingpose.training.denoiser import DenoiserModel, DenoiserTask, start_as_identity
 from talkingpose.training.error import TrainingError
 from talkingpose.training.loop import train
 from talkingpose.training.models import build_parts
 from talkingpose.training.samples import Samples, batches
-from tests.training.conftest import VAE
+from tests.training.conftest import VAE, awake
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -132,6 +133,19 @@ def test_standardising_without_convolutions_sets_the_scaling_factor() -> None:
     assert latents.std().item() == pytest.approx(1.0, abs=1e-4)
 
 
+def test_a_fresh_unet_begins_as_identity(content: dict[str, Any]) -> None:
+    config = checked(content, "test")
+    parts = build_parts(config)
+    inputs = torch.randn(2, 4, 16, 16), torch.tensor([1, 900]), torch.randn(2, 1, 16)
+    assert float(parts["unet"](*inputs).sample.abs().max()) > 0
+    task = DenoiserTask(config, parts, torch.device("cpu"))
+    assert float(task.model.denoising_unet.conv_out.weight.abs().max()) == 0
+    for unet in (task.model.denoising_unet, task.model.reference_unet):
+        blocks = [m for m in unet.modules() if isinstance(m, ResnetBlock2D)]
+        features = torch.randn(1, blocks[0].in_channels, 8, 8)
+        assert torch.equal(blocks[0](features, torch.randn(1, 64)), features)
+
+
 def forward(model: DenoiserModel, portraits: int, seed: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(*shape, generator=generator) for shape in ((3, 4, 16, 16), (3, 3, 32, 32))]
@@ -147,7 +161,7 @@ def model(config: TrainConfig) -> DenoiserModel:
     torch.manual_seed(3)
     parts = build_parts(config)
     # The last layer of a fresh pose guider is zero; here the pose should matter.
-    torch.nn.init.normal_(parts["pose_guider"].conv_out.weight)
+    awake(parts["pose_guider"])
     return DenoiserModel(parts)
 
 
@@ -176,6 +190,7 @@ def test_the_loss_does_not_depend_on_how_often_a_portrait_is_shown(content: dict
     config = checked(content | {"batch_size": 6, "targets_per_portrait": 3}, "test")
     torch.manual_seed(0)
     task = DenoiserTask(config, build_parts(config), torch.device("cpu"))
+    awake(task.model)
     samples = Samples(config, *task.weight_map())
     batch = next(batches(samples, config, 0, 0, 1))
     seen: list[tuple[int, int]] = []
@@ -198,6 +213,7 @@ def test_condition_dropout_cuts_the_reference_off(
 ) -> None:
     config = checked(content | {"diffusion": {"condition_dropout": dropout}}, "test")
     task = DenoiserTask(config, build_parts(config), torch.device("cpu"))
+    awake(task.model)
     samples = Samples(config, *task.weight_map())
     batch = next(batches(samples, config, 0, 0, 1))
     task.loss(task.model, batch, samples, torch.Generator().manual_seed(0)).backward()
@@ -214,6 +230,7 @@ def test_image_encoder_sees_what_the_pipeline_shows_it(config: TrainConfig) -> N
     from PIL import Image
 
     task = DenoiserTask(config, build_parts(config), torch.device("cpu"))
+    awake(task.model)
     samples = Samples(config, *task.weight_map())
     picture = samples[0]["reference"]
     array = picture.permute(1, 2, 0).numpy()
@@ -228,6 +245,7 @@ def test_gradient_checkpointing_changes_no_gradient(content: dict[str, Any]) -> 
         torch.manual_seed(0)
         config = checked(content | {"gradient_checkpointing": checkpointing}, "test")
         task = DenoiserTask(config, build_parts(config), torch.device("cpu"))
+        awake(task.model)
         samples = Samples(config, *task.weight_map())
         batch = next(batches(samples, config, 0, 0, 1))
         task.loss(task.model, batch, samples, torch.Generator().manual_seed(0)).backward()
@@ -241,6 +259,8 @@ def test_frozen_parts_stay_and_the_average_lags(content: dict[str, Any], vae_fol
     config = checked(content | {"ema_decay": 0.999}, "test")
     torch.manual_seed(config.seed)
     start = build_parts(config)
+    for name in ("unet", "reference_unet"):
+        start_as_identity(start[name])
     train(config)
     pipe = TalkingPosePipeline.from_pretrained(Path(config.out) / "checkpoint")
     kept = pipe.reference_unet.up_blocks[1].state_dict()
