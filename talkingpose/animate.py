@@ -1,42 +1,51 @@
-"""`tp-animate`: a portrait and a driving video become a video."""
+"""`tp-animate`: a portrait and a driving video become a video; the command line alone."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from talkingpose import console
+from talkingpose.batch_list import Film, read_batch_list
 from talkingpose.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from talkingpose.feedback import FeedbackController
+    from talkingpose.film import FilmMaker
 
-    from talkingpose.pipeline import TalkingPosePipeline
-
-# Poses stretched by less than this look the same; beyond it shoulders and faces grow visibly wider.
-_ASPECT_TOLERANCE = 0.03
+PROGRAM = "tp-animate"
 
 app = console.application("Animate one portrait with the poses of a driving video (the reference model).")
 
 
 class AnimateError(UserError):
-    """A portrait, driving video or pose file that does not fit."""
+    """Options that do not go together."""
 
 
 @app.command()
 def animate(
-    reference: Annotated[Path, typer.Option(help="The portrait: a picture.")],
-    driving: Annotated[Path, typer.Option(help="A video, or poses as .npz (keypoints [T, 133, 3], fps).")],
-    out: Annotated[Path, typer.Option(help="The video to write, .mp4.")],
+    reference: Annotated[Path | None, typer.Option(help="The portrait: a picture.")] = None,
+    driving: Annotated[
+        Path | None,
+        typer.Option(help="A video, or poses as .npz (keypoints [T, 133, 3], fps, width, height)."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The video to write, .mp4.")] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the columns reference, driving, out instead: one film a line."),
+    ] = None,
     checkpoint: Annotated[
         str, typer.Option(help="tiny (bundled), or a folder of weights, official or diffusers' layout.")
     ] = "tiny",
-    gain: Annotated[float, typer.Option(help="Feedback gain; 0 makes frames independent.")] = 0.05,
+    gain: Annotated[
+        float | None, typer.Option(help="Feedback gain; 0 makes frames independent. [default: 0.05]")
+    ] = None,
+    feedback: Annotated[
+        str, typer.Option(help="Controller of docs/feedback.md: NAME or NAME,SETTING=VALUE,...")
+    ] = "proportional",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Denoising steps per frame. [default: the checkpoint's]")
     ] = None,
@@ -44,122 +53,116 @@ def animate(
         float | None,
         typer.Option(help="Classifier-free guidance; 1 turns it off. [default: the checkpoint's]"),
     ] = None,
+    retarget: Annotated[
+        Literal["auto", "on", "off"],
+        typer.Option(help="Poses in the portrait's proportions; auto: unless it is the first driving frame."),
+    ] = "auto",
+    audio: Annotated[bool, typer.Option("--audio", help="Keep the sound of the driving video.")] = False,
     seed: Annotated[int, typer.Option(help="Of the noise, drawn once for the video.")] = 42,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="Of the weights; auto: float16 on a GPU, float32 on a CPU."),
+    ] = "auto",
+    cpu_offload: Annotated[
+        bool | None,
+        typer.Option(
+            "--cpu-offload/--no-cpu-offload",
+            help="Keep one part of the model on the GPU at a time. [default: where memory is short]",
+        ),
+    ] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
-) -> None:
-    """Portrait and driving video in, video at the driving rate out."""
-    from talkingpose.inference import read_inference
-    from talkingpose.loading import checkpoint_folder, load_pipeline, native_size
-    from talkingpose.media import VideoWriter, read_image
+    max_missing: Annotated[
+        float,
+        typer.Option(min=0, max=100, help="Report a part that more than this % of the driving frames lack."),
+    ] = 20.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop where a part is missing, instead of reporting it.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="With --batch: make films again that are there already.")
+    ] = False,
+) -> int:
+    """Portrait and driving video in, video at the driving rate out. Exit code 3: some films were not made."""
+    if batch is not None:
+        if reference or driving or out:
+            raise AnimateError("--batch: its list names portrait, driving and out: leave the options out")
+        films = read_batch_list(batch)
+    elif reference is None or driving is None or out is None:
+        raise AnimateError("--reference, --driving and --out: give all three, or --batch")
+    else:
+        films = [Film(reference, driving, out)]
 
-    if out.suffix != ".mp4" or not out.parent.is_dir():
-        raise AnimateError(f"out {out}: give a file name that ends in .mp4, in a folder that exists")
-    portrait = read_image(reference)
-    poses = PoseFile(driving) if driving.suffix == ".npz" else PoseVideo(driving)
-    _check_aspect(portrait.shape[1] / portrait.shape[0], poses)
-    inference = read_inference(checkpoint_folder(checkpoint))
-    steps = inference.num_inference_steps if steps is None else steps
-    guidance = inference.guidance_scale if guidance is None else guidance
-    pipeline = load_pipeline(checkpoint, device)
-    width, height = native_size(pipeline, poses.width, poses.height)
-    console.note(
-        f"tp-animate: {checkpoint} on {pipeline.device}, {width}x{height}, {steps} steps, "
-        f"guidance {guidance:g}, gain {gain:g}, {float(poses.fps):g} frames/s"
+    from talkingpose.film import FilmMaker, FilmOptions
+
+    options = FilmOptions(
+        feedback=_controller(feedback, gain),
+        steps=steps,
+        guidance=guidance,
+        retarget=retarget,
+        audio=audio,
+        seed=seed,
+        max_frames=max_frames,
+        max_missing=max_missing,
+        strict=strict,
     )
-    total = poses.num_frames if max_frames is None else min(max_frames, poses.num_frames or max_frames)
-    pictures = (inference.draw(keypoints, height, width) for keypoints in poses)
-    frames = _generate(pipeline, portrait, itertools.islice(pictures, total), seed, steps, guidance, gain)
-    with VideoWriter(out, fps=poses.fps) as writer, console.progress_bar() as bar:
-        task = bar.add_task("frames", total=total, speed="")
-        for frame in frames:
-            writer.write(frame)
-            bar.advance(task)
-    print(out)
+    maker = FilmMaker(
+        checkpoint,
+        options,
+        device=device,
+        precision=precision,
+        cpu_offload=cpu_offload,
+        say=lambda line: console.note(f"{PROGRAM}: {line}"),
+    )
+    if batch is not None:
+        return _make_all(films, maker, fresh=fresh)
+    maker.check(films[0])
+    maker.make(films[0])
+    print(films[0].out)
+    return console.EXIT_COMPLETE
 
 
-class PoseVideo:
-    """Poses found by mediapipe in a video, one frame at a time."""
-
-    def __init__(self, path: Path) -> None:
-        from talkingpose.media import VideoReader
-
-        self._reader = VideoReader(path)
-        info = self._reader.info
-        self.width, self.height, self.fps, self.num_frames = (
-            info.width,
-            info.height,
-            info.fps,
-            info.num_frames,
-        )
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        from talkingpose.pose import HolisticEstimator
-
-        with HolisticEstimator() as estimate:
-            for frame in self._reader:
-                yield estimate(frame.image)
-
-
-class PoseFile:
-    """Poses from a file: `keypoints` float [T, 133, 3], `fps`, and `width`, `height` of their frame."""
-
-    def __init__(self, path: Path) -> None:
-        import numpy as np
-
-        from talkingpose.pose import validate
-
+def _make_all(films: Sequence[Film], maker: FilmMaker, *, fresh: bool) -> int:
+    """Make the films of a list; one that fails is named, and the others are made."""
+    wanted = [film for film in films if fresh or not film.out.is_file()]
+    if len(wanted) < len(films):
+        maker.say(f"{len(films) - len(wanted)} of {len(films)} films are there already")
+    for film in wanted:
+        maker.check(film)
+    failed = 0
+    for number, film in enumerate(wanted, start=1):
+        maker.say(f"film {number} of {len(wanted)}: {film.out}")
         try:
-            with np.load(path, allow_pickle=False) as data:
-                missing = {"keypoints", "fps", "width", "height"} - set(data.files)
-                if missing:
-                    raise AnimateError(f"poses {path}: no {', '.join(sorted(missing))}: add them to the file")
-                self._keypoints = data["keypoints"].astype(np.float32)
-                self.fps = Fraction(float(data["fps"])).limit_denominator(100_000)
-                self.width, self.height = int(data["width"]), int(data["height"])
-        except (OSError, ValueError) as error:
-            if isinstance(error, AnimateError):
-                raise
-            raise AnimateError(f"poses {path}: cannot be read: give an .npz file or a video") from error
-        validate(self._keypoints)
-        self.num_frames: int | None = len(self._keypoints)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return iter(self._keypoints)
+            maker.make(film)
+        except console.user_errors() as error:
+            failed += 1
+            maker.say(f"not made: {' '.join(str(error).split())}")
+            continue
+        print(film.out, flush=True)
+    if not failed:
+        return console.EXIT_COMPLETE
+    maker.say(f"{failed} of {len(wanted)} films were not made; the same command tries them again")
+    return console.EXIT_PARTIAL
 
 
-def _generate(
-    pipeline: TalkingPosePipeline,
-    portrait: np.ndarray,
-    pictures: Iterator[np.ndarray],
-    seed: int,
-    steps: int,
-    guidance: float,
-    gain: float,
-) -> Iterator[np.ndarray]:
-    import torch
+def _controller(text: str, gain: float | None) -> FeedbackController:
+    """`NAME,SETTING=VALUE,...` and `--gain` as a controller."""
+    from talkingpose.feedback import make_controller, setting_names
 
-    # The noise is drawn on the CPU so that a seed gives the same video on every device.
-    generator = torch.Generator().manual_seed(seed)
-    return pipeline.stream(
-        portrait,
-        pictures,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        gain=gain,
-        generator=generator,
-    )
-
-
-def _check_aspect(aspect: float, poses: PoseVideo | PoseFile) -> None:
-    driving = poses.width / poses.height
-    if abs(aspect / driving - 1) > _ASPECT_TOLERANCE:
-        raise AnimateError(
-            f"reference: {aspect:.2f} times as wide as high, the driving frames {driving:.2f}: "
-            "crop the portrait to the same shape, the person as large and in the same place"
-        )
+    name, *parts = text.split(",")
+    settings: dict[str, str | float] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise AnimateError(f"--feedback {text}: {part}: give NAME,SETTING=VALUE,...")
+        settings[key] = value
+    if gain is not None:
+        if "gain" not in setting_names(make_controller(name)):
+            raise AnimateError(f"--gain {gain:g}: feedback {name} has no gain: leave it out")
+        settings["gain"] = gain
+    return make_controller(name, settings)
 
 
 def main() -> None:
     """Entry point of `tp-animate`."""
-    console.run(app, "tp-animate")
+    console.run(app, PROGRAM)

@@ -1,0 +1,126 @@
+"""Where a pipeline runs: device, precision, and what is done where memory is short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from talkingpose.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from talkingpose.pipeline import TalkingPosePipeline
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+# Memory of the pictures inside UNet and VAE, for one frame: an estimate from the sizes of Stable Diffusion
+# 1.5 at 512 x 512 in half precision, guidance, the decoder's widest level five times over.
+_WORK_PER_PIXEL = 6 * 1024
+_HALF = 2
+
+
+class PlacementError(UserError):
+    """A device, precision or option that cannot be had together."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how a pipeline runs.
+
+    Attributes:
+        device: `cpu`, `cuda` or `cuda:N`.
+        dtype: `float32`, `bfloat16` or `float16`.
+        offload: parts wait in the memory of the host, one at a time is on the GPU.
+        tiling: the VAE decodes a frame in overlapping tiles; their seams are blended.
+    """
+
+    device: str
+    dtype: str
+    offload: bool = False
+    tiling: bool = False
+
+    def __str__(self) -> str:
+        extras = [", parts wait on the CPU"] * self.offload + [", VAE in tiles"] * self.tiling
+        return f"{self.device}, {self.dtype}{''.join(extras)}"
+
+
+def precision_of(precision: Precision, device: str) -> torch.dtype:
+    """The type of the weights; `auto`: half precision on a GPU, float32 on the CPU."""
+    import torch
+
+    if precision == "auto":
+        precision = "float32" if device == "cpu" else "float16"
+    dtype: torch.dtype = getattr(torch, precision)
+    return dtype
+
+
+def check_offload(device: str, cpu_offload: bool | None) -> None:
+    """Refuse to leave on the CPU what runs there.
+
+    Raises:
+        PlacementError: `cpu_offload` on the CPU.
+    """
+    if cpu_offload and device == "cpu":
+        raise PlacementError("--cpu-offload: the model runs on the CPU already: leave it out")
+
+
+def choose_placement(
+    device: str, dtype: str, *, weights: int, pixels: int, free: int, cpu_offload: bool | None = None
+) -> Placement:
+    """Choose what fits into memory.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`.
+        dtype: of the weights.
+        weights: their size in bytes.
+        pixels: of a frame.
+        free: bytes: of the GPU before the weights are there, or of the host with the weights loaded.
+        cpu_offload: True or False as asked for; None decides by memory.
+
+    Raises:
+        PlacementError: `cpu_offload` on the CPU.
+    """
+    size = 4 if dtype == "float32" else _HALF
+    work = pixels * _WORK_PER_PIXEL * size // _HALF
+    if device == "cpu":
+        check_offload(device, cpu_offload)
+        return Placement(device, dtype, tiling=free < work)
+    if cpu_offload is None:
+        cpu_offload = free < weights + work // 2
+    return Placement(device, dtype, cpu_offload, tiling=free < (0 if cpu_offload else weights) + work)
+
+
+def place(
+    pipeline: TalkingPosePipeline, device: str, *, pixels: int, cpu_offload: bool | None = None
+) -> Placement:
+    """Bring a pipeline that was loaded on the CPU to its device, in a way that fits into memory.
+
+    Raises:
+        PlacementError: as for `choose_placement`.
+    """
+    import torch
+
+    models = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    weights = sum(tensor.nbytes for model in models for tensor in model.parameters())
+    dtype = str(pipeline.denoising_unet.dtype).removeprefix("torch.")
+    chosen = choose_placement(
+        device, dtype, weights=weights, pixels=pixels, free=_free(device), cpu_offload=cpu_offload
+    )
+    if chosen.tiling:
+        pipeline.vae.enable_tiling()
+    if chosen.offload:
+        pipeline.enable_model_cpu_offload(device=device)
+    elif device != "cpu":
+        pipeline.to(device)
+    return chosen
+
+
+def _free(device: str) -> int:
+    if device == "cpu":
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
