@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from fake_detectors import FakeAnalyser, person, versions
+from fake_detectors import FakeAnalyser, FakeFaces, known_by, person, versions
 
 from curation.detectors import Detectors, Image
 
@@ -32,4 +32,4 @@ class OwnEstimator:
         pass
 
 
-OWN = Detectors(FakeAnalyser, OwnEstimator, versions)
+OWN = Detectors(FakeAnalyser, OwnEstimator, versions, FakeFaces, known_by)

@@ -74,6 +74,12 @@ def own(data: bytes, number: int) -> bytes:
     return data + struct.pack(">I4sQ", 16, b"free", number)
 
 
+def large(data: bytes, size: int) -> bytes:
+    """The same video with so many bytes behind it that players skip."""
+    filling = np.random.default_rng(1).bytes(size)
+    return data + struct.pack(">I4s", 8 + size, b"free") + filling
+
+
 def scenario(site: Loopback, footage: list[bytes]) -> list[Expected]:
     """Fill a site and say what has to come out."""
     found: list[Expected] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Video, load_dataset
@@ -24,16 +25,18 @@ from scenario import LICENSE, own, settings
 from shot_videos import frames, write_shots
 from yt_dlp.downloader.common import FileDownloader
 
+import curation.rebuild
 from curation import collect
 from curation.acquisition.acquire import folder_of, open_ledger
 from curation.acquisition.ledger import State
 from curation.acquisition.session import Access
 from curation.acquisition.settings import Acquisition
 from curation.acquisition.source_list import parse_address
-from curation.config import load_config
+from curation.config import Config, load_config
 from curation.forget import ForgetError, forget
 from curation.manifest import read_manifest
 from curation.release import ReleaseError, release_ids, remember_release
+from curation.store import StoreError
 from talkingpose.dataset import CONFIGS, ClipDataset
 from talkingpose.media import VideoReader, VideoWriter
 
@@ -71,12 +74,28 @@ def serve(site: Loopback, videos: dict[str, bytes]) -> None:
         }
 
 
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Work without processes of its own, whose start would take most of the time; the pool has its tests."""
+
+    def run_jobs(jobs, work, *, workers, log):
+        yield from ((number, work(job)) for number, job in enumerate(jobs))
+
+    monkeypatch.setattr("curation.run.run_jobs", run_jobs)
+    monkeypatch.setattr("curation.rebuild.run_jobs", run_jobs)
+
+
+def patient(**changes) -> Acquisition:
+    """No host is slow here, however loaded the machine is."""
+    return settings(timeout_s=60, min_bytes_per_s=0, **changes)
+
+
 def run(out: Path, *names: str, chosen: Acquisition | None = None, **options):
     return collect.fetch_and_curate(
         collect.choose(names),
         out,
         load_config(),
-        chosen or settings(),
+        chosen or patient(),
         (None, None),
         workers=1,
         detectors=OWN,
@@ -142,23 +161,28 @@ def test_spans_of_a_list_bound_the_clips(site, tmp_path):
 
 def test_a_required_license_is_a_gate(site, tmp_path):
     site.infos[IDS[1]]["license"] = "Standard YouTube License"
-    chosen = settings(prefilter={"require_license": ["creativecommons"]})
+    chosen = patient(prefilter={"require_license": ["creativecommons"]})
     _, acquired = run(tmp_path / "out", *IDS[:2], chosen=chosen)
     assert acquired.status["rejected"] == 1 and acquired.status["done"] == 1
     assert not site.requests(f"ok/{IDS[1]}")
     assert {row["source_id"] for row in rows(tmp_path / "out")} == {IDS[0]}
 
 
-def test_sources_are_deleted_once_their_clips_are_safe_and_a_budget_pauses(site, tmp_path):
+def test_a_budget_ends_fetching_and_deleted_sources_make_room(site, tmp_path):
     out = tmp_path / "out"
     budget = 1.5 * max(len(data) for data in site.files.values()) / 1e9
     notes: list[str] = []
-    chosen = settings(disk={"budget_gb": budget, "min_free_gb": 0, "poll_s": 0.1}, workers=1)
+    chosen = patient(disk={"budget_gb": budget, "min_free_gb": 0, "poll_s": 0.1}, workers=2)
     for name in IDS:
         site.infos[name]["formats"][0]["filesize"] = len(site.files[f"{name}.mp4"])
-    summary, _ = run(out, *IDS, chosen=chosen, delete_sources=True, on_note=notes.append)
-    assert not summary.errors and len(rows(out)) == 3
-    assert not list(folder_of(out).glob("sources/*"))
+    summary, acquired = run(out, *IDS, chosen=chosen, on_note=notes.append)
+    # Nothing may be deleted, so one has come, is in the dataset, and the rest is for another time.
+    assert acquired.is_partial and (acquired.status["done"], acquired.status["waiting"]) == (1, 2)
+    assert not summary.errors and len(rows(out)) == 1
+    assert "--delete-sources" in notes[-1] and len(site.requests("/ok/")) == 1
+    summary, acquired = run(out, *IDS, chosen=chosen, delete_sources=True)
+    assert not summary.errors and not acquired.is_partial and len(rows(out)) == 3
+    assert not list(folder_of(out).glob("sources/*")) and len(site.requests("/ok/")) == 3
     asked = len(site.log)
     run(out, *IDS, chosen=chosen, delete_sources=True)
     assert len(site.log) == asked and len(rows(out)) == 3
@@ -206,12 +230,12 @@ def released(site, tmp_path):
     return out, to
 
 
-def rebuild(release: Path, to: Path, **options):
+def rebuild(release: Path, to: Path, config: Config | None = None, **options):
     return collect.rebuild(
         read_manifest(release),
         to,
-        load_config(),
-        settings(),
+        config or load_config(),
+        patient(),
         Access(),
         workers=1,
         detectors=OWN,
@@ -247,6 +271,45 @@ def test_rebuild_from_the_same_sources_matches_frame_for_frame(released, tmp_pat
         assert np.array_equal(row["keypoints"], after[clip_id]["keypoints"])
         for name in ("source_id", "start_pts", "end_pts", "crop_xyxy", "sha256", "phash", "license"):
             assert row[name] == after[clip_id][name]
+
+
+def test_rebuild_does_only_what_is_left(released, site, tmp_path, monkeypatch):
+    to, again = released[1], tmp_path / "again"
+    site.infos[IDS[2]] = {"error": "Private video. Sign in if you've been granted access to this video"}
+    real, made = curation.rebuild._rebuild_source, []
+
+    def dies_at_the_second(job):
+        if made:
+            raise KeyboardInterrupt
+        made.append(job.found.origin.source_id)
+        return real(job)
+
+    monkeypatch.setattr("curation.rebuild._rebuild_source", dies_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(to, again, delete_sources=True)
+    monkeypatch.setattr("curation.rebuild._rebuild_source", lambda job: (made.append(job), real(job))[1])
+    report = rebuild(to, again, delete_sources=True)
+    assert report["verdicts"] == {"identical": 2, "missing: private": 1}
+    assert len(made) == 2 and not list(folder_of(again).glob("sources/*"))
+    # Nothing is fetched or cut once more, though the sources' files are gone; the dataset is as it was.
+    asked, before = len(site.log), {path: path.read_bytes() for path in again.glob("*/*.parquet")}
+    assert rebuild(to, again) == report and len(made) == 2
+    assert len(site.log) == asked and len(site.requests("/ok/")) == 3 + 2
+    assert before == {path: path.read_bytes() for path in again.glob("*/*.parquet")}
+    # Other settings make other clips: the files are fetched again.
+    coarse = load_config().encode.model_copy(update={"crf": 30})
+    report = rebuild(to, again, load_config().model_copy(update={"encode": coarse}))
+    assert report["verdicts"] == {"same frames": 2, "missing: private": 1}
+    assert len(site.requests("/ok/")) == 3 + 2 + 2
+
+
+def test_rebuild_leaves_folders_of_other_hands_alone(released, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("mine")
+    with pytest.raises(StoreError, match="not empty"):
+        rebuild(released[1], mine)
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
 
 
 def moving(seed: int, count: int) -> list[np.ndarray]:
@@ -308,7 +371,14 @@ def test_rebuild_finds_a_clip_in_another_container_and_time_base(site, tmp_path)
                 packet.stream = stream
                 target.mux(packet)
     site.files[f"{IDS[0]}.mp4"] = file.getvalue()
+    # A manifest is another's word: what it calls the source names no folder here.
+    (shard,) = (to / "manifest").glob("*.parquet")
+    table = pq.read_table(shard)
+    column = table.column_names.index("source_id")
+    pq.write_table(table.set_column(column, "source_id", pa.array(["../../../../evil"])), shard)
     assert rebuild(to, again)["verdicts"] == {"identical": 1}
+    assert rows(again)[0]["source_id"] == IDS[0]
+    assert not [path for path in tmp_path.rglob("*") if "evil" in path.name]
 
 
 def traces(out: Path, name: str) -> list[str]:
@@ -427,8 +497,10 @@ def test_audit_says_what_is_gone_without_downloading(site, tmp_path):
     site.infos[IDS[1]] = {"error": "Video unavailable. This video has been removed by the uploader"}
     wanted = [parse_address(name) for name in IDS] + [parse_address(site.url("status/404/x"))]
 
-    def audit():
-        return collect.audit(wanted, tmp_path / "out", settings(), Access(), extractors=[FakeTubeIE])
+    def audit(wanted=wanted, **options):
+        return collect.audit(
+            wanted, tmp_path / "out", patient(), Access(), extractors=[FakeTubeIE], **options
+        )
 
     report = audit()
     assert (report["available"], report["gone"], report["attrition"]) == (2, 2, 0.5)
@@ -436,3 +508,8 @@ def test_audit_says_what_is_gone_without_downloading(site, tmp_path):
     assert not site.requests("ok/") and not list((tmp_path / "out").rglob("*.mp4"))
     asked = len(site.log)
     assert audit() == report and len(site.log) == asked
+    assert audit(wanted[:1])["sources"] == 1
+    site.infos[IDS[0]] = site.infos[IDS[1]]
+    assert audit()["available"] == 2
+    report = audit(fresh=True)
+    assert (report["available"], report["gone"], report["attrition"]) == (1, 3, 0.75)
