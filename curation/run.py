@@ -24,7 +24,7 @@ from curation.sources import Found, Source, find_sources
 from curation.store import Store
 
 # What the way of a source through this package makes; a new number makes the next run go that way anew.
-PIPELINE_VERSION = "2"
+PIPELINE_VERSION = "3"
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,14 @@ class Plan:
     """Sources of a run, each content once.
 
     `done` were worked on before with the same settings and tools, `todo` were not, or ended in an error.
-    `twins` are names of files whose content another file has as well.
+    `twins` are names of files whose content another file has as well. `quarantined` crashed their process or
+    used up their time, and are left alone.
     """
 
     done: tuple[Source, ...]
     todo: tuple[Source, ...]
     twins: tuple[str, ...]
+    quarantined: tuple[Source, ...] = ()
 
 
 @dataclass
@@ -102,26 +104,26 @@ def recipe(config: Config, versions: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps([config.hash, versions], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def make_plan(store: Store, sources: Iterable[Source], made_with: str) -> Plan:
-    """Which sources are left to do."""
+def make_plan(store: Store, sources: Iterable[Source], made_with: str, *, retry: bool = False) -> Plan:
+    """Which sources are left to do; with `retry` also those in quarantine."""
     done: dict[str, Source] = {}
     todo: dict[str, Source] = {}
     twins: list[str] = []
     contents: set[str] = set()
+    quarantined: list[Source] = []
     for source in sources:
         if source.source_id in done or source.source_id in todo or source.sha256 in contents:
             twins.append(source.name)
             continue
         contents |= {source.sha256} if source.sha256 else set()
         record = store.record(source.source_id)
-        finished = (
-            record is not None
-            and record.recipe == made_with
-            and record.spans == source.spans
-            and not record.errors
-        )
+        known = record is not None and record.recipe == made_with and record.spans == source.spans
+        if record is not None and known and record.quarantined and not retry:
+            quarantined.append(source)
+            continue
+        finished = record is not None and known and not record.errors
         (done if finished else todo)[source.source_id] = source
-    return Plan(tuple(done.values()), tuple(todo.values()), tuple(twins))
+    return Plan(tuple(done.values()), tuple(todo.values()), tuple(twins), tuple(quarantined))
 
 
 def find(locations: Sequence[Path], limit: int | None) -> list[Found]:
@@ -137,6 +139,7 @@ def curate(
     workers: int,
     fresh: bool = False,
     publish: bool = True,
+    retry: bool = False,
     detectors: Detectors | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_source: Callable[[SourceRecord], None] = lambda record: None,
@@ -146,8 +149,10 @@ def curate(
     Args:
         out: the dataset's folder; made if need be.
         fresh: forget what earlier runs did here.
+        retry: try anew also what is in quarantine.
         detectors: other models than those that the configuration names.
-        publish: False leaves the export to a later call, where more sources are about to come.
+        publish: False leaves the export, and the records of the summary, to a later call, where more sources
+            are about to come.
         on_plan, on_source: called when it is known what is left, and with every source that has ended.
 
     Raises:
@@ -162,9 +167,10 @@ def curate(
     with store.locked():
         if fresh:
             store.wipe()
-        plan = make_plan(store, store.identify(found), made_with)
+        plan = make_plan(store, store.identify(found), made_with, retry=retry)
         on_plan(plan)
-        store.drop_failures([*plan.done, *plan.todo])
+        # The id of what was fetched is that of its site, whatever its content.
+        store.drop_failures([one for one in (*plan.done, *plan.todo) if one.origin is None])
         summary = Summary(out, len(plan.done), len(plan.todo), [])
         jobs = [
             Job(
@@ -172,18 +178,31 @@ def curate(
             )
             for source in plan.todo
         ]
-        for number, result in run_jobs(jobs, process, workers=workers, log=store.log):
+        for source in plan.quarantined:
+            known = store.record(source.source_id)
+            summary.errors += [(source.name, f"in quarantine: {m}") for m in (known.errors if known else ())]
+        results = run_jobs(
+            jobs,
+            process,
+            workers=workers,
+            log=store.log,
+            limit_s=config.workers.source_limit_s,
+            jobs_per_process=config.workers.sources_per_process,
+        )
+        for number, result in results:
             job = jobs[number]
             record = (
-                failed(job, f"{job.source.name}: {result.message}") if isinstance(result, Failure) else result
+                failed(job, f"{job.source.name}: {result.message}", quarantined=result.fatal)
+                if isinstance(result, Failure)
+                else result
             )
             store.write(record)
             summary.seconds.update(record.seconds)
             summary.errors += [(record.name, message) for message in record.errors]
             on_source(record)
         summary.errors.sort()
-        summary.records = store.records()
         if publish:
+            summary.records = store.records()
             store.tidy(summary.records)
             summary.exported = export(store, summary.records, config.export)
     summary.wall_s = time.perf_counter() - begun

@@ -118,6 +118,19 @@ class Store:
             if remember and fresh != {key: known.get(key) for key in fresh}:
                 write_text(self._hashes, json.dumps(known | fresh, indent=0, ensure_ascii=True))
 
+    def known_files(self) -> dict[str, Path]:
+        """Source files that earlier runs saw and that are unchanged, by the SHA-256 of their content."""
+        found = {}
+        for name, (*stamp, sha256) in self._read(self._hashes).items():
+            path = Path(name)
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            if stamp == [stat.st_size, stat.st_mtime_ns]:
+                found[sha256] = path
+        return found
+
     def clip_folder(self, source_id: str, recipe: str) -> Path:
         """Where the clips of a source lie."""
         return self.state / "clips" / source_id / recipe
@@ -148,6 +161,8 @@ class Store:
     def drop_failures(self, sources: Iterable[Source]) -> None:
         """Forget errors of files that have another content by now: mended, or readable again."""
         now = {source.name: source.source_id for source in sources}
+        if not now:
+            return
         for record in self.records():
             if record.error is not None and now.get(record.name, record.source_id) != record.source_id:
                 (self._records / f"{record.source_id}.json").unlink()
