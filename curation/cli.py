@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from curation import export_commands
+from curation import export_commands, judgement_commands
 from curation.fetch_commands import (
     Budget,
     Cookies,
@@ -245,7 +245,10 @@ def _plan_line(plan: Plan) -> str:
     parts = [f"{len(plan.todo)} to do", f"{len(plan.done)} done before"]
     if plan.twins:
         parts.append(f"{len(plan.twins)} with the content of another")
-    return f"{len(plan.todo) + len(plan.done) + len(plan.twins)} sources: {', '.join(parts)}"
+    if plan.quarantined:
+        parts.append(f"{len(plan.quarantined)} in quarantine (--retry-dead tries them again)")
+    total = len(plan.todo) + len(plan.done) + len(plan.twins) + len(plan.quarantined)
+    return f"{total} sources: {', '.join(parts)}"
 
 
 def _print_summary(summary: Summary) -> None:
@@ -267,6 +270,7 @@ def _print_summary(summary: Summary) -> None:
 
 
 register(app)
+judgement_commands.register(app)
 export_commands.register(app)
 
 

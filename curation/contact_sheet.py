@@ -1,0 +1,82 @@
+"""Small pictures of spans: a strip of three frames each, as JPEG."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from curation.records import ShotVerdict, SourceRecord
+from curation.store import Store
+from talkingpose.media import MediaError, VideoReader
+
+_HEIGHT = 96
+_MOMENTS = (1 / 6, 1 / 2, 5 / 6)
+_QUALITY = 72
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One span to show.
+
+    `jpeg` is base64, None where neither its clip nor its source is here; width and height in pixels.
+    """
+
+    source: SourceRecord
+    span: ShotVerdict
+    jpeg: str | None
+    width: int
+    height: int
+
+
+def pick(
+    spans: Sequence[tuple[SourceRecord, ShotVerdict]], most: int
+) -> list[tuple[SourceRecord, ShotVerdict]]:
+    """At most so many spans, chosen by hash: always the same ones, and no kind of them preferred."""
+
+    def rank(pair: tuple[SourceRecord, ShotVerdict]) -> bytes:
+        return hashlib.sha256(f"{pair[0].source_id} {pair[1].start_frame}".encode()).digest()
+
+    return sorted(spans, key=rank)[:most]
+
+
+def strip(store: Store, files: Mapping[str, Path], source: SourceRecord, span: ShotVerdict) -> Strip:
+    """Three frames of a span, of its clip where it was kept, else of the source.
+
+    Args:
+        files: source files by id.
+    """
+    clip = next((one for one in source.clips if one.clip_id == span.clip_id), None)
+    if clip is not None:
+        path = store.clip_folder(source.source_id, source.recipe) / f"{clip.clip_id}.mp4"
+        start, length = 0.0, clip.num_frames / clip.fps
+    elif source.source_id in files:
+        path, start, length = files[source.source_id], span.start_s, span.end_s - span.start_s
+    else:
+        return Strip(source, span, None, 0, 0)
+    try:
+        pictures = [_frame(path, start + share * length) for share in _MOMENTS]
+    except (MediaError, OSError):
+        return Strip(source, span, None, 0, 0)
+    from PIL import Image
+
+    joined = np.concatenate([picture for picture in pictures if picture is not None], axis=1)
+    file = io.BytesIO()
+    Image.fromarray(joined).save(file, "JPEG", quality=_QUALITY, optimize=True)
+    data = base64.b64encode(file.getvalue()).decode()
+    return Strip(source, span, data, joined.shape[1], joined.shape[0])
+
+
+def _frame(path: Path, moment: float) -> np.ndarray | None:
+    """The frame that is shown at a time, small."""
+    with VideoReader(path) as reader:
+        info = reader.info
+    size = (max(round(info.width * _HEIGHT / info.height), 1), _HEIGHT)
+    with VideoReader(path, size=size) as reader:
+        found = next(reader.frames(int(moment / info.time_base)), None)
+        return None if found is None else found.image
