@@ -1,0 +1,320 @@
+"""Measures generation: the pipeline against a plain loop on the same weights, memory against length.
+
+    .venv/bin/python tests/perf/generation.py [--model parity|quarter|sd15] [--device cpu|cuda] [--compile]
+
+The plain loop is `plain_loop.py`: what the official code computes, one clip at a time. Both ways make the
+same frames; how far they are apart is printed. On the CPU the clock is CPU time of one thread, so that other
+work on the machine matters less; on a GPU it is time on the wall, and the share of the card's matrix rate,
+which is measured by one large product, is printed too.
+
+    parity    the model of the parity tests, 128 x 128: its numbers are those of the official inference
+    quarter   Stable Diffusion 1.5, its image encoder and its VAE at a quarter of their width, 256 x 256
+    sd15      the same at full width, 512 x 512; both with random weights
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+PARITY = ROOT / "tests" / "data" / "parity"
+
+SHORT, LONG = 100, 10_000
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of making frames: seconds per frame, and the frames of the first clip."""
+
+    name: str
+    seconds: float
+    frames: Any
+
+
+def random_model(unet: dict[str, Any], vae: tuple[int, ...], vae_layers: int, encoder: dict[str, int]) -> Any:
+    """A pipeline with random weights: configuration of the UNets, channels and layers of the VAE, and CLIP."""
+    import torch
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    from talkingpose import TalkingPosePipeline
+    from talkingpose.checkpoint import OFFICIAL_SCHEDULER
+    from talkingpose.pose_guider import PoseGuider
+
+    torch.manual_seed(0)
+    return TalkingPosePipeline(
+        vae=AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * len(vae),
+            up_block_types=("UpDecoderBlock2D",) * len(vae),
+            block_out_channels=vae,
+            layers_per_block=vae_layers,
+            norm_num_groups=min(vae[0] // 2, 32),
+        ).eval(),
+        image_encoder=CLIPVisionModelWithProjection(CLIPVisionConfig(**encoder)).eval(),
+        image_processor=CLIPImageProcessor(),
+        reference_unet=UNet2DConditionModel(**unet).eval(),
+        denoising_unet=UNet2DConditionModel(**unet).eval(),
+        pose_guider=PoseGuider(unet["block_out_channels"][0]).eval(),
+        scheduler=DDIMScheduler(**OFFICIAL_SCHEDULER),
+    )
+
+
+def scaled_model(width: float) -> Any:
+    """Stable Diffusion 1.5, its VAE and CLIP ViT-L/14, random, with a share of their channels."""
+
+    def channels(*full: int) -> tuple[int, ...]:
+        return tuple(round(number * width) for number in full)
+
+    token, hidden, inner = channels(768, 1024, 4096)
+    unet = {
+        "sample_size": 64,
+        "cross_attention_dim": token,
+        "block_out_channels": channels(320, 640, 1280, 1280),
+        "norm_num_groups": 32 if width == 1 else 16,
+    }
+    encoder = {
+        "hidden_size": hidden,
+        "intermediate_size": inner,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "patch_size": 14,
+        "projection_dim": token,
+    }
+    return random_model(unet, channels(128, 256, 512, 512), 2, encoder)
+
+
+def smallest_model() -> Any:
+    """Every part there is, each as small as it can be: what grows with the frames is not the model."""
+    unet = {
+        "sample_size": 8,
+        "cross_attention_dim": 8,
+        "block_out_channels": (8,),
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D",),
+        "up_block_types": ("CrossAttnUpBlock2D",),
+        "attention_head_dim": 1,
+        "norm_num_groups": 4,
+    }
+    encoder = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    return random_model(unet, (4, 4, 4, 4), 1, {**encoder, "projection_dim": 8, "patch_size": 112})
+
+
+def make_model(asked: argparse.Namespace) -> tuple[Any, int]:
+    """The pipeline and the side of its pictures in pixels."""
+    import torch
+
+    from talkingpose import TalkingPosePipeline
+
+    if asked.model == "parity":
+        pipeline, side = TalkingPosePipeline.from_official(PARITY), 128
+    else:
+        width, side = {"quarter": (0.25, 256), "sd15": (1.0, 512)}[asked.model]
+        pipeline = scaled_model(width)
+    pipeline.to(asked.device, torch.float16 if asked.device != "cpu" else torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline, asked.side or side
+
+
+def clock(device: str) -> float:
+    """Seconds of CPU, or on the wall once the GPU is done."""
+    import torch
+
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def measure(name: str, device: str, clips: int, make: Callable[[], Any]) -> Way:
+    """Take the time of one way; `make` returns the frames of the first clip."""
+    started = clock(device)
+    frames = make()
+    seconds = clock(device) - started
+    return Way(name, seconds / clips / len(frames), frames)
+
+
+def speed(asked: argparse.Namespace) -> None:
+    """Print the table of all ways and their ratios."""
+    import numpy as np
+    import torch
+    from plain_loop import PlainLoop
+
+    if asked.device == "cpu":
+        torch.set_num_threads(1)
+    pipeline, side = make_model(asked)
+    generator = np.random.default_rng(0)
+    portrait = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
+    poses = list(generator.integers(0, 256, (asked.frames, side, side, 3), dtype=np.uint8))
+    shape = (pipeline.denoising_unet.config.in_channels, *(side // pipeline.vae_scale_factor,) * 2)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(asked.device)
+    settings = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance}
+    plain = PlainLoop(pipeline)
+
+    def plainly() -> Any:
+        return np.stack(list(plain(portrait, poses, latents=noise[None], **settings)))
+
+    def ours(clips: int, **more: Any) -> Any:
+        stream = pipeline.stream(
+            [portrait] * clips, [poses] * clips, latents=noise, output_type="pt", **settings, **more
+        )
+        return np.stack([frames[0].float().cpu().numpy() for frames in stream])
+
+    ways = [measure("plain loop", asked.device, 1, plainly)]
+    if asked.device != "cpu":
+        ours(1)  # kernels are chosen and memory is taken at the first run
+        ways = [measure("plain loop", asked.device, 1, plainly)]
+        pipeline.enable_channels_last()
+    chunk = asked.clips if asked.device == "cpu" else 8 * asked.clips
+    ways.append(
+        measure("pipeline, one clip", asked.device, 1, lambda: ours(1, chunk_size=min(8, asked.frames)))
+    )
+    ways.append(
+        measure(
+            f"pipeline, {asked.clips} clips",
+            asked.device,
+            asked.clips,
+            lambda: ours(asked.clips, chunk_size=chunk),
+        )
+    )
+    several = min(asked.parallel, asked.frames)
+    ways.append(
+        measure(
+            f"one clip, {several} frames at once", asked.device, 1, lambda: ours(1, parallel_frames=several)
+        )
+    )
+    if asked.compile:
+        pipeline.enable_compile(cuda_graphs=asked.device != "cpu")
+        ours(1)
+        ways.append(measure("compiled, one clip", asked.device, 1, lambda: ours(1)))
+        ours(asked.clips)
+        ways.append(
+            measure(f"compiled, {asked.clips} clips", asked.device, asked.clips, lambda: ours(asked.clips))
+        )
+    print(
+        f"{asked.model}, {side}x{side}, {asked.frames} frames, {asked.steps} steps, "
+        f"guidance {asked.guidance:g}, {asked.device}, {pipeline.denoising_unet.dtype}; "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+    print(
+        f"{'':28}{'s/frame':>10}{'ratio':>8}{'off by':>10}"
+        + ("" if asked.device == "cpu" else f"{'rate':>8}")
+    )
+    rate = None if asked.device == "cpu" else matrix_rate()
+    work = None if rate is None else flops_per_frame(pipeline, portrait, poses[0], settings)
+    for way in ways:
+        apart = np.abs(way.frames - ways[0].frames).max()
+        share = "" if rate is None or way is ways[0] else f"{work / way.seconds / rate:8.0%}"
+        print(f"{way.name:28}{way.seconds:10.3f}{ways[0].seconds / way.seconds:8.2f}{apart:10.1e}{share}")
+    if rate:
+        print(f"{work / 1e12:.1f} TFLOP a frame; the card's matrix rate {rate / 1e12:.0f} TFLOP/s")
+
+
+def matrix_rate() -> float:
+    """FLOP per second of a large product of half-precision matrices."""
+    import torch
+
+    side, times = 8192, 20
+    a, b = (torch.randn(side, side, device="cuda", dtype=torch.float16) for _ in range(2))
+    a @ b
+    started = clock("cuda")
+    for _ in range(times):
+        a @ b
+    return 2 * side**3 * times / (clock("cuda") - started)
+
+
+def flops_per_frame(pipeline: Any, portrait: Any, pose: Any, settings: dict[str, Any]) -> float:
+    """FLOP of one further frame of a clip, counted by torch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def count(frames: int) -> int:
+        with FlopCounterMode(display=False) as counter:
+            list(pipeline.stream(portrait, [pose] * frames, **settings))
+        return counter.get_total_flops()
+
+    return count(2) - count(1)
+
+
+def memory(asked: argparse.Namespace) -> None:
+    """Print the peak memory of streams of two lengths, each a process of its own."""
+    peaks = []
+    for frames in (SHORT, asked.long):
+        words = [sys.executable, __file__, "--stream", str(frames)]
+        words += ["--checkpoint", asked.checkpoint] if asked.checkpoint else []
+        # Linux counts a parent's memory as the peak of the child it starts; this process has loaded nothing.
+        found = subprocess.run(
+            words, check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        peak, seconds = map(float, found.stdout.split())
+        peaks.append(peak)
+        print(f"{frames:6} frames: peak {peak:.1f} MiB, {seconds:.0f} s CPU", flush=True)
+    more = 100 * (peaks[1] / peaks[0] - 1)
+    print(f"{asked.long // SHORT} times the length: {more:+.1f} %; within 5 % is demanded")
+
+
+def stream_to_file(frames: int, checkpoint: str | None) -> None:
+    """The process that `memory` starts: poses from an iterator, frames to an encoder; prints MiB, seconds."""
+    import resource
+
+    import numpy as np
+
+    from talkingpose.loading import load_pipeline
+    from talkingpose.media import VideoWriter
+
+    def pictures() -> Iterator[Any]:
+        generator = np.random.default_rng(0)
+        for _ in range(frames):
+            yield generator.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+    pipeline = load_pipeline(checkpoint, "cpu") if checkpoint else smallest_model()
+    portrait = np.zeros((64, 64, 3), np.uint8)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        VideoWriter(f"{folder}/film.mp4", fps=Fraction(25)) as writer,
+    ):
+        for frame in pipeline.stream(portrait, pictures(), num_inference_steps=1, guidance_scale=1.0):
+            writer.write(frame)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    print(usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", choices=["parity", "quarter", "sd15"], default="parity")
+    parser.add_argument("--device", default="cpu", help="cpu (float32) or cuda (float16)")
+    parser.add_argument("--side", type=int, help="of the pictures, pixels; default: the model's own")
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--guidance", type=float, default=3.5)
+    parser.add_argument("--clips", type=int, default=8, help="of the batch")
+    parser.add_argument("--parallel", type=int, default=8, help="frames of one clip at once")
+    parser.add_argument(
+        "--compile", action="store_true", help="also torch.compile, on a GPU with CUDA graphs"
+    )
+    parser.add_argument("--only", choices=["speed", "memory"])
+    parser.add_argument("--checkpoint", help="of the measurement of memory; default: a smallest model")
+    parser.add_argument("--long", type=int, default=LONG, help="frames of the long stream")
+    parser.add_argument("--stream", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.stream:
+        return stream_to_file(asked.stream, asked.checkpoint)
+    if asked.only != "speed":
+        memory(asked)
+    if asked.only != "memory":
+        speed(asked)
+    return None
+
+
+if __name__ == "__main__":
+    main()
