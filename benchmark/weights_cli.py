@@ -1,4 +1,4 @@
-"""`tp-eval weights`: list, fetch and verify the weight files of metrics and models."""
+"""`tp-eval weights`: list, fetch, verify and convert the weight files of metrics and models."""
 
 from __future__ import annotations
 
@@ -115,6 +115,19 @@ def verify_command(
     for state in bad:
         console.note(f"{PROGRAM}: {state.id}: {state.state}: tp-eval weights fetch {state.id}")
     return console.EXIT_PARTIAL if bad else console.EXIT_COMPLETE
+
+
+@app.command("convert")
+def convert_command(
+    checkpoint: Annotated[str, typer.Argument(help="hub, tiny or a folder, in either layout.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write; it must not be there yet.")],
+    to: Annotated[str, typer.Option(help="official (.pth files) or diffusers (from_pretrained).")],
+) -> None:
+    """Write the model's checkpoint in the other layout, without loss: it is read again and compared."""
+    from talkingpose.conversion import convert
+
+    convert(checkpoint, out, to)  # type: ignore[arg-type]
+    print(out)
 
 
 def _report_failures(results: Sequence[Fetched]) -> int:

@@ -43,7 +43,7 @@ class Way:
 
 
 def random_model(unet: dict[str, Any], vae: tuple[int, ...], vae_layers: int, encoder: dict[str, int]) -> Any:
-    """A pipeline with random weights: configuration of the UNets, channels and layers of the VAE, and CLIP."""
+    """A pipeline with random weights: configuration of the UNets, channels and layers of the VAE, CLIP's."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
