@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from curation.atomic import replacing
 from curation.config import Config
-from curation.crop import Crop, boxes_in, choose_crop, keypoints_in, person_boxes
-from curation.detectors import Image
+from curation.crop import SIDE_STEP, Crop, boxes_in, choose_crop, keypoints_in, person_boxes
+from curation.detectors import Image, sample_size
 from curation.measurement import Shot
 from curation.records import ClipRecord
-from curation.scan import Scan, sample_size
+from curation.scan import Scan
 from curation.scores import score
 from talkingpose.errors import UserError
 from talkingpose.media import VideoReader, VideoWriter
@@ -82,7 +82,7 @@ def make_clip(
 
     Args:
         new_estimator: makes a pose detector that has seen nothing yet.
-        seconds: time per step, added to.
+        seconds: CPU time per step, added to.
 
     Raises:
         ClipError, MediaError, PoseError: the clip cannot be made; nothing of it is left.
@@ -91,13 +91,13 @@ def make_clip(
     start_pts, end_pts = scan.pts_of(shot.start), scan.pts_of(shot.end)
     read_to = end_pts if shot.end < len(scan.pts) else None
     span = Span(path, info.name, start_pts, end_pts, read_to, shot.num_frames)
-    begun = time.perf_counter()
+    begun = time.process_time()
     keypoints = dense_keypoints(span.frames(sample_size(info, _LONGEST_SIDE)), new_estimator)
     keypoints = smooth(keypoints, float(info.fps), info.width, info.height, window_s=config.pose.smooth_s)
     begun = _spent(seconds, "keypoints", begun)
 
     boxes = person_boxes(keypoints)
-    crop = choose_crop(boxes, info.width, info.height, config.crop)
+    crop = crop_inside(shot, boxes, config)
     clip_id = _clip_id(source_id, start_pts, end_pts, crop)
     video = folder / f"{clip_id}.mp4"
     start_s, end_s = (float(pts * info.time_base) for pts in (start_pts, end_pts))
@@ -135,7 +135,29 @@ def make_clip(
         sha256=hashlib.sha256(data).hexdigest(),
         phash=look.phash,
         num_bytes=len(data),
+        looks=tuple(sample.look for sample in shot.samples if sample.look),
     )
+
+
+def crop_inside(shot: Shot, boxes: npt.NDArray[np.float32], config: Config) -> Crop:
+    """The crop of a clip, chosen inside the borders of its source.
+
+    Args:
+        boxes: of the person in every frame, (T, 4), normalised xyxy of the whole source.
+    """
+    size = np.array([shot.width, shot.height])
+    # Borders that any sample shows: a picture inside them is inside all.
+    corners = np.array([sample.picture for sample in shot.samples] or [(0.0, 0.0, 1.0, 1.0)])
+    low = np.ceil(corners[:, :2].max(axis=0) * size - 1e-6).astype(int)
+    high = np.floor(corners[:, 2:].min(axis=0) * size + 1e-6).astype(int)
+    if (high - low < SIDE_STEP).any():
+        low, high = np.zeros(2, int), size
+    inside = (boxes.reshape(-1, 2, 2) * size - low) / (high - low)
+    inside = np.where(boxes.any(axis=1)[:, None], np.clip(inside.reshape(-1, 4), 0, 1), 0)
+    width, height = (int(side) for side in high - low)
+    crop = choose_crop(inside.astype(np.float32), width, height, config.crop)
+    x, y = (int(edge) for edge in low)
+    return Crop(crop.x0 + x, crop.y0 + y, crop.x1 + x, crop.y1 + y)
 
 
 def dense_keypoints(
@@ -201,6 +223,6 @@ def _clip_id(source_id: str, start_pts: int, end_pts: int, crop: Crop) -> str:
 
 
 def _spent(seconds: dict[str, float], step: str, begun: float) -> float:
-    now = time.perf_counter()
+    now = time.process_time()
     seconds[step] = seconds.get(step, 0.0) + now - begun
     return now

@@ -55,6 +55,35 @@ class Sampling(_Section):
     longer_side: Annotated[int, Field(ge=64)]
 
 
+class Gate(_Section):
+    """The look at key frames, before a source is decoded."""
+
+    max_gap_s: PositiveFloat
+    min_key_frames: Annotated[int, Field(ge=1)]
+    every_s: Annotated[float, Field(ge=0)]
+
+
+class Rescue(_Section):
+    """How a good part of a shot begins and ends."""
+
+    settle_s: Annotated[float, Field(ge=0)]
+    max_gap_s: Annotated[float, Field(ge=0)]
+
+
+class Duplicates(_Section):
+    """When two clips of different sources show the same footage."""
+
+    max_difference: Annotated[float, Field(ge=0, le=0.5)]
+    min_overlap: Annotated[float, Field(gt=0, le=1)]
+
+
+class Workers(_Section):
+    """What a worker process may take."""
+
+    source_limit_s: PositiveFloat
+    sources_per_process: Annotated[int, Field(ge=1)]
+
+
 class Pose(_Section):
     """Where the keypoints of a clip come from."""
 
@@ -102,12 +131,16 @@ class Config(_Section):
     """Everything that decides what a run makes."""
 
     shots: Shots
+    gate: Gate | None
     sampling: Sampling
     filters: Filters
+    rescue: Rescue | None
+    duplicates: Duplicates | None
     pose: Pose
     crop: Crop
     encode: Encode
     export: Export
+    workers: Workers
     acquisition: Acquisition
 
     @model_validator(mode="after")
@@ -128,7 +161,7 @@ class Config(_Section):
     @property
     def hash(self) -> str:
         """SHA-256, in hex, of all settings that change a clip: not how it is fetched or laid out."""
-        settings = self.model_dump(mode="json", exclude={"export", "acquisition"})
+        settings = self.model_dump(mode="json", exclude={"duplicates", "export", "workers", "acquisition"})
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from curation.measurement import Box
-from talkingpose.pose import PoseEstimator
+from curation import identity
+from curation.borders import inside_borders
+from curation.bystanders import Bystanders
+from curation.measurement import Box, Sample
+from curation.overlays import TextFinder
+from curation.sharpness import sharpness
+from talkingpose.media import Look, VideoInfo
+from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND, PoseEstimator
 
 Image = npt.NDArray[np.uint8]
 Keypoints = npt.NDArray[np.float32]
@@ -19,16 +25,29 @@ Keypoints = npt.NDArray[np.float32]
 # mediapipe's default for both of its face detectors.
 _MIN_FACE_SCORE = 0.5
 _SHORT_RANGE, _FULL_RANGE = 0, 1
+# What changes slowly is looked at once in so many seconds: borders, text, bystanders, identity.
+_SLOW_S = 1.0
+_HASH_SIDE = 16  # bits of the perceptual hash: its square
+_COLOUR_BINS = (16, 4, 8)  # of hue, saturation, value
+# Below this a point is a guess; DWPose's drawing leaves such points out as well.
+_MIN_CONFIDENCE = 0.3
 
 
 class Analyser(Protocol):
     """Looks at single frames of one video, in order."""
 
-    def __call__(self, image: Image) -> tuple[tuple[Box, ...], Keypoints | None]:
-        """Faces and the main person's keypoints (133, 3), None where nobody was searched.
+    def __call__(self, look: Look, small: Image) -> Sample:
+        """Measure a frame; `small` is the same frame, uint8 (H, W, 3) RGB, about 256 pixels wide."""
 
-        `image` is uint8 (H, W, 3) RGB.
-        """
+    def close(self) -> None:
+        """Release the models."""
+
+
+class FaceFinder(Protocol):
+    """Says whether a picture shows a face; the cheapest look at a source."""
+
+    def __call__(self, image: Image) -> bool:
+        """`image` is uint8 (H, W, 3) RGB."""
 
     def close(self) -> None:
         """Release the models."""
@@ -38,45 +57,177 @@ class Analyser(Protocol):
 class Detectors:
     """How to make the models, each anew per video or clip; every part can be pickled.
 
-    `versions` names what changes their answers.
+    `analyser` takes the video and the longer side, in pixels, at which bodies are searched. `versions`
+    names what changes the answers; `identity` says by what a person is known.
     """
 
-    analyser: Callable[[], Analyser]
+    analyser: Callable[[VideoInfo, int], Analyser]
     estimator: Callable[[], PoseEstimator]
     versions: Callable[[], Mapping[str, str]]
+    faces: Callable[[], FaceFinder]
+    identity: Callable[[], str] = identity.method
 
 
-class MediapipeAnalyser:
-    """Faces first, by two detectors; body, face and hands only where one of them sees a face.
+def sample_size(info: VideoInfo, longer_side: int) -> tuple[int, int]:
+    """Width and height to look at, never larger than the source."""
+    scale = min(longer_side / max(info.width, info.height), 1)
+    return max(round(info.width * scale), 1), max(round(info.height * scale), 1)
 
-    The short-range detector misses faces farther than two metres away, the full-range one close and tilted
-    ones; together they see nearly all. Only the full-range one counts faces: the other one sees faces in
-    prints and folds of clothes. Whether a face is one is decided by the landmarks, not here.
+
+class MediapipeFaces:
+    """Two face detectors: the short-range one misses faces farther than two metres away, the full-range one
+    close and tilted ones; together they see nearly all.
     """
 
     def __init__(self) -> None:
-        from mediapipe.python.solutions import face_detection, holistic
+        from mediapipe.python.solutions import face_detection
 
         self._near, self._far = (
             face_detection.FaceDetection(model_selection=model, min_detection_confidence=_MIN_FACE_SCORE)
             for model in (_SHORT_RANGE, _FULL_RANGE)
         )
-        self._holistic = holistic.Holistic(static_image_mode=True, model_complexity=1)
 
-    def __call__(self, image: Image) -> tuple[tuple[Box, ...], Keypoints | None]:
+    def __call__(self, image: Image) -> bool:
+        """See `FaceFinder`."""
+        faces, near = self.find(image)
+        return bool(faces or near)
+
+    def find(self, image: Image) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
+        """Faces of the full-range detector, and where it sees none, those of the other one."""
+        image = np.ascontiguousarray(image)
+        far = _boxes(self._far.process(image))
+        return far, () if far else _boxes(self._near.process(image))
+
+    def close(self) -> None:
+        """See `FaceFinder`."""
+        self._near.close()
+        self._far.close()
+
+
+class MediapipeAnalyser:
+    """Faces first; body, face and hands only where there is one, and the rest only of what was found.
+
+    Only the full-range detector counts faces: the other one sees faces in prints and folds of clothes.
+    Whether a face is one is decided by the landmarks, not here. Pixels of faces and hands are taken from the
+    frame at its own resolution, everything else from smaller ones.
+    """
+
+    def __init__(self, info: VideoInfo, longer_side: int) -> None:
+        from mediapipe.python.solutions import holistic
+
+        self._info = info
+        self._size = sample_size(info, longer_side)
+        self._faces = MediapipeFaces()
+        self._holistic = holistic.Holistic(static_image_mode=True, model_complexity=1)
+        self._bystanders = Bystanders()
+        self._text = TextFinder()
+        self._identify = identity.identifier()
+        self._slow: dict[str, Any] = {}
+        self._due: float | None = None
+
+    def __call__(self, look: Look, small: Image) -> Sample:
         """See `Analyser`."""
         from talkingpose.pose import from_holistic
 
-        image = np.ascontiguousarray(image)
-        faces = _boxes(self._far.process(image))
-        if not faces and not _boxes(self._near.process(image)):
-            return (), None
-        return faces, from_holistic(self._holistic.process(image))
+        image = np.ascontiguousarray(look.glance(self._size))
+        faces, near = self._faces.find(image)
+        sample = Sample(look.index, faces, None, float(look.time), face=_largest(faces or near))
+        if sample.face is not None:
+            keypoints = from_holistic(self._holistic.process(image))
+            sample = replace(sample, keypoints=keypoints, face=_face_of(keypoints) or sample.face)
+        if self._due is None or look.time >= self._due:
+            self._due = float(look.time) + _SLOW_S
+            self._slow = self._look_slowly(look, image, sample)
+        return replace(
+            sample, **self._near_by(look, sample), **_whole(small, self._slow["picture"]), **self._slow
+        )
 
     def close(self) -> None:
         """See `Analyser`."""
-        for model in (self._near, self._far, self._holistic):
+        for model in (self._faces, self._holistic, self._bystanders):
             model.close()
+
+    def _look_slowly(self, look: Look, image: Image, sample: Sample) -> dict[str, Any]:
+        luma = look.luma()
+        found = {"picture": inside_borders(luma), "text": self._text(luma), "others": 0.0, "identity": None}
+        if sample.keypoints is None:
+            return found
+        person = person_box(sample.keypoints)
+        if person is not None:
+            found["others"] = self._bystanders(image, person)
+        if self._identify is not None:
+            found["identity"] = self._identify(image, sample.keypoints)
+        return found
+
+    def _near_by(self, look: Look, sample: Sample) -> dict[str, Any]:
+        """Light and sharpness of the face and of the hands."""
+        if sample.face is None:
+            return {}
+        face = look.luma(self._pixels(sample.face))
+        hands: list[float | None] = [None, None]
+        if sample.keypoints is not None:
+            for side, rows in enumerate((LEFT_HAND, RIGHT_HAND)):
+                box = points_box(sample.keypoints[rows], 0.1)
+                if box is not None:
+                    hands[side] = sharpness(look.luma(self._pixels(box)))
+        return {
+            "face_luma": float(np.median(face)) if face.size else None,
+            "face_sharpness": sharpness(face),
+            "hand_sharpness": (hands[0], hands[1]),
+        }
+
+    def _pixels(self, box: Box) -> tuple[int, int, int, int]:
+        width, height = self._info.width, self._info.height
+        return (
+            int(np.floor(box.x0 * width)),
+            int(np.floor(box.y0 * height)),
+            int(np.ceil(box.x1 * width)),
+            int(np.ceil(box.y1 * height)),
+        )
+
+
+def points_box(points: Keypoints, margin: float = 0.0) -> Box | None:
+    """The box around sure points (N, 3), widened by a share of its sides; None without any."""
+    sure = points[points[:, 2] >= _MIN_CONFIDENCE, :2].astype(float)
+    if not len(sure):
+        return None
+    low, high = sure.min(axis=0), sure.max(axis=0)
+    edge = margin * (high - low)
+    return Box(*map(float, (*(low - edge), *(high + edge))))
+
+
+def person_box(keypoints: Keypoints) -> Box | None:
+    """The box around all sure points of a person."""
+    return points_box(keypoints)
+
+
+def _face_of(keypoints: Keypoints) -> Box | None:
+    """The face from brows to chin."""
+    return points_box(keypoints[FACE])
+
+
+def _largest(faces: tuple[Box, ...]) -> Box | None:
+    return max(faces, key=lambda face: face.area, default=None)
+
+
+def _whole(small: Image, picture: Box) -> dict[str, Any]:
+    """What the whole picture looks like: brightness, colours, perceptual hash, borders left out."""
+    import cv2
+    import imagehash
+    from PIL import Image as Pictures
+
+    height, width = small.shape[:2]
+    x0, y0 = int(picture.x0 * width), int(picture.y0 * height)
+    x1, y1 = max(int(picture.x1 * width), x0 + 1), max(int(picture.y1 * height), y0 + 1)
+    inside = np.ascontiguousarray(small[y0:y1, x0:x1])
+    gray = np.asarray(cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY), np.uint8)
+    hsv = np.asarray(cv2.cvtColor(inside, cv2.COLOR_RGB2HSV), np.uint8)
+    colours = cv2.calcHist([hsv], [0, 1, 2], None, list(_COLOUR_BINS), [0, 180, 0, 256, 0, 256])
+    return {
+        "luma": np.asarray(cv2.resize(gray, (32, 18), interpolation=cv2.INTER_AREA), np.uint8),
+        "colours": np.asarray(colours, np.float32).ravel() / gray.size,
+        "look": str(imagehash.phash(Pictures.fromarray(gray), hash_size=_HASH_SIDE)),
+    }
 
 
 def _boxes(result: Any) -> tuple[Box, ...]:
@@ -91,7 +242,7 @@ def _holistic_estimator() -> PoseEstimator:
 
 
 def _mediapipe_versions() -> Mapping[str, str]:
-    return {"mediapipe": version("mediapipe")}
+    return {"mediapipe": version("mediapipe"), **identity.versions()}
 
 
-MEDIAPIPE = Detectors(MediapipeAnalyser, _holistic_estimator, _mediapipe_versions)
+MEDIAPIPE = Detectors(MediapipeAnalyser, _holistic_estimator, _mediapipe_versions, MediapipeFaces)

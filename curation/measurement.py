@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +19,28 @@ class Box(NamedTuple):
     y1: float
 
     @property
+    def width(self) -> float:
+        """Share of the picture's width."""
+        return self.x1 - self.x0
+
+    @property
     def height(self) -> float:
         """Share of the picture's height."""
         return self.y1 - self.y0
+
+    @property
+    def area(self) -> float:
+        """Share of the picture."""
+        return max(self.width, 0.0) * max(self.height, 0.0)
+
+    def overlap(self, other: Box) -> float:
+        """Area that both cover."""
+        return Box(
+            max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1)
+        ).area
+
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -32,11 +52,34 @@ class Sample:
         faces: every face found.
         keypoints: float32 (133, 3) of the main person, COCO-WholeBody, x, y, confidence in [0, 1]; None
             where no face was found, so that nobody was searched.
+        time: in seconds of the source.
+        face: of the main person; None where there is none.
+        face_luma: median brightness of the face, 0 to 255; None without a face.
+        face_sharpness, hand_sharpness: see `curation.sharpness`; hands left and right, None where not found.
+        others: area of people beside the main one, as a share of the main person's box.
+        picture: what lies inside borders.
+        text: burnt-in text.
+        luma: (18, 32) uint8, brightness of the picture, small.
+        colours: float32 (N,), histogram of the colours, sums to 1.
+        look: perceptual hash of the picture, hex.
+        identity: float32 (512,) of unit length, of the main face; None where no identity model runs.
     """
 
     index: int
     faces: tuple[Box, ...]
     keypoints: npt.NDArray[np.float32] | None
+    time: float = 0.0
+    face: Box | None = None
+    face_luma: float | None = None
+    face_sharpness: float | None = None
+    hand_sharpness: tuple[float | None, float | None] = (None, None)
+    others: float = 0.0
+    picture: Box = WHOLE
+    text: tuple[Box, ...] = ()
+    luma: npt.NDArray[np.uint8] | None = None
+    colours: npt.NDArray[np.float32] | None = None
+    look: str = ""
+    identity: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,3 +100,15 @@ class Shot:
     def num_frames(self) -> int:
         """How many frames the shot has."""
         return self.end - self.start
+
+    def part(self, start: int, end: int, times: Sequence[float]) -> Shot:
+        """Some of its frames, with the samples among them.
+
+        Args:
+            start, end: frames of the source, end exclusive.
+            times: in seconds, of every frame of the source, and of the end.
+        """
+        inside = tuple(sample for sample in self.samples if start <= sample.index < end)
+        return replace(
+            self, start=start, end=end, duration_s=float(times[end] - times[start]), samples=inside
+        )

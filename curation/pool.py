@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,15 +17,22 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
+# One process per core: more threads in it would only wait for one another.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job without a result: the worker raised, or died."""
+    """A job without a result: the worker raised, or died.
+
+    `fatal`: the job took its process with it, by a crash or by using up its time, and would do so again.
+    """
 
     message: str
+    fatal: bool = False
 
 
 @dataclass
@@ -31,10 +40,18 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     job: int | None = None
+    deadline: float = math.inf
+    jobs_done: int = 0
 
 
 def run_jobs(
-    jobs: Sequence[Job], work: Callable[[Job], Result], *, workers: int, log: Path
+    jobs: Sequence[Job],
+    work: Callable[[Job], Result],
+    *,
+    workers: int,
+    log: Path,
+    limit_s: float = math.inf,
+    jobs_per_process: int | None = None,
 ) -> Iterator[tuple[int, Result | Failure]]:
     """Do all jobs in up to `workers` processes.
 
@@ -44,32 +61,58 @@ def run_jobs(
     Args:
         work: a function of a module, called in a worker with one job.
         log: takes what the workers print.
+        limit_s: wall-clock time for one job; then its process is killed, and the job has failed.
+        jobs_per_process: after so many a process is replaced, and what its libraries leak is given back.
     """
     waiting = list(range(len(jobs)))[::-1]
     pool = [_start(work, log) for _ in range(min(workers, len(jobs)))]
     try:
         for worker in pool:
-            _hand_out(worker, waiting, jobs)
+            _hand_out(worker, waiting, jobs, limit_s)
         while busy := [worker for worker in pool if worker.job is not None]:
-            for pipe in connection.wait([worker.pipe for worker in busy]):
-                worker = next(worker for worker in busy if worker.pipe is pipe)
+            for worker in _ready(busy):
                 job = worker.job
                 assert job is not None
-                try:
-                    result = worker.pipe.recv()
-                except (EOFError, ConnectionResetError):
-                    result = Failure(_cause_of_death(worker.process))
-                    worker.pipe.close()
-                    pool[pool.index(worker)] = worker = _start(work, log)
+                result = _result_of(worker, limit_s)
                 worker.job = None
-                _hand_out(worker, waiting, jobs)
+                worker.jobs_done += 1
+                spent = jobs_per_process is not None and worker.jobs_done >= jobs_per_process
+                if waiting and (spent or not worker.process.is_alive()):
+                    _end(worker)
+                    pool[pool.index(worker)] = worker = _start(work, log)
+                _hand_out(worker, waiting, jobs, limit_s)
                 yield job, result
     finally:
         for worker in pool:
             worker.process.kill()
         for worker in pool:
-            worker.process.join()
-            worker.pipe.close()
+            _end(worker)
+
+
+def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
+    """Wait for workers that have answered, died or run out of time."""
+    first = min(worker.deadline for worker in busy)
+    timeout = None if first == math.inf else max(first - time.monotonic(), 0)
+    answered = connection.wait([worker.pipe for worker in busy], timeout)
+    now = time.monotonic()
+    return [worker for worker in busy if worker.pipe in answered or worker.deadline <= now]
+
+
+def _result_of(worker: _Worker, limit_s: float) -> Any:
+    if not worker.pipe.poll():
+        worker.process.kill()
+        worker.process.join()
+        return Failure(f"it took longer than {limit_s:g} s and was ended: raise workers.source_limit_s", True)
+    try:
+        return worker.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        return _cause_of_death(worker.process)
+
+
+def _end(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.join()
+    worker.pipe.close()
 
 
 def _start(work: Callable[[Any], Any], log: Path) -> _Worker:
@@ -82,22 +125,26 @@ def _start(work: Callable[[Any], Any], log: Path) -> _Worker:
     return _Worker(process, ours)
 
 
-def _hand_out(worker: _Worker, waiting: list[int], jobs: Sequence[Any]) -> None:
+def _hand_out(worker: _Worker, waiting: list[int], jobs: Sequence[Any], limit_s: float) -> None:
     if waiting:
         worker.job = waiting.pop()
+        worker.deadline = time.monotonic() + limit_s
         # A worker that died idle shows when its pipe is read.
         with contextlib.suppress(BrokenPipeError):
             worker.pipe.send(jobs[worker.job])
 
 
-def _cause_of_death(process: BaseProcess) -> str:
+def _cause_of_death(process: BaseProcess) -> Failure:
     process.join()
     code = process.exitcode or 0
     if code == -signal.SIGKILL:
-        return "the worker process was killed; this happens when memory runs out: use fewer --workers"
+        return Failure(
+            "the worker process was killed; this happens when memory runs out: use fewer --workers"
+        )
     if code < 0:
-        return f"the worker process crashed ({signal.Signals(-code).name}): run it again, or convert the file"
-    return f"the worker process ended with code {code}: run it again"
+        name = signal.Signals(-code).name
+        return Failure(f"the worker process crashed ({name}): run it again, or convert the file", True)
+    return Failure(f"the worker process ended with code {code}: run it again")
 
 
 @contextlib.contextmanager
@@ -116,6 +163,8 @@ def _ctrl_c_ignored() -> Iterator[None]:
 def _serve(pipe: Connection, work: Callable[[Any], Any], log: Path) -> None:
     """A worker's life: jobs in, results out, until the pipe closes."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    # Before anything is imported that reads them.
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)

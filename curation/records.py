@@ -22,7 +22,7 @@ class Measured(_Record):
         filter: its name in the configuration.
         step: of the cascade, where it is asked.
         passed: None where it was not asked, because an earlier step had ended it.
-        measured: in `unit`; None where it was not asked, or nothing could be measured: then it failed.
+        measured: in `unit`; None where it was not asked, or where there was nothing to be measured.
         threshold, at_least: it passes from the threshold on; up to it where `at_least` is False.
         share, min_share: of the samples, how many reach the threshold, and how many must. Then `measured` is
             the value that so many samples reach. None for filters that do not judge samples.
@@ -104,8 +104,9 @@ class ClipRecord(_Record):
 class SourceRecord(_Record):
     """A source that was worked on to its end.
 
-    `error` says why it could not be judged at all. `recipe` names the configuration and the tools: with
-    other ones the record is out of date. `spans` are the seconds that were asked for, none for all. `seconds`
+    `error` says why it could not be judged at all; `quarantined`: it took its process with it, and is not
+    tried again unless asked to. `recipe` names the configuration and the tools: with other ones the record is
+    out of date. `spans` are the seconds that were asked for, none for all. `seconds`
     is the CPU time spent per step. `identity` says by what the identity filter knew the person: `arcface` or
     `face track`; None where nobody was looked at.
     """
@@ -118,6 +119,7 @@ class SourceRecord(_Record):
     config_hash: str
     tool_versions: dict[str, str]
     error: str | None
+    quarantined: bool = False
     person_id: str | None = None
     url: str | None = None
     license: str | None = None

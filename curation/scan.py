@@ -6,9 +6,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 from curation.config import Config
-from curation.detectors import Analyser, Image
+from curation.detectors import Analyser
+from curation.detectors import sample_size as sample_size
 from curation.measurement import Sample, Shot
 from curation.shots import ShotDetector, spans
 from talkingpose.media import DecodeReport, VideoInfo, VideoReader
@@ -36,6 +38,11 @@ class Scan:
         """Presentation time of a frame, in ticks; of the end for the index after the last frame."""
         return self.pts[index] if index < len(self.pts) else self.end_pts
 
+    @cached_property
+    def times(self) -> tuple[float, ...]:
+        """Of every frame, and of the end, in seconds."""
+        return tuple(float(pts * self.info.time_base) for pts in (*self.pts, self.end_pts))
+
 
 def scan(
     reader: VideoReader,
@@ -43,10 +50,9 @@ def scan(
     analyser: Analyser,
     wanted: Sequence[tuple[float, float]] = (),
 ) -> Scan:
-    """Decode a source once.
+    """Decode a source once; every frame goes to shot detection, some are looked at.
 
     Args:
-        reader: gives frames of the size that is to be looked at (`sample_size`).
         wanted: (start, end) in seconds of the source; shots end there, and what lies outside is left out.
             None means everything.
 
@@ -56,15 +62,19 @@ def scan(
     info = reader.info
     detector = ShotDetector(config.shots, info.fps)
     interval = 1 / Fraction(config.sampling.per_second).limit_denominator(1000)
+    width = min(config.shots.width, info.width)
+    small_size = (width, max(round(info.height * width / info.width), 1))
     samples: list[Sample] = []
     pts: list[int] = []
     next_sample: Fraction | None = None
-    for frame in reader:
-        detector.feed(frame.image)
-        pts.append(frame.pts)
-        if next_sample is None or frame.time >= next_sample:
-            next_sample = _after(frame.time if next_sample is None else next_sample, frame.time, interval)
-            samples.append(_sample(frame.index, frame.image, analyser))
+    for look in reader.looks():
+        small = look.glance(small_size)
+        detector.feed(small)
+        pts.append(look.pts)
+        if next_sample is None or look.time >= next_sample:
+            next_sample = _after(look.time if next_sample is None else next_sample, look.time, interval)
+            if not wanted or any(begin <= look.time < end for begin, end in wanted):
+                samples.append(analyser(look, small))
     end_pts = pts[-1] + max(round(1 / info.fps / info.time_base), 1)
     cuts = detector.finish()
     times = [tick * info.time_base for tick in pts]
@@ -87,19 +97,6 @@ def scan(
     return Scan(info, reader.report, tuple(pts), end_pts, tuple(cuts), shots)
 
 
-def sample_size(info: VideoInfo, longer_side: int) -> tuple[int, int] | None:
-    """Width and height to look at, never larger than the source; None for the source's own."""
-    scale = longer_side / max(info.width, info.height)
-    if scale >= 1:
-        return None
-    return max(round(info.width * scale), 1), max(round(info.height * scale), 1)
-
-
 def _after(due: Fraction, now: Fraction, interval: Fraction) -> Fraction:
     """The next point of the grid of sampling times after `now`."""
     return due + ((now - due) // interval + 1) * interval
-
-
-def _sample(index: int, image: Image, analyser: Analyser) -> Sample:
-    faces, keypoints = analyser(image)
-    return Sample(index, faces, keypoints)

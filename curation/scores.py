@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from statistics import median
+from collections.abc import Callable
+from statistics import fmean, median
 
 from curation.crop import Crop
-from curation.filters import face, hands, shoulders
-from curation.filters.finding import share
+from curation.filters import cut, face, face_size, hands, identity, motion, shoulders, text, yaw
 from curation.measurement import Sample, Shot
-from talkingpose.pose import FACE
+
+# For a score of its own, whatever the configuration asks: see default.yaml.
+_SHARP_AT = 0.1
+_MOTION_S = 2.0
+_CUT_S = 1.0
 
 
 def score(shot: Shot, crop: Crop) -> dict[str, float]:
@@ -18,23 +22,53 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
         shot: with at least one sample.
         crop: of the source, in pixels.
     """
-    faces = [_face_size(sample, shot) for sample in shot.samples if face.visible(sample)]
-    scores = {
-        "hands_visible": share(shot, lambda sample: hands.visible(sample) >= 1),
-        "both_hands_visible": share(shot, lambda sample: hands.visible(sample) == 2),
-        "shoulders_visible": share(shot, shoulders.visible),
-        "single_person": share(shot, lambda sample: face.visible(sample) and len(sample.faces) <= 1),
+    found: dict[str, float | None] = {
+        "face_height_px": _median(lambda s: s.face.height * shot.height if s.face else None, shot),
+        "face_area": _median(
+            lambda s: s.face.area * shot.width * shot.height / (crop.width * crop.height) if s.face else None,
+            shot,
+        ),
+        "yaw_deg": _median(lambda s: yaw.yaw_deg(s, shot), shot),
+        "hands_visible": _share(lambda s: hands.visible(s) >= 1, shot),
+        "both_hands_visible": _share(lambda s: hands.visible(s) == 2, shot),
+        "shoulders_visible": _share(shoulders.visible, shot),
+        "single_person": _share(lambda s: face.visible(s) and len(s.faces) <= 1, shot),
+        "face_sharpness": _median(lambda s: s.face_sharpness, shot),
+        "hand_sharpness": _median(_sharpest, shot),
+        "left_hand_usability": fmean(hands.usability(s, _SHARP_AT)[0] for s in shot.samples),
+        "right_hand_usability": fmean(hands.usability(s, _SHARP_AT)[1] for s in shot.samples),
+        "face_luma": _median(lambda s: s.face_luma, shot),
+        "text_area": median(sum(line.area for line in s.text) for s in shot.samples),
+        "text_covered": median(text.covered(s) for s in shot.samples),
+        "picture_area": median(s.picture.area for s in shot.samples),
+        "others_area": max(s.others for s in shot.samples),
+        "face_share": _median(lambda s: face_size.height(s, shot), shot),
     }
-    if faces:
-        scores["face_height_px"] = median(height for _, height in faces)
-        scores["face_area"] = median(w * h for w, h in faces) / (crop.width * crop.height)
-    return {name: round(value, 6) for name, value in scores.items()}
+    found["motion"] = _motion(shot)
+    settings = cut.Settings(max_change=1.0, window_s=_CUT_S)
+    found["cut_max"] = float(cut.levels(shot, settings).values.max())
+    if any(sample.identity is not None for sample in shot.samples):
+        found["identity_min"] = float(identity.similarities(shot.samples).min())
+    else:
+        found["face_speed_max"] = float(identity.speeds(shot).max())
+    return {name: round(float(value), 6) for name, value in found.items() if value is not None}
 
 
-def _face_size(sample: Sample, shot: Shot) -> tuple[float, float]:
-    """Width and height of the face from brows to chin, in pixels of the source."""
-    assert sample.keypoints is not None
-    points = sample.keypoints[FACE]
-    corners = points[points[:, 2] > 0, :2].astype(float) * (shot.width, shot.height)
-    width, height = corners.max(axis=0) - corners.min(axis=0)
-    return float(width), float(height)
+def _motion(shot: Shot) -> float | None:
+    settings = motion.Settings(min_change=0.0, window_s=_MOTION_S, min_share=0.5)
+    values = motion.levels(shot, settings).values
+    known = values[values == values]
+    return float(median(known.tolist())) if known.size else None
+
+
+def _sharpest(sample: Sample) -> float | None:
+    return max((value for value in sample.hand_sharpness if value is not None), default=None)
+
+
+def _median(value: Callable[[Sample], float | None], shot: Shot) -> float | None:
+    known = [found for found in map(value, shot.samples) if found is not None]
+    return median(known) if known else None
+
+
+def _share(holds: Callable[[Sample], bool], shot: Shot) -> float:
+    return sum(map(holds, shot.samples)) / len(shot.samples)

@@ -44,13 +44,22 @@ SCORES = (
     "hands_visible",  # share of the sampled frames with at least one usable hand
     "both_hands_visible",  # share of the sampled frames with both
     "shoulders_visible",  # share of the sampled frames with both shoulders
-    "hand_sharpness",
-    "face_sharpness",
-    "motion",
+    "hand_sharpness",  # median energy of the Laplacian per variance of brightness, of the sharper hand
+    "face_sharpness",  # the same of the main face
+    "motion",  # how far the joint that moves most moves within two seconds, in shoulder widths
     "brightness",  # mean luma, 0 to 255
     "text_area",  # share of the frame under burnt-in text
     "single_person",  # share of the sampled frames with exactly one person
-    "identity_min",  # smallest similarity of a face to the clip's median face
+    "identity_min",  # smallest similarity of a face to the clip's mean one; null where no identity model ran
+    "face_speed_max",  # greatest speed of the face, in its own heights a second; null where that model ran
+    "left_hand_usability",  # mean of in frame x confidence x sharpness of the person's left hand, 0 to 1
+    "right_hand_usability",
+    "face_share",  # median height of the main face, share of the shorter side
+    "face_luma",  # median luma of the main face, 0 to 255
+    "text_covered",  # share of the face, or of a hand, under burnt-in text
+    "picture_area",  # share of the source's frame inside borders
+    "others_area",  # greatest area of people beside the main one, share of the main person's box
+    "cut_max",  # greatest change of scene within a second, 0 to 1
 )
 
 _ID = ("clip_id", "source", "source_id", "url")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curation.filters.finding import STRAY_SHARE, Finding, at_least, share
+from curation.filters.finding import Levels, yes_or_no
 from curation.measurement import Sample, Shot
 from talkingpose.pose import FACE
 
@@ -18,16 +18,9 @@ class Settings(BaseModel):
     min_share: Annotated[float, Field(ge=0, le=1)]
 
 
-def judge(shot: Shot, settings: Settings) -> Finding:
-    """Share of the samples in which the main person's face was found and its landmarks fit."""
-    seen = share(shot, visible)
-    return at_least(
-        "face",
-        seen,
-        settings.min_share,
-        unit="share of samples",
-        reason="no face to be seen" if seen <= STRAY_SHARE else "face not visible throughout",
-    )
+def levels(shot: Shot, settings: Settings) -> Levels:
+    """Whether the main person's face was found and its landmarks fit."""
+    return yes_or_no(visible, shot, settings.min_share, "face not visible throughout", "no face to be seen")
 
 
 def visible(sample: Sample) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat
 
-from curation.filters.finding import Finding, at_least
-from curation.measurement import Shot
+from curation.filters.finding import Finding
+from curation.records import Step
 
 
 class Settings(BaseModel):
@@ -15,6 +15,8 @@ class Settings(BaseModel):
     min_s: PositiveFloat
 
 
-def judge(shot: Shot, settings: Settings) -> Finding:
-    """Length of the shot in seconds."""
-    return at_least("length", shot.duration_s, settings.min_s, unit="s", reason="too short")
+def judge(duration_s: float, settings: Settings, step: Step) -> Finding:
+    """Length in seconds: of a source by its packets (`index`), of a span by its frames (`scan`)."""
+    passed = duration_s >= settings.min_s - 1e-9
+    reason = None if passed else "too short"
+    return Finding("length", step, passed, round(duration_s, 6), settings.min_s, True, "s", reason)

@@ -6,30 +6,35 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curation.filters.finding import Finding, at_least, share
+from curation.filters.finding import Levels, yes_or_no
 from curation.measurement import Sample, Shot
 
 
 class Settings(BaseModel):
-    """`min_share` of the samples, 0 to 1; faces below `min_relative_size` of the largest do not count."""
+    """`min_share` of the samples, 0 to 1, with nobody beside the main speaker.
+
+    Faces below `min_relative_size` of the main one's height do not count, nor others whose bodies together
+    have less than `min_relative_area` of the main person's box.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     min_share: Annotated[float, Field(ge=0, le=1)]
     min_relative_size: Annotated[float, Field(gt=0, le=1)]
+    min_relative_area: Annotated[float, Field(gt=0, le=1)]
 
 
-def judge(shot: Shot, settings: Settings) -> Finding:
-    """Share of the samples with at most one face of a size like the largest's."""
-    return at_least(
-        "people",
-        share(shot, lambda sample: count(sample, settings) <= 1),
-        settings.min_share,
-        unit="share of samples",
-        reason="more than one person",
-    )
+def levels(shot: Shot, settings: Settings) -> Levels:
+    """Whether the main speaker is alone: by faces, and by whatever else looks like a person."""
+    reason = "more than one person"
+    return yes_or_no(lambda sample: alone(sample, settings), shot, settings.min_share, reason, reason)
+
+
+def alone(sample: Sample, settings: Settings) -> bool:
+    """Whether nobody else counts."""
+    return count(sample, settings) <= 1 and sample.others < settings.min_relative_area
 
 
 def count(sample: Sample, settings: Settings) -> int:
-    """How many faces of a height near the largest one's."""
+    """How many faces of a height near the main one's, the main one included."""
     heights = [face.height for face in sample.faces]
     return sum(height >= settings.min_relative_size * max(heights) for height in heights)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curation.filters.finding import Finding, at_least, share
+from curation.filters.finding import Levels, yes_or_no
 from curation.measurement import Sample, Shot
 
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6  # COCO-WholeBody
@@ -21,15 +21,10 @@ class Settings(BaseModel):
     min_share: Annotated[float, Field(ge=0, le=1)]
 
 
-def judge(shot: Shot, settings: Settings) -> Finding:
-    """Share of the samples with both shoulders inside the picture."""
-    return at_least(
-        "shoulders",
-        share(shot, visible),
-        settings.min_share,
-        unit="share of samples",
-        reason="shoulders not visible",
-    )
+def levels(shot: Shot, settings: Settings) -> Levels:
+    """Whether both shoulders are inside the picture."""
+    reason = "shoulders not visible"
+    return yes_or_no(visible, shot, settings.min_share, reason, reason)
 
 
 def visible(sample: Sample) -> bool:

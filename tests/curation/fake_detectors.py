@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from curation.detectors import Detectors, Image, Keypoints
-from curation.measurement import Box
+from curation.measurement import Box, Sample
+from talkingpose.media import Look, VideoInfo
 from talkingpose.pose import FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 
 # Mean colours of made-up shots, RGB.
@@ -18,10 +19,14 @@ NOBODY = (180, 60, 60)
 NO_HANDS = (60, 60, 180)
 CRASH = (180, 180, 40)
 RAISE = (40, 180, 180)
+HANG = (120, 40, 180)
+KINDS = (SPEAKER, NOBODY, NO_HANDS, CRASH, RAISE, HANG)
 
 
-def person(*, hands: int = 2, face: bool = True, shoulders: bool = True, width: float = 0.3) -> Keypoints:
-    """Keypoints of a person in the middle of the picture, shoulders `width` apart."""
+def person(
+    *, hands: int = 2, face: bool = True, shoulders: bool = True, width: float = 0.3, raised: float = 0.0
+) -> Keypoints:
+    """Keypoints of a person in the middle of the picture, shoulders `width` apart, hands raised."""
     keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
     keypoints[0] = (0.5, 0.3, 1)
     if shoulders:
@@ -29,27 +34,70 @@ def person(*, hands: int = 2, face: bool = True, shoulders: bool = True, width: 
     if face:
         angle = np.linspace(0, 2 * np.pi, 68)
         keypoints[FACE] = np.stack([0.5 + 0.05 * np.cos(angle), 0.3 + 0.1 * np.sin(angle), 0 * angle + 1], 1)
-    for hand, x in [(LEFT_HAND, 0.6), (RIGHT_HAND, 0.4)][:hands]:
-        keypoints[hand] = (x, 0.8, 1)
+        # Where the eyes, the nose, the mouth and the chin of someone who looks into the camera are.
+        for point, x, y in ((30, 0.0, 0.0), (8, 0.0, 0.1), (36, -0.04, -0.05), (45, 0.04, -0.05)):
+            keypoints[FACE.start + point, :2] = (0.5 + x, 0.3 + y)
+        for point, x in ((48, -0.027), (54, 0.027)):
+            keypoints[FACE.start + point, :2] = (0.5 + x, 0.345)
+    for hand, wrist, x in [(LEFT_HAND, 9, 0.6), (RIGHT_HAND, 10, 0.4)][:hands]:
+        keypoints[hand] = (x, 0.8 - raised, 1)
+        keypoints[wrist] = (x, 0.78 - raised, 1)
     return keypoints
 
 
 FACE_BOX = Box(0.45, 0.2, 0.55, 0.4)
 
 
+def sample(
+    keypoints: Keypoints | None = None, faces: tuple[Box, ...] | None = None, index: int = 0, **known: object
+) -> Sample:
+    """What a good analyser would say of a frame with this person; `known` stands over it."""
+    faces = faces if faces is not None else ((FACE_BOX,) if keypoints is not None else ())
+    found = {
+        "time": index / 25,
+        "face": max(faces, key=lambda face: face.area, default=None),
+        "luma": np.full((18, 32), 120, np.uint8),
+        "colours": np.ones(8, np.float32) / 8,
+        "look": f"{index % 7:064x}",
+    }
+    if faces:
+        found |= {"face_luma": 120.0, "face_sharpness": 0.3}
+    if keypoints is not None:
+        found["hand_sharpness"] = tuple(
+            0.2 if keypoints[hand, 2].any() else None for hand in (LEFT_HAND, RIGHT_HAND)
+        )
+    return Sample(index, faces, keypoints, **found | known)  # type: ignore[arg-type]
+
+
 class FakeAnalyser:
     """Sees what the colour says; an environment variable slows it down so that a test can interrupt."""
 
-    def __call__(self, image: Image) -> tuple[tuple[Box, ...], Keypoints | None]:
+    def __init__(self, info: VideoInfo | None = None, longer_side: int = 0) -> None:
+        pass
+
+    def __call__(self, look: Look, small: Image) -> Sample:
         time.sleep(float(os.environ.get("TEST_SLOW_S", "0")))
-        kind = _kind(image)
+        kind = _kind(small)
         if kind == CRASH:
             os.abort()
         if kind == RAISE:
             raise RuntimeError("made to fail")
-        if kind == NOBODY:
-            return (), None
-        return (FACE_BOX,), person(hands=0 if kind == NO_HANDS else 2)
+        if kind == HANG:
+            time.sleep(3600)
+        found = None
+        if kind != NOBODY:
+            found = person(hands=0 if kind == NO_HANDS else 2, raised=0.1 * np.sin(look.index / 10))
+        return sample(found, index=look.index, time=float(look.time))
+
+    def close(self) -> None:
+        pass
+
+
+class FakeFaces:
+    """Sees a face in every picture but those of nobody."""
+
+    def __call__(self, image: Image) -> bool:
+        return _kind(image) != NOBODY
 
     def close(self) -> None:
         pass
@@ -79,9 +127,13 @@ def versions() -> Mapping[str, str]:
     return {"fake": "1"}
 
 
-FAKE = Detectors(FakeAnalyser, FakeEstimator, versions)
+def known_by() -> str:
+    return "face track"
+
+
+FAKE = Detectors(FakeAnalyser, FakeEstimator, versions, FakeFaces, known_by)
 
 
 def _kind(image: Image) -> tuple[int, int, int]:
     mean = image.reshape(-1, 3).mean(axis=0)
-    return min((SPEAKER, NOBODY, NO_HANDS, CRASH, RAISE), key=lambda kind: float(np.abs(mean - kind).sum()))
+    return min(KINDS, key=lambda kind: float(np.abs(mean - kind).sum()))

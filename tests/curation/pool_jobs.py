@@ -8,6 +8,8 @@ import time
 
 
 def work(job):
+    if job == "pid":
+        return os.getpid()
     if job == "raise":
         raise ValueError("made\nto fail")
     if job == "die":

@@ -11,7 +11,7 @@ from curation.config import load_config
 from curation.detectors import MEDIAPIPE
 from curation.process import Job, process
 from curation.run import curate, find
-from curation.scan import sample_size, scan
+from curation.scan import scan
 from curation.sources import find_sources, identify
 from talkingpose.media import VideoReader
 
@@ -55,8 +55,7 @@ def test_reasons(footage: Path, tmp_path, name, reason):
 @pytest.mark.slow  # about 5 s
 def test_cuts_between_people_in_one_room_and_within_one_framing(footage: Path):
     path = footage / "cuts" / "signers_four_cuts.mp4"
-    analyser = MEDIAPIPE.analyser()
     with VideoReader(path) as reader:
-        assert sample_size(reader.info, CONFIG.sampling.longer_side) is None
+        analyser = MEDIAPIPE.analyser(reader.info, CONFIG.sampling.longer_side)
         assert scan(reader, CONFIG, analyser).cuts == (77, 186, 254, 301)
     analyser.close()

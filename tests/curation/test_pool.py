@@ -40,3 +40,26 @@ def test_no_jobs(tmp_path):
 def test_any_number_of_workers_does_all_jobs(tmp_path, workers):
     results = run_jobs(list("abcd"), work, workers=workers, log=tmp_path / "log")
     assert sorted(results) == [(i, letter * 2) for i, letter in enumerate("abcd")]
+
+
+def test_a_job_that_takes_too_long_is_killed_and_the_others_go_on(tmp_path):
+    begun = time.monotonic()
+    results = dict(run_jobs(["a", "wait", "b"], work, workers=1, log=tmp_path / "log", limit_s=6.0))
+    assert time.monotonic() - begun < 55
+    assert (results[0], results[2]) == ("aa", "bb")
+    assert results[1].fatal and "longer than 6 s" in results[1].message
+
+
+def test_a_crash_is_fatal_and_an_exception_is_not(tmp_path):
+    results = dict(run_jobs(["raise", "crash"], work, workers=1, log=tmp_path / "log"))
+    assert [results[i].fatal for i in (0, 1)] == [False, True]
+
+
+def test_workers_are_replaced_after_so_many_jobs(tmp_path):
+    results = dict(run_jobs(["pid"] * 5, work, workers=1, log=tmp_path / "log", jobs_per_process=2))
+    assert [results[0] == results[1], results[2] == results[3], results[1] == results[2]] == [
+        True,
+        True,
+        False,
+    ]
+    assert len(set(results.values())) == 3

@@ -88,7 +88,7 @@ def test_verdicts_say_what_and_why(made):
         (250, 340, "keep", None),
     ]
     hands = next(f for f in reel[2]["findings"] if f["filter"] == "hands")
-    assert (hands["measured"], hands["threshold"]) == (0, 0.5)
+    assert (hands["measured"], hands["threshold"], hands["min_share"]) == (0, 0.1, 0.5)
     (broken,) = [v for v in verdicts(out) if v["name"] == "footage/broken.mp4"]
     assert broken["verdict"] == "error" and "broken.mp4" in broken["reason"]
     assert [name for name, _ in summary.errors] == ["footage/broken.mp4"]

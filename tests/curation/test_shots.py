@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from shot_videos import frames, write_shots
 
 from curation.config import load_config
-from curation.scan import sample_size, scan
+from curation.detectors import sample_size
+from curation.scan import scan
 from curation.shots import ShotDetector, spans, strongest
 from talkingpose.media import VideoReader
 
@@ -105,5 +106,5 @@ def test_scan_gives_shots_with_their_samples_and_exact_times(tmp_path):
 def test_sample_size_never_enlarges(tmp_path):
     path = write_shots(tmp_path / "a.mp4", [(SPEAKER, 3)])
     with VideoReader(path) as reader:
-        assert sample_size(reader.info, 960) is None
+        assert sample_size(reader.info, 960) == (160, 96)
         assert sample_size(reader.info, 80) == (80, 48)

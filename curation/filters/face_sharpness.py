@@ -1,0 +1,36 @@
+"""A blurred face: out of focus, or enlarged from too few pixels."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from curation.filters.finding import Levels, measured_of
+from curation.measurement import Shot
+
+
+class Settings(BaseModel):
+    """`min_sharpness`, see `curation.sharpness`, in `min_share` of the samples with a face."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    min_sharpness: Annotated[float, Field(ge=0)]
+    min_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def levels(shot: Shot, settings: Settings) -> Levels:
+    """Sharpness of the main face, cut out of the frame at its own resolution.
+
+    A sample without a face is not blurred: whether there is a face is asked by another filter.
+    """
+    values = measured_of(
+        lambda sample: float("inf") if sample.face_sharpness is None else sample.face_sharpness, shot
+    )
+    return Levels(
+        values,
+        settings.min_sharpness,
+        True,
+        settings.min_share,
+        "Laplacian energy per variance",
+        "face blurred",
+    )

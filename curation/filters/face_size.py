@@ -1,0 +1,44 @@
+"""A face of too few pixels to be drawn again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from curation.filters import face
+from curation.filters.finding import Levels, measured_of
+from curation.measurement import Sample, Shot
+
+
+class Settings(BaseModel):
+    """`min_height`: share of the shorter side of the picture, in `min_share` of the samples."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    min_height: Annotated[float, Field(ge=0, le=1)]
+    min_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def levels(shot: Shot, settings: Settings) -> Levels:
+    """Height of the main face from brows to chin, as a share of the shorter side inside borders."""
+    values = measured_of(lambda sample: height(sample, shot), shot)
+    return Levels(
+        values,
+        settings.min_height,
+        True,
+        settings.min_share,
+        "face height, share of the shorter side",
+        "face too small",
+    )
+
+
+def height(sample: Sample, shot: Shot) -> float | None:
+    """None where the face has no landmarks."""
+    if sample.face is None or not face.visible(sample):
+        return None
+    return sample.face.height * shot.height / shorter_side(sample, shot)
+
+
+def shorter_side(sample: Sample, shot: Shot) -> float:
+    """Of the picture inside its borders, in pixels."""
+    return max(min(sample.picture.width * shot.width, sample.picture.height * shot.height), 1.0)

@@ -1,0 +1,74 @@
+"""Another person takes over without a cut."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+
+from curation.filters.finding import Levels
+from curation.measurement import Sample, Shot
+
+
+class Settings(BaseModel):
+    """Where the identity model runs: `min_similarity` of each face to the mean one, -1 to 1.
+
+    Where it does not: `max_speed` of the face between two samples, in its own heights per second. Both in
+    `min_share` of the samples.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    min_similarity: Annotated[float, Field(ge=-1, le=1)]
+    max_speed: PositiveFloat
+    min_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def levels(shot: Shot, settings: Settings) -> Levels:
+    """Similarity of ArcFace's features, or how fast the face jumps; `SourceRecord.identity` says which."""
+    if any(sample.identity is not None for sample in shot.samples):
+        return Levels(
+            similarities(shot.samples),
+            settings.min_similarity,
+            True,
+            settings.min_share,
+            "cosine similarity to the mean face",
+            "not one person throughout",
+        )
+    return Levels(
+        speeds(shot), settings.max_speed, False, settings.min_share, "face heights per second", "face jumps"
+    )
+
+
+def similarities(samples: tuple[Sample, ...]) -> npt.NDArray[np.float64]:
+    """Cosine of each sample's features and their mean; 1 where a sample has none, as when turned away."""
+    known = [sample.identity for sample in samples if sample.identity is not None]
+    if not known:
+        return np.ones(len(samples))
+    mean = np.mean(known, axis=0)
+    mean /= max(float(np.linalg.norm(mean)), 1e-12)
+    return np.array([1.0 if s.identity is None else float(s.identity @ mean) for s in samples])
+
+
+def speeds(shot: Shot) -> npt.NDArray[np.float64]:
+    """Of the face's centre since the last sample with one, a change of size counted in; 0 at the first."""
+    values, before = np.zeros(len(shot.samples)), None
+    for place, sample in enumerate(shot.samples):
+        if sample.face is None:
+            continue
+        if before is not None and before.face is not None:
+            values[place] = _jump(before, sample, shot) / max(sample.time - before.time, 1e-3)
+        before = sample
+    return values
+
+
+def _jump(before: Sample, sample: Sample, shot: Shot) -> float:
+    """Distance of two faces in heights of the larger one."""
+    assert before.face is not None and sample.face is not None
+    one, other = (
+        np.array([(face.x0 + face.x1) / 2 * shot.width, (face.y0 + face.y1) / 2 * shot.height])
+        for face in (before.face, sample.face)
+    )
+    heights = [max(face.height * shot.height, 1e-6) for face in (before.face, sample.face)]
+    return float(np.hypot(*(one - other)) + abs(heights[0] - heights[1])) / max(heights)

@@ -1,0 +1,56 @@
+"""Burnt-in text over the face or the hands: captions, names, logos of letters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from curation.filters.finding import Levels, measured_of
+from curation.measurement import Box, Sample, Shot
+from talkingpose.pose import LEFT_HAND, RIGHT_HAND
+
+
+class Settings(BaseModel):
+    """`max_covered`: share of the face or of a hand, whichever is more, in `min_share` of the samples."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    max_covered: Annotated[float, Field(ge=0, le=1)]
+    min_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def levels(shot: Shot, settings: Settings) -> Levels:
+    """Which share of the box of the face or of a hand lies under lines of text that stand still."""
+    values = measured_of(covered, shot)
+    return Levels(
+        values,
+        settings.max_covered,
+        False,
+        settings.min_share,
+        "share of face or hand under text",
+        "text over face or hands",
+    )
+
+
+def covered(sample: Sample) -> float:
+    """0 where nothing lies over the person."""
+    parts = [sample.face, *hand_boxes(sample)]
+    return max((_share(part, sample.text) for part in parts if part is not None), default=0.0)
+
+
+def hand_boxes(sample: Sample) -> list[Box]:
+    """Boxes of the hands that were found."""
+    if sample.keypoints is None:
+        return []
+    boxes = []
+    for hand in (LEFT_HAND, RIGHT_HAND):
+        points = sample.keypoints[hand]
+        found = points[points[:, 2] > 0, :2].astype(float)
+        if len(found):
+            boxes.append(Box(*map(float, (*found.min(axis=0), *found.max(axis=0)))))
+    return boxes
+
+
+def _share(part: Box, lines: tuple[Box, ...]) -> float:
+    # Lines of text do not overlap one another.
+    return min(sum(part.overlap(line) for line in lines) / max(part.area, 1e-9), 1.0)

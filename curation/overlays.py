@@ -1,0 +1,105 @@
+"""Burnt-in text: rows of letters that stand still while the picture behind them moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.measurement import Box
+
+# Pixels of the longer side at which letters are searched.
+_SIDE = 640
+# Captions are set so that they can be read on anything: bright on dark or dark on bright, in thin strokes.
+_CONTRAST = 50
+_STROKE = 9  # pixels
+_HEIGHTS = (0.014, 0.13)  # of the picture's height
+_MIN_LETTERS = 5
+_MAX_PARTS = 500
+Mask = npt.NDArray[np.uint8]
+
+
+class TextFinder:
+    """Finds text that is at the same place in two looks, about a second apart. For one video, in order."""
+
+    def __init__(self) -> None:
+        self._before: Mask | None = None
+
+    def __call__(self, luma: npt.NDArray[np.uint8]) -> tuple[Box, ...]:
+        """Lines of text, as boxes; none at the first look.
+
+        Args:
+            luma: uint8 (H, W), the whole picture at its own resolution.
+        """
+        import cv2
+
+        strokes = _strokes(luma)
+        before, self._before = self._before, strokes
+        if before is None or before.shape != strokes.shape:
+            return ()
+        # A pixel of play: encoders move edges a little.
+        still = strokes & np.asarray(cv2.dilate(before, np.ones((3, 3), np.uint8)), np.uint8)
+        height, width = still.shape
+        return tuple(
+            Box(x0 / width, y0 / height, x1 / width, y1 / height)
+            for x0, y0, x1, y1 in _lines(_letters(still))
+        )
+
+
+def _strokes(luma: npt.NDArray[np.uint8]) -> Mask:
+    """1 where something thin is much brighter or darker than what is around it."""
+    import cv2
+
+    scale = _SIDE / max(luma.shape)
+    if scale < 1:
+        size = (max(round(luma.shape[1] * scale), 1), max(round(luma.shape[0] * scale), 1))
+        luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
+    kernel = np.ones((_STROKE, _STROKE), np.uint8)
+    bright = cv2.morphologyEx(luma, cv2.MORPH_TOPHAT, kernel)
+    dark = cv2.morphologyEx(luma, cv2.MORPH_BLACKHAT, kernel)
+    return np.asarray(np.maximum(bright, dark) > _CONTRAST, np.uint8)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Candidates for letters: arrays of edges, in pixels."""
+
+    x0: npt.NDArray[np.int64]
+    y0: npt.NDArray[np.int64]
+    x1: npt.NDArray[np.int64]
+    y1: npt.NDArray[np.int64]
+
+
+def _letters(still: Mask) -> _Parts:
+    import cv2
+
+    _, _, stats, _ = cv2.connectedComponentsWithStats(still, connectivity=8)
+    x, y, w, h, area = np.asarray(stats[1:], np.int64).T
+    tall = (h >= _HEIGHTS[0] * still.shape[0]) & (h <= _HEIGHTS[1] * still.shape[0]) & (h >= 4)
+    fill = area / np.maximum(w * h, 1)
+    good = np.flatnonzero(tall & (w <= 3 * h) & (4 * w >= h // 2) & (fill >= 0.2) & (fill <= 0.95))
+    good = good[np.argsort(-area[good], kind="stable")[:_MAX_PARTS]]
+    return _Parts(x[good], y[good], (x + w)[good], (y + h)[good])
+
+
+def _lines(parts: _Parts) -> list[tuple[int, int, int, int]]:
+    """Boxes around rows of letters of about the same height."""
+    count = len(parts.x0)
+    if count < _MIN_LETTERS:
+        return []
+    height = parts.y1 - parts.y0
+    overlap = np.minimum(parts.y1[:, None], parts.y1) - np.maximum(parts.y0[:, None], parts.y0)
+    gap = np.maximum(parts.x0[:, None], parts.x0) - np.minimum(parts.x1[:, None], parts.x1)
+    larger, smaller = np.maximum(height[:, None], height), np.minimum(height[:, None], height)
+    joined = (overlap >= 0.5 * smaller) & (larger <= 2 * smaller) & (gap <= larger)
+    from scipy.sparse.csgraph import connected_components
+
+    _, labels = connected_components(joined, directed=False)
+    found = []
+    for label in np.unique(labels):
+        own = labels == label
+        box = (parts.x0[own].min(), parts.y0[own].min(), parts.x1[own].max(), parts.y1[own].max())
+        if own.sum() >= _MIN_LETTERS and box[2] - box[0] >= 3 * np.median(height[own]):
+            found.append(tuple(int(edge) for edge in box))
+    return found

@@ -1,0 +1,94 @@
+"""What is read from pixels: sharpness, borders, burnt-in text."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from curation.borders import inside_borders
+from curation.measurement import WHOLE, Box
+from curation.overlays import TextFinder
+from curation.sharpness import sharpness
+
+
+def texture(height: int, width: int, seed: int = 0, scale: int = 8) -> np.ndarray:
+    """Something like skin and cloth: blotches and a little grain."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(60, 200, (height // scale + 2, width // scale + 2)).astype(np.uint8)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(float)
+    return np.clip(smooth + rng.normal(0, 3, (height, width)), 0, 255).astype(np.uint8)
+
+
+def test_sharpness_does_not_depend_on_size_contrast_or_light():
+    patch = texture(128, 128, scale=8)
+    sharp = sharpness(patch)
+    for size in (256, 512):
+        assert sharpness(cv2.resize(patch, (size, size), interpolation=cv2.INTER_CUBIC)) == pytest.approx(
+            sharp, rel=0.25
+        )
+    assert sharpness((patch * 0.3).astype(np.uint8)) == pytest.approx(sharp, rel=0.1)
+    assert sharpness((patch // 2 + 120).astype(np.uint8)) == pytest.approx(sharp, rel=0.1)
+
+
+def test_blur_takes_sharpness_away_step_by_step():
+    patch = texture(128, 128)
+    values = [sharpness(cv2.GaussianBlur(patch, (0, 0), sigma)) for sigma in (0.5, 2, 5, 10)]
+    assert values == sorted(values, reverse=True)
+    assert values[0] > 20 * values[2]
+
+
+def test_nothing_is_not_sharp():
+    assert sharpness(np.full((50, 50), 90, np.uint8)) == 0
+    assert sharpness(np.zeros((0, 12), np.uint8)) == 0
+    assert sharpness(np.zeros((1, 1), np.uint8)) == 0
+
+
+@pytest.mark.parametrize("level", [0, 16, 128, 255])
+@pytest.mark.parametrize(
+    ("top", "bottom", "left", "right"), [(60, 60, 0, 0), (0, 0, 200, 180), (40, 50, 100, 90), (0, 0, 0, 0)]
+)
+def test_borders(level, top, bottom, left, right):
+    picture = texture(360, 640)
+    rng = np.random.default_rng(0)
+    framed = np.clip(level + rng.integers(-2, 3, (360, 640)), 0, 255).astype(np.uint8)
+    framed[top : 360 - bottom, left : 640 - right] = picture[top : 360 - bottom, left : 640 - right]
+    found = inside_borders(framed)
+    wanted = Box(left / 640, top / 360, 1 - right / 640, 1 - bottom / 360)
+    assert np.abs(np.array(found) - wanted).max() < 0.02
+
+
+def test_a_picture_of_one_colour_has_no_borders():
+    assert inside_borders(np.full((90, 160), 16, np.uint8)) == WHOLE
+    assert inside_borders(np.full((1, 1), 16, np.uint8)) == WHOLE
+
+
+def moving(seed: int) -> np.ndarray:
+    return texture(360, 640, seed, scale=24)
+
+
+def written(picture: np.ndarray, text: str, place: tuple[int, int], dark: bool = False) -> np.ndarray:
+    picture = picture.copy()
+    if dark:
+        cv2.rectangle(picture, (place[0] - 6, place[1] - 26), (place[0] + 400, place[1] + 10), 235, -1)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.8, 20 if dark else 250, 2, cv2.LINE_AA)
+    return picture
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_caption_is_found_where_it_is(dark):
+    find = TextFinder()
+    assert find(written(moving(0), "and then he said to her", (150, 320), dark)) == ()
+    lines = find(written(moving(1), "and then he said to her", (150, 320), dark))
+    (line,) = [line for line in lines if line.area > 0.005]
+    assert abs(line.x0 - 150 / 640) < 0.04 and 0.6 < line.x1 < 0.85
+    assert abs(line.y1 - 325 / 360) < 0.04 and line.height < 0.15
+
+
+def test_no_text_in_moving_pictures_nor_in_text_that_moves():
+    find = TextFinder()
+    for seed in range(3):
+        assert find(moving(seed)) == ()
+    find = TextFinder()
+    assert find(written(moving(0), "scrolling by", (100, 100))) == ()
+    assert find(written(moving(1), "scrolling by", (160, 180))) == ()
