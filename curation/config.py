@@ -115,6 +115,7 @@ class Export(_Section):
 
     splits: dict[str, Annotated[float, Field(ge=0)]]
     max_shard_mb: PositiveFloat
+    duplicates: Duplicates | None = None
 
     @model_validator(mode="after")
     def _known_splits(self) -> Export:
@@ -135,7 +136,6 @@ class Config(_Section):
     sampling: Sampling
     filters: Filters
     rescue: Rescue | None
-    duplicates: Duplicates | None
     pose: Pose
     crop: Crop
     encode: Encode
@@ -161,7 +161,7 @@ class Config(_Section):
     @property
     def hash(self) -> str:
         """SHA-256, in hex, of all settings that change a clip: not how it is fetched or laid out."""
-        settings = self.model_dump(mode="json", exclude={"duplicates", "export", "workers", "acquisition"})
+        settings = self.model_dump(mode="json", exclude={"export", "workers", "acquisition"})
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

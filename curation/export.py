@@ -17,6 +17,7 @@ import numpy.typing as npt
 from curation.atomic import move
 from curation.card import FOOTAGE, Wording, card
 from curation.config import Export
+from curation.duplicates import find_duplicates
 from curation.leakage import find_leakage
 from curation.records import ClipRecord, SourceRecord
 from curation.splits import clusters, split_of
@@ -87,7 +88,7 @@ def export(
     staged = store.state / "export"
     shutil.rmtree(staged, ignore_errors=True)
     layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
-    (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records)), encoding="utf-8")
+    (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records, settings)), encoding="utf-8")
     leakage = find_leakage(rows)
     report = json.dumps(leakage.document(), indent=1, ensure_ascii=False) + "\n"
     (staged / "leakage.json").write_text(report, encoding="utf-8")
@@ -121,12 +122,14 @@ def _digest(records: Sequence[SourceRecord], settings: Export, wording: Wording)
 
 
 def _rows(records: Sequence[SourceRecord], settings: Export) -> list[Row]:
-    """All clips, by split and clip id."""
+    """All clips but those whose footage another source has as well, by split and clip id."""
+    twice = find_duplicates(records, settings.duplicates)
     groups = clusters((record.source_id, record.person_id) for record in records if record.clips)
     rows = [
         Row(record, clip, split_of(groups[record.source_id], settings.splits))
         for record in records
         for clip in record.clips
+        if clip.clip_id not in twice
     ]
     return sorted(rows, key=lambda row: (SPLITS.index(row.split), row.clip.clip_id))
 
@@ -244,8 +247,12 @@ def _leaves(schema: pa.Schema) -> list[str]:
     return [found.column(i).path for i in range(len(found.names))]
 
 
-def _verdict_lines(records: Sequence[SourceRecord]) -> Iterator[str]:
-    """One line per shot, and one per source that could not be judged."""
+def _verdict_lines(records: Sequence[SourceRecord], settings: Export) -> Iterator[str]:
+    """One line per span, and one per source that could not be judged.
+
+    `duplicate_of`: the clip that stands for a kept one in the dataset.
+    """
+    twice = find_duplicates(records, settings.duplicates)
     for record in records:
         source: Mapping[str, Any] = {"source_id": record.source_id, "name": record.name}
         loss = {"lost_frames": record.lost_frames} if record.lost_frames else {}
@@ -254,5 +261,6 @@ def _verdict_lines(records: Sequence[SourceRecord]) -> Iterator[str]:
                 json.dumps({**source, "verdict": "error", "reason": record.error}, ensure_ascii=False) + "\n"
             )
         for shot in record.shots:
-            line = {**source, **loss, **shot.model_dump(mode="json")}
+            copied = {"duplicate_of": twice[shot.clip_id]} if shot.clip_id in twice else {}
+            line = {**source, **loss, **shot.model_dump(mode="json"), **copied}
             yield json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"

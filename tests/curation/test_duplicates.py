@@ -9,7 +9,7 @@ from curation.config import load_config
 from curation.duplicates import distance, find_duplicates
 from curation.records import ClipRecord, SourceRecord
 
-SETTINGS = load_config().duplicates
+SETTINGS = load_config().export.duplicates
 
 
 def looks(seed: int, count: int = 30) -> np.ndarray:
