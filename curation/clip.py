@@ -146,10 +146,9 @@ def crop_inside(shot: Shot, boxes: npt.NDArray[np.float32], config: Config) -> C
         boxes: of the person in every frame, (T, 4), normalised xyxy of the whole source.
     """
     size = np.array([shot.width, shot.height])
-    # Borders that any sample shows: a picture inside them is inside all.
-    corners = np.array([sample.picture for sample in shot.samples] or [(0.0, 0.0, 1.0, 1.0)])
-    low = np.ceil(corners[:, :2].max(axis=0) * size - 1e-6).astype(int)
-    high = np.floor(corners[:, 2:].min(axis=0) * size + 1e-6).astype(int)
+    picture = np.array(shot.picture)
+    low = np.ceil(picture[:2] * size - 1e-6).astype(int)
+    high = np.floor(picture[2:] * size + 1e-6).astype(int)
     if (high - low < SIDE_STEP).any():
         low, high = np.zeros(2, int), size
     inside = (boxes.reshape(-1, 2, 2) * size - low) / (high - low)

@@ -211,7 +211,7 @@ def _largest(faces: tuple[Box, ...]) -> Box | None:
 
 
 def _whole(small: Image, picture: Box) -> dict[str, Any]:
-    """What the whole picture looks like: brightness, colours, perceptual hash, borders left out."""
+    """What the whole picture looks like: brightness, colours; perceptual hash of what is inside borders."""
     import cv2
     import imagehash
     from PIL import Image as Pictures
@@ -219,14 +219,13 @@ def _whole(small: Image, picture: Box) -> dict[str, Any]:
     height, width = small.shape[:2]
     x0, y0 = int(picture.x0 * width), int(picture.y0 * height)
     x1, y1 = max(int(picture.x1 * width), x0 + 1), max(int(picture.y1 * height), y0 + 1)
-    inside = np.ascontiguousarray(small[y0:y1, x0:x1])
-    gray = np.asarray(cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY), np.uint8)
-    hsv = np.asarray(cv2.cvtColor(inside, cv2.COLOR_RGB2HSV), np.uint8)
+    gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    hsv = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV), np.uint8)
     colours = cv2.calcHist([hsv], [0, 1, 2], None, list(_COLOUR_BINS), [0, 180, 0, 256, 0, 256])
     return {
         "luma": np.asarray(cv2.resize(gray, (32, 18), interpolation=cv2.INTER_AREA), np.uint8),
         "colours": np.asarray(colours, np.float32).ravel() / gray.size,
-        "look": str(imagehash.phash(Pictures.fromarray(gray), hash_size=_HASH_SIDE)),
+        "look": str(imagehash.phash(Pictures.fromarray(gray[y0:y1, x0:x1]), hash_size=_HASH_SIDE)),
     }
 
 

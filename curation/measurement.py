@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +96,18 @@ class Shot:
     width: int
     height: int
     samples: tuple[Sample, ...]
+
+    @cached_property
+    def picture(self) -> Box:
+        """What lies inside borders: a border is one that all samples show, a dark corner comes and goes."""
+        corners = np.array([sample.picture for sample in self.samples] or [WHOLE], np.float64)
+        low, high = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
+        return Box(*map(float, (*low, *high)))
+
+    @property
+    def shorter_side(self) -> float:
+        """Of the picture inside its borders, in pixels."""
+        return max(min(self.picture.width * self.width, self.picture.height * self.height), 1.0)
 
     @property
     def num_frames(self) -> int:

@@ -40,7 +40,7 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
         "face_luma": _median(lambda s: s.face_luma, shot),
         "text_area": median(sum(line.area for line in s.text) for s in shot.samples),
         "text_covered": median(text.covered(s) for s in shot.samples),
-        "picture_area": median(s.picture.area for s in shot.samples),
+        "picture_area": shot.picture.area,
         "others_area": max(s.others for s in shot.samples),
         "face_share": _median(lambda s: face_size.height(s, shot), shot),
     }

@@ -11,14 +11,13 @@ from curation.measurement import Shot
 
 
 class Settings(BaseModel):
-    """`min_area`: share of the frame inside borders, in `min_share` of the samples."""
+    """`min_area`: share of the frame inside borders."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     min_area: Annotated[float, Field(ge=0, le=1)]
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:
-    """Share of the frame inside even bars. Thin ones do no harm: a clip is cut out of what is inside."""
-    values = measured_of(lambda sample: sample.picture.area, shot)
-    return Levels(values, settings.min_area, True, settings.min_share, "share of the frame", "mostly borders")
+    """Share of the frame inside bars that all samples show; a clip is cut out of what is inside."""
+    values = measured_of(lambda sample: shot.picture.area, shot)
+    return Levels(values, settings.min_area, True, 1.0, "share of the frame", "mostly borders")

@@ -36,9 +36,4 @@ def height(sample: Sample, shot: Shot) -> float | None:
     """None where the face has no landmarks."""
     if sample.face is None or not face.visible(sample):
         return None
-    return sample.face.height * shot.height / shorter_side(sample, shot)
-
-
-def shorter_side(sample: Sample, shot: Shot) -> float:
-    """Of the picture inside its borders, in pixels."""
-    return max(min(sample.picture.width * shot.width, sample.picture.height * shot.height), 1.0)
+    return sample.face.height * shot.height / shot.shorter_side

@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation.filters import shoulders
-from curation.filters.face_size import shorter_side
 from curation.filters.finding import Levels, measured_of
 from curation.measurement import Sample, Shot
 
@@ -39,4 +38,4 @@ def shoulder_width(sample: Sample, shot: Shot) -> float | None:
     if sample.keypoints is None or not shoulders.visible(sample):
         return None
     left, right = sample.keypoints[[shoulders.LEFT_SHOULDER, shoulders.RIGHT_SHOULDER], :2].astype(float)
-    return float(np.hypot(*((left - right) * (shot.width, shot.height)))) / shorter_side(sample, shot)
+    return float(np.hypot(*((left - right) * (shot.width, shot.height)))) / shot.shorter_side
