@@ -1,0 +1,147 @@
+"""Every feedback controller and the controls, through the evaluator, each against the paper's loop.
+
+    .venv/bin/python tests/perf/feedback.py --out work/feedback [--checkpoint tiny] [--only NAME ...]
+
+Runs are ordinary runs of `tp-eval` in folders of --out: a finished one is not made again. The table has the
+means and, for every row, the paired difference to the paper's loop with its 95 % interval over people, as
+`tp-eval compare` finds it. --only, --limit and --max-frames make a trial; a statement needs the full length.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# For the packages of this checkout.
+sys.path.insert(0, str(ROOT))
+
+PAPER = "proportional"
+# Difference of B and A with interval; beside them what a lower jitter may have cost.
+METRICS = ("tje@2", "psnr", "ssim", "flicker", "sharpness", "motion_ratio")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row: a contestant and its settings."""
+
+    model: str = "talkingpose"
+    args: dict[str, str] = field(default_factory=dict)
+
+
+def loop(name: str, **settings: float) -> Variant:
+    """The reference model with a controller and its settings."""
+    return Variant(args={"feedback": name, **{key: str(value) for key, value in settings.items()}})
+
+
+VARIANTS = {
+    # The paper's loop and the controls.
+    PAPER: Variant(),
+    "fresh noise": Variant("fresh-noise"),
+    "fixed noise": Variant("open-loop"),
+    "shrunk noise": loop("shrunk-noise", scale=0.95),
+    # The controllers.
+    "variance-preserving": loop("variance-preserving", gain=0.05),
+    "region-gain": loop("region-gain"),
+    "motion-gain": loop("motion-gain"),
+    "integral-statistics": loop("integral-statistics"),
+    "first-frame-anchor": loop("first-frame-anchor"),
+    "low-pass": loop("low-pass", gain=0.05),
+    "temporal-filter": loop("temporal-filter"),
+    # Levers of noise, guidance and steps without feedback.
+    "no noise": loop("shrunk-noise", scale=0),
+    "temporal-filter, no noise": loop("temporal-filter", scale=0),
+    "guidance 1": Variant("open-loop", {"guidance": "1"}),
+    "1 step": Variant("open-loop", {"steps": "1"}),
+}
+
+
+def main() -> None:
+    """Run what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--checkpoint", default="tiny")
+    parser.add_argument("--only", nargs="+", choices=sorted(VARIANTS), help="besides the paper's loop")
+    parser.add_argument("--limit", type=int, help="only so many clips")
+    parser.add_argument("--max-frames", type=int, help="only so many frames of a clip")
+    parser.add_argument("--split", help="of tp-mini: test where it is not given")
+    parser.add_argument("--batch-size", type=int, default=4)
+    options = parser.parse_args()
+    names = [PAPER, *(n for n in VARIANTS if n != PAPER and (not options.only or n in options.only))]
+    for name in names:
+        run(name, options)
+        print(f"{name}: {cpu_seconds():.0f} s of CPU so far", file=sys.stderr, flush=True)
+    print("\n".join(table(names, options.out)))
+
+
+def run(name: str, options: argparse.Namespace) -> None:
+    """Generate and score one row; what is done stays."""
+    from benchmark.bundled import TP_MINI, protocol_of
+    from benchmark.evaluate import Settings, evaluate
+
+    variant = VARIANTS[name]
+    evaluate(
+        Settings(
+            model=variant.model,
+            dataset=TP_MINI,
+            out=place(options.out, name),
+            checkpoint=options.checkpoint,
+            model_args=variant.args,
+            split=options.split,
+            protocol=protocol_of(TP_MINI),
+            limit=options.limit,
+            max_frames=options.max_frames,
+            device="cpu",
+            batch_size=options.batch_size,
+        )
+    )
+
+
+def place(out: Path, name: str) -> Path:
+    """The folder of a row's run."""
+    return out / name.replace(", ", "-").replace(" ", "-")
+
+
+def table(names: list[str], out: Path) -> list[str]:
+    """Markdown: one line a row, means and paired differences to the paper's loop."""
+    from benchmark.compare import compare
+
+    lines = [
+        f"| | {' | '.join(METRICS)} | tje@2 against the paper's loop | psnr against it |",
+        f"|---|{'---:|' * (len(METRICS) + 2)}",
+    ]
+    for name in names:
+        found = {
+            row.metric: row for row in compare(place(out, PAPER), place(out, name), metrics=METRICS).metrics
+        }
+        means = " | ".join(shown(found[metric].b) for metric in METRICS)
+        jitter, psnr = found["tje@2"], found["psnr"]
+        share = "" if not jitter.a or jitter.difference is None else f" ({jitter.difference / jitter.a:+.1%})"
+        lines.append(f"| {name} | {means} | {difference(jitter)}{share} | {difference(psnr)} |")
+    return lines
+
+
+def shown(value: float | None) -> str:
+    """A mean."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def difference(row) -> str:  # type: ignore[no-untyped-def]
+    """A paired difference with its interval."""
+    if row.difference is None:
+        return "-"
+    ends = "" if row.ci95 is None else f" [{row.ci95[0]:+.3f}, {row.ci95[1]:+.3f}]"
+    return f"{row.difference:+.3f}{ends}"
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process, all threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main()
