@@ -75,8 +75,9 @@ def sample_size(info: VideoInfo, longer_side: int) -> tuple[int, int]:
 
 
 class MediapipeFaces:
-    """Two face detectors: the short-range one misses faces farther than two metres away, the full-range one
-    close and tilted ones; together they see nearly all.
+    """Two face detectors that together see nearly all.
+
+    The short-range one misses faces farther than two metres away, the full-range one close and tilted ones.
     """
 
     def __init__(self) -> None:
