@@ -337,6 +337,8 @@ def rebuild(
                 if made is not None:
                     left.discard(entry.key)
                     note(made)
+                    if delete_sources:
+                        drop_files(out, ledger, [entry])
         ledger.fetch_again(sorted(left))
         acquirer = Acquirer(out, ledger, asked, access, on_end=on_end, on_note=on_note, extractors=extractors)
         batches = _Batches(out, ledger, left)
@@ -346,9 +348,10 @@ def rebuild(
             if found:
                 jobs = [(one, tuple(groups[_key(one)])) for one in found]
                 with store.locked():
-                    rebuild_sources(store, maker, jobs, workers, note)
-                if delete_sources:
-                    drop_files(out, ledger, batches.entries(found))
+                    for one, made, is_settled in rebuild_sources(store, maker, jobs, workers):
+                        note(made)
+                        if delete_sources and is_settled:
+                            drop_files(out, ledger, batches.entries([one]))
             return bool(found)
 
         _meanwhile(acquirer, merge(wanted.values()), step, on_note)
@@ -440,9 +443,10 @@ def _meanwhile(
     thread.start()
     try:
         while thread.is_alive():
+            is_over_budget = acquirer.is_over_budget
             if step():
                 acquirer.look_for_room()
-            elif acquirer.is_over_budget:
+            elif is_over_budget:
                 # Nobody but this run deletes what fills it.
                 on_note("disk: the budget is used up: give --delete-sources, or a larger --disk-budget")
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -98,26 +98,38 @@ def rebuild_sources(
     maker: RebuildMaker,
     sources: Sequence[tuple[Found, tuple[ManifestRow, ...]]],
     workers: int,
-    on_source: Callable[[list[Rebuilt]], None],
-) -> None:
-    """Make the clips of fetched sources; what came of each is remembered as soon as it has ended."""
+) -> Iterator[tuple[Found, list[Rebuilt], bool]]:
+    """Make the clips of fetched sources; what came of each is remembered as soon as it has ended.
+
+    Yields each source with what came of its rows, and whether the next run need not try again.
+    """
     jobs = []
     for found, rows in sources:
         assert found.origin is not None
         # Its own id, not the manifest's word for it: it names a folder.
         jobs.append(_Job(found, rows, store.clip_folder(found.origin.source_id, maker.recipe), maker))
-    for number, result in run_jobs(jobs, _rebuild_source, workers=workers, log=store.log):
+    limits = maker.config.workers
+    results = run_jobs(
+        jobs,
+        _rebuild_source,
+        workers=workers,
+        log=store.log,
+        limit_s=limits.source_limit_s,
+        jobs_per_process=limits.sources_per_process,
+    )
+    for number, result in results:
         rows = jobs[number].rows
         if isinstance(result, Failure):
             # A fault of this machine or project: the next run tries again.
-            on_source([Rebuilt(r.clip_id, r.source_id, f"missing: {result.message}") for r in rows])
+            missing = [Rebuilt(r.clip_id, r.source_id, f"missing: {result.message}") for r in rows]
+            yield jobs[number].found, missing, False
             continue
         answers, record = result
         store.write(record)
         lines = [_digest(maker, record.source_sha256, rows), json.dumps([asdict(one) for one in answers])]
         _memory(store, record.source_id).parent.mkdir(exist_ok=True)
         write_text(_memory(store, record.source_id), "".join(f"{line}\n" for line in lines))
-        on_source(answers)
+        yield jobs[number].found, answers, True
 
 
 def remembered(

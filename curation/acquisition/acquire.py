@@ -133,6 +133,7 @@ class Acquirer:
         """
         self._ledger.add(wanted)
         self._insist(self._ledger.reclaim)
+        self._insist(self._ledger.try_network)
         self._folder.mkdir(parents=True, exist_ok=True)
         # Of a process that was killed while its source was being forgotten.
         delete_strays(self._folder, self._ledger.keys)
@@ -160,7 +161,7 @@ class Acquirer:
     def is_over_budget(self) -> bool:
         """Whether no file is coming, and none fits the budget until somebody deletes files."""
         since = self._used_up_at
-        if since is None or any(session.is_downloading for session in self._sessions):
+        if since is None or any(session.has_claim for session in self._sessions):
             return False
         return time.monotonic() - since > 2 * self._settings.disk.poll_s
 
@@ -212,12 +213,17 @@ class Acquirer:
         turn = self._insist(lambda: self._ledger.turn(owner, self._settings.lease_s))
         if turn.entry is not None:
             self._note(None, "")
-            self._attempt(session, turn.entry)
+            try:
+                self._attempt(session, turn.entry)
+            finally:
+                session.has_claim = False
             return True
         if turn.wait_s is None:
             return False
         breaker = self._insist(self._ledger.breaker)
-        if breaker.state == "open":
+        if breaker.state == "open" and breaker.cause is Cause.NETWORK and not self._answered:
+            pass  # either the next one tells that the network is down, or all is well
+        elif breaker.state == "open":
             self._note(
                 f"breaker {breaker.trips}",
                 f"stopped asking: {breaker.cause}: one source is tried in {turn.wait_s:.0f} s",
@@ -259,7 +265,8 @@ class Acquirer:
         ended = ledger.entry(entry.key)
         if ended is None:  # forgotten while it was on its way
             delete_files(self._folder, entry.key)
-        else:
+        elif self._answered or ended.cause is not Cause.NETWORK:
+            # Of a network that is down from the start one line tells all.
             self._on_end(ended)
 
     def _failed(self, entry: Entry, failure: Failure) -> None:

@@ -480,6 +480,14 @@ class Ledger:
         """The breaker of the run as it stands; raises GateLost."""
         return self.gate.look().breaker
 
+    def try_network(self) -> None:
+        """Somebody has begun anew, with a mended network perhaps: it is tried without waiting."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE breaker SET until = ? WHERE state = 'open' AND cause = ?",
+                (self.clock(), Cause.NETWORK),
+            )
+
     # Forgetting
 
     def bar(self, marks: Iterable[str]) -> None:

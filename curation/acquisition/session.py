@@ -141,16 +141,13 @@ class Session:
         self._room = room
         self._stop = stop or threading.Event()
         self._key = ""
+        # Whether a file is coming, for which there is room; whoever asked for it takes this back.
+        self.has_claim = False
         self._ydl = _gated(self._pass, self._saw, self._options(access), extractors)
         self._slow_since: float | None = None
         self._checked_at = 0.0
         # Requests for the file that is coming; None while a description is asked for.
         self._pieces: int | None = None
-
-    @property
-    def is_downloading(self) -> bool:
-        """Whether a file is coming, rather than a description."""
-        return self._pieces is not None
 
     def close(self) -> None:
         """Close connections."""
@@ -210,6 +207,7 @@ class Session:
             raise Refused(reason, license, evidence.info_sha256(document))
         with _CLAIMS:
             self._check_room(info)
+            self.has_claim = True
             partial.begin(document, info)
         self._slow_since, self._checked_at = None, time.monotonic()
         self._ydl.params["outtmpl"]["default"] = str(partial.template()).replace("%", "%%") + ".%(ext)s"

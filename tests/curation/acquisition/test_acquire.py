@@ -30,6 +30,8 @@ KILLS = 40
 RATE_PER_S, BURST, PAUSE_S = 160.0, 8, 0.004
 # A loaded machine may hand over a request late, and the next one in time.
 SLACK_S = 0.12
+# Requests that may still come between a host's answer and the breaker's opening.
+UNDER_WAY = 20
 
 
 @dataclass
@@ -130,17 +132,46 @@ def test_the_log_proves_the_rate(undisturbed):
         assert mean >= PAUSE_S, host
 
 
+def quiet_after(log: list[Asked], moment: float, wait_s: float) -> tuple[int, list[Asked]]:
+    """How many requests came between a moment and the first quiet of that length, and those behind it."""
+    later = sorted((one for one in log if one.time > moment), key=lambda one: one.time)
+    for number, one in enumerate(later):
+        if one.time - (later[number - 1].time if number else moment) >= wait_s - 0.05:
+            return number, later[number:]
+    return len(later), []
+
+
 def test_the_log_proves_the_breaker(undisturbed):
-    """After a bot check nothing is asked until the wait is over, and then by one session."""
+    """After a bot check nothing more is asked, but what was under way, until the wait is over."""
     moments = [one.time for one in undisturbed.log if "watch?v=boteve0" in one.path]
     assert len(moments) == 5
-    everything = sorted(one.time for one in undisturbed.log)
     for moment in moments:
-        # What was under way at that moment may still come in.
-        later = [time for time in everything if time > moment + SLACK_S]
-        assert not later or later[0] - moment >= 0.4 - 0.05
+        assert quiet_after(undisturbed.log, moment, 0.4)[0] <= UNDER_WAY
     assert sum("bot check" in note for note in undisturbed.notes) >= 5
     assert any("rate limit" in note for note in undisturbed.notes)
+
+
+def test_the_log_proves_that_one_source_is_tried_before_the_rest(footage_bytes, tmp_path, monkeypatch):
+    chosen = settings(breaker={"wait_s": 1.0, "longest_s": 2.0}, timeout_s=60, min_bytes_per_s=0)
+    with Loopback() as site:
+        monkeypatch.setenv("FAKE_TUBE", site.url(""))
+        names = [f"{number}.mp4" for number in range(40)]
+        site.files.update((name, own(footage_bytes[0], place)) for place, name in enumerate(names))
+        form = {"format_id": "h264", "url": site.url("ok/0.mp4"), "ext": "mp4", "vcodec": "avc1"}
+        video, bot = "tube0000000", {"error": "Sign in to confirm you're not a bot"}
+        site.infos[video] = lambda number: {"formats": [form], "duration": 4} if number else bot
+        wanted = [parse_address(site.url(f"ok/{name}", place)) for place, name in enumerate(names[1:])]
+        wanted.insert(10, parse_address(video))
+        with open_ledger(tmp_path, chosen) as ledger:
+            Acquirer(tmp_path, ledger, chosen, Access(), extractors=[FakeTubeIE]).run(wanted)
+            assert {entry.state for entry in ledger.entries()} == {State.DONE}
+        log = list(site.log)
+    moment = min(one.time for one in log if video in one.path)
+    number, after = quiet_after(log, moment, 1.0)
+    assert number <= UNDER_WAY
+    # An address is looked at, then downloaded: both alone, and only then the others are asked for.
+    assert after[0].path == after[1].path != after[2].path
+    assert len({one.path for one in after}) > 15
 
 
 def test_retry_after_is_obeyed(undisturbed):

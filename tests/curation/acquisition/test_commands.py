@@ -65,8 +65,9 @@ def test_network_down_from_the_first_request(place):
     out = place / "out"
     code, _, error = tp_curate(place, "run", listed, "--out", out, "--config", place / "config.yaml")
     assert code == 2
-    last = error.strip().splitlines()[-1]
+    *others, last = error.strip().splitlines()
     assert last.startswith("tp-curate: error: network: no host could be reached") and "--proxy" in last
+    assert not others
     assert not outside(place)
 
 
@@ -135,8 +136,12 @@ def test_audit_and_release_from_the_command_line(place, footage_bytes):
         code, text, error = tp_curate(
             place, "audit", *addresses, "--out", out, "--config", place / "config.yaml"
         )
-    assert code == 0 and "1 available, 1 gone" in text and "attrition 50.0 %" in text
-    assert "deleted" in error
+        assert code == 0 and "1 available, 1 gone" in text and "attrition 50.0 %" in text
+        assert f"tp-curate: {addresses[1]}: dead: deleted: " in error and "caused by" not in error
+        code, text, _ = tp_curate(
+            place, "fetch", addresses[0], "--out", out, "--require-license", "creativecommons", "--json"
+        )
+        assert code == 0 and json.loads(text)["acquisition"]["rejected"] == 1
     code, _, error = tp_curate(place, "release", out, "--to", place / "r", "--ids-only")
     assert code == 2 and "holds no manifest" in error and not (place / "r").exists()
     code, _, error = tp_curate(place, "rebuild", place / "nothing", "--out", place / "b")

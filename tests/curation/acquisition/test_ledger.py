@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from curation.acquisition.causes import POLICIES, Cause, Failure
 from curation.acquisition.ledger import Fetched, Ledger, LedgerError, State, process_owner
 from curation.acquisition.settings import Breaker, Politeness
 from curation.acquisition.source_list import parse_address
+from curation.acquisition.status import status
 
 FETCHED = Fetched("sources/x/video.mp4", 10, "ab" * 32, None, None, 1.0, "cd" * 32)
 
@@ -95,6 +97,30 @@ def test_pause_between_requests_to_one_host(tmp_path, clock):
         assert 2 <= second <= 3 and second + 2 <= third <= second + 3
 
 
+def test_further_pieces_of_a_file_wait_for_their_host_and_leave_the_bucket_alone(tmp_path, clock):
+    politeness = Politeness(requests_per_minute=6, burst=1, pause_s=2, jitter=0)
+    with Ledger(tmp_path / "l.sqlite", politeness, clock=clock) as ledger:
+        assert ledger.gate.reserve("a", "k") == 0
+        assert [ledger.gate.reserve("a", "k", piece=True) for _ in range(3)] == [2, 4, 6]
+        assert ledger.gate.reserve("b", "k") == 10
+        ledger.gate.leave("k", Failure(Cause.BOT_CHECK, "robot"))
+        assert ledger.gate.reserve("a", "k", piece=True) is None
+
+
+def test_the_time_left_is_for_those_that_will_come(ledger, clock):
+    """Of four that have ended two came, in 100 s; so five of the ten that wait will, in 250 s."""
+    ledger.add(wanted(14))
+    for number in range(4):
+        key = take(ledger).key
+        if number % 2:
+            ledger.finish(key, replace(FETCHED, fetched_at=clock.now - 100 + number))
+        else:
+            ledger.fail(key, Failure(Cause.DELETED, "gone"))
+    shown = status(ledger, clock.now + 1)
+    assert shown["per_hour"] == pytest.approx(2 / 100 * 3600, rel=0.02)
+    assert shown["hours_left"] == pytest.approx(250 / 3600, rel=0.1)
+
+
 def _many(path, number, queue):
     politeness = Politeness(requests_per_minute=6000, burst=1, pause_s=0, jitter=0)
     with Ledger(path, politeness) as ledger:
@@ -166,6 +192,19 @@ def test_a_network_that_is_down_trips(ledger):
         assert ledger.breaker().state == "closed"
         ledger.fail(take(ledger).key, Failure(Cause.NETWORK, "refused", unreachable=True))
     assert ledger.breaker().cause is Cause.NETWORK
+
+
+def test_a_new_run_tries_a_network_that_was_down_at_once_but_no_host_that_refuses(ledger, clock):
+    ledger.add(wanted(20))
+    for cause, waits in ((Cause.NETWORK, False), (Cause.BOT_CHECK, True)):
+        while ledger.breaker().state == "closed":
+            ledger.fail(take(ledger).key, Failure(cause, "no", unreachable=cause is Cause.NETWORK))
+        assert take(ledger) is None
+        ledger.try_network()
+        probe = take(ledger)
+        assert (probe is None) is waits
+        if probe:
+            ledger.finish(probe.key, FETCHED)
 
 
 def test_what_a_dead_worker_held_is_taken_back(ledger, clock):
