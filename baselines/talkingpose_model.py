@@ -1,19 +1,21 @@
-"""TalkingPose itself, closed loop and open loop, as contestants."""
+"""TalkingPose itself, with the loop of the paper, another, or none, as contestants."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from baselines.settings import number, whole_number
-from talkingpose.contestant import Case, ContestantInfo, Image, WeightFile, case_seed
+from talkingpose.contestant import Case, ContestantError, ContestantInfo, Image, WeightFile, case_seed
 from talkingpose.inference import read_inference
 from talkingpose.loading import DEFAULT_CHECKPOINT, checkpoint_folder, load_pipeline, native_size
 
 if TYPE_CHECKING:
     import torch
+
+    from talkingpose.feedback import FeedbackController
 
 FILTER: Final = "lanczos"
 REVISION = "1"
@@ -21,7 +23,7 @@ _WEIGHT_SUFFIXES = (".pth", ".safetensors", ".bin")
 
 
 class TalkingPose:
-    """TalkingPose at the native size of its UNet, with the feedback gain of the paper.
+    """TalkingPose at the native size of its UNet, with the feedback of the paper.
 
     Args:
         checkpoint: `tiny`, the bundled one and the default, or a folder in the official layout or in
@@ -29,15 +31,16 @@ class TalkingPose:
         device: `cpu` (float32), `cuda` or `cuda:N` (float16).
         steps: DDIM steps of a frame; the checkpoint's own where it is not given.
         guidance: classifier-free guidance scale; the checkpoint's own where it is not given.
-        gain: of the feedback loop, beta in the paper.
+        feedback: name of a controller (docs/feedback.md); the paper's where it is not given.
+        settings: those of the controller, such as `gain`, beta in the paper.
 
     Raises:
         LoadingError, CheckpointError: no such checkpoint, or one that cannot be read.
-        ContestantError: a setting that is no number.
+        ContestantError, FeedbackError: a setting that is not there, or a value that it cannot have.
     """
 
     name = "talkingpose"
-    default_gain = 0.05
+    default_feedback: ClassVar[tuple[str, Mapping[str, float]]] = ("proportional", {})
 
     def __init__(
         self,
@@ -46,14 +49,15 @@ class TalkingPose:
         device: str,
         steps: str | int | None = None,
         guidance: str | float | None = None,
-        gain: str | float | None = None,
+        feedback: str | None = None,
+        **settings: str | float,
     ) -> None:
+        self._feedback, described = self._controller(feedback, settings)
         named = DEFAULT_CHECKPOINT if checkpoint is None else checkpoint
         folder = checkpoint_folder(named)
         self._inference = own = read_inference(folder)
         self._steps = whole_number("steps", own.num_inference_steps if steps is None else steps, least=1)
         self._guidance = number("guidance", own.guidance_scale if guidance is None else guidance)
-        self._gain = number("gain", self.default_gain if gain is None else gain)
         self._pipeline = load_pipeline(named, device)
         unet = self._pipeline.denoising_unet
         native = int(unet.config.sample_size) * self._pipeline.vae_scale_factor
@@ -69,13 +73,34 @@ class TalkingPose:
                 **({"checkpoint": named} if named == DEFAULT_CHECKPOINT else {}),
                 "steps": self._steps,
                 "guidance": self._guidance,
-                "gain": self._gain,
+                **described,
                 "pose_picture": self._inference.pose_picture,
                 "size": f"native {native}, {FILTER}",
                 "dtype": str(unet.dtype).removeprefix("torch."),
             },
             weights=_weight_files(folder),
         )
+
+    def _controller(
+        self, feedback: str | None, settings: Mapping[str, str | float]
+    ) -> tuple[FeedbackController, dict[str, str | float]]:
+        """The controller, and what the board is to know of it."""
+        from talkingpose.feedback import make_controller, setting_names
+
+        name, given = self.default_feedback
+        if feedback is not None and feedback != name:
+            name, given = feedback, {}
+        controller = make_controller(name, {})
+        known = setting_names(controller)
+        unknown = next((key for key in settings if key not in known), None)
+        if unknown is not None:
+            raise ContestantError(
+                f"--model-args {unknown}: {self.name} has no such setting: it has steps, guidance, "
+                f"feedback, and with feedback={name} {', '.join(known)}"
+            )
+        controller = make_controller(name, {**given, **settings})
+        described = {key: getattr(controller, key) for key in known}
+        return controller, described if name == "proportional" else {"feedback": name, **described}
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
         """Frames of the cases that still run, made at the native size and resized to the case's.
@@ -101,7 +126,7 @@ class TalkingPose:
             [self._pose_pictures(case, size) for case in cases],
             num_inference_steps=self._steps,
             guidance_scale=self._guidance,
-            gain=self._gain,
+            feedback=self._feedback,
             generator=list(generators),
         )
 
@@ -114,7 +139,7 @@ class OpenLoop(TalkingPose):
     """The same model without feedback: every frame starts from the same noise."""
 
     name = "open-loop"
-    default_gain = 0.0
+    default_feedback = ("proportional", {"gain": 0.0})
 
     def __init__(
         self,

@@ -72,6 +72,24 @@ def test_open_loop_is_the_model_without_gain(model: TalkingPose) -> None:
     assert not np.array_equal(opened[2], closed[2])
 
 
+def test_another_feedback_by_its_name_and_settings() -> None:
+    settings = {"checkpoint": str(PARITY), "device": "cpu", "steps": "1", "guidance": "1"}
+    held = TalkingPose(**settings, feedback="temporal-filter", hold="0.5", softness="1000", tolerance="1000")
+    assert held.info.args["feedback"] == "temporal-filter" and "gain" not in held.info.args
+    assert (held.info.args["hold"], held.info.args["scale"]) == (0.5, 1.0)
+    opened = TalkingPose(**settings, feedback="temporal-filter", hold="0")
+    plain = OpenLoop(**settings)
+    videos = [
+        np.stack([images[0] for images in model.animate([case("a", 3)], seed=0)]).astype(int)
+        for model in (held, opened, plain)
+    ]
+    assert np.array_equal(videos[1], videos[2])
+    assert np.array_equal(videos[0][0], videos[2][0])
+    # Half of what the pose changes is held back.
+    moved, held_back = (np.abs(video[1] - video[0]).mean() for video in (videos[2], videos[0]))
+    assert 0.2 * moved < held_back < 0.8 * moved
+
+
 def test_both_layouts_give_the_same_frames(model: TalkingPose, tmp_path: Path) -> None:
     from talkingpose.pipeline import TalkingPosePipeline
 
@@ -89,6 +107,9 @@ def test_both_layouts_give_the_same_frames(model: TalkingPose, tmp_path: Path) -
         (str(PARITY), {"steps": "0"}, "steps=0"),
         (str(PARITY), {"guidance": "nan"}, "guidance=nan"),
         (str(PARITY), {"gain": "much"}, "gain=much"),
+        (str(PARITY), {"feedback": "pid"}, "choose one of"),
+        (str(PARITY), {"hold": "0.5"}, "with feedback=proportional gain"),
+        (str(PARITY), {"feedback": "low-pass", "hold": "0.5"}, "with feedback=low-pass gain, cutoff"),
     ],
 )
 def test_what_cannot_be_made_is_one_line(
