@@ -15,6 +15,7 @@ from curation.borders import inside_borders
 from curation.bystanders import Bystanders
 from curation.measurement import Box, Sample
 from curation.overlays import TextFinder
+from curation.own_motion import OwnMotion
 from curation.sharpness import sharpness
 from talkingpose.media import Look, VideoInfo
 from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND, PoseEstimator
@@ -122,6 +123,7 @@ class MediapipeAnalyser:
         self._holistic = holistic.Holistic(static_image_mode=True, model_complexity=1)
         self._bystanders = Bystanders()
         self._text = TextFinder()
+        self._motion = OwnMotion()
         self._identify = identity.identifier()
         self._slow: dict[str, Any] = {}
         self._due: float | None = None
@@ -138,7 +140,7 @@ class MediapipeAnalyser:
             sample = replace(sample, keypoints=keypoints, face=_face_of(keypoints) or sample.face)
         if self._due is None or look.time >= self._due:
             self._due = float(look.time) + _SLOW_S
-            self._slow = self._look_slowly(look, image, sample)
+            self._slow = self._look_slowly(look, image, small, sample)
         return replace(
             sample, **self._near_by(look, sample), **_whole(small, self._slow["picture"]), **self._slow
         )
@@ -148,12 +150,18 @@ class MediapipeAnalyser:
         for model in (self._faces, self._holistic, self._bystanders):
             model.close()
 
-    def _look_slowly(self, look: Look, image: Image, sample: Sample) -> dict[str, Any]:
+    def _look_slowly(self, look: Look, image: Image, small: Image, sample: Sample) -> dict[str, Any]:
         luma = look.luma()
-        found = {"picture": inside_borders(luma), "text": self._text(luma), "others": 0.0, "identity": None}
+        person = None if sample.keypoints is None else person_box(sample.keypoints)
+        found: dict[str, Any] = {
+            "picture": inside_borders(luma),
+            "text": self._text(luma),
+            "change": self._motion(_gray(small), person),
+            "others": 0.0,
+            "identity": None,
+        }
         if sample.keypoints is None:
             return found
-        person = person_box(sample.keypoints)
         if person is not None:
             found["others"] = self._bystanders(image, person)
         if self._identify is not None:
@@ -220,7 +228,7 @@ def _whole(small: Image, picture: Box) -> dict[str, Any]:
     height, width = small.shape[:2]
     x0, y0 = int(picture.x0 * width), int(picture.y0 * height)
     x1, y1 = max(int(picture.x1 * width), x0 + 1), max(int(picture.y1 * height), y0 + 1)
-    gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    gray = _gray(small)
     hsv = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV), np.uint8)
     colours = cv2.calcHist([hsv], [0, 1, 2], None, list(_COLOUR_BINS), [0, 180, 0, 256, 0, 256])
     return {
@@ -228,6 +236,12 @@ def _whole(small: Image, picture: Box) -> dict[str, Any]:
         "colours": np.asarray(colours, np.float32).ravel() / gray.size,
         "look": str(imagehash.phash(Pictures.fromarray(gray[y0:y1, x0:x1]), hash_size=_HASH_SIDE)),
     }
+
+
+def _gray(image: Image) -> npt.NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _boxes(result: Any) -> tuple[Box, ...]:

@@ -58,6 +58,7 @@ class Sample:
         face_luma: median brightness of the face, 0 to 255; None without a face.
         face_sharpness, hand_sharpness: see `curation.sharpness`; hands left and right, None where not found.
         others: area of people beside the main one, as a share of the main person's box.
+        change: of the person in the last second, see `curation.own_motion`; None where it is not known.
         picture: what lies inside borders.
         text: burnt-in text.
         luma: (18, 32) uint8, brightness of the picture, small.
@@ -75,6 +76,7 @@ class Sample:
     face_sharpness: float | None = None
     hand_sharpness: tuple[float | None, float | None] = (None, None)
     others: float = 0.0
+    change: float | None = None
     picture: Box = WHOLE
     text: tuple[Box, ...] = ()
     luma: npt.NDArray[np.uint8] | None = None

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from statistics import fmean, median
 
 from curation.crop import Crop
-from curation.filters import cut, face, face_size, hands, identity, motion, shoulders, text, yaw
+from curation.filters import cut, face, face_size, hands, identity, shoulders, text, yaw
 from curation.measurement import Sample, Shot
 
 # For a score of its own, whatever the configuration asks: see default.yaml.
 _SHARP_AT = 0.1
-_MOTION_S = 2.0
 _CUT_S = 1.0
 
 
@@ -37,6 +36,7 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
         "hand_sharpness": _median(_sharpest, shot),
         "left_hand_usability": fmean(hands.usability(s, _SHARP_AT)[0] for s in shot.samples),
         "right_hand_usability": fmean(hands.usability(s, _SHARP_AT)[1] for s in shot.samples),
+        "motion": _median(lambda s: s.change, shot),
         "face_luma": _median(lambda s: s.face_luma, shot),
         "text_area": median(sum(line.area for line in s.text) for s in shot.samples),
         "text_covered": median(text.covered(s) for s in shot.samples),
@@ -44,7 +44,6 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
         "others_area": max(s.others for s in shot.samples),
         "face_share": _median(lambda s: face_size.height(s, shot), shot),
     }
-    found["motion"] = _motion(shot)
     settings = cut.Settings(max_change=1.0, window_s=_CUT_S)
     found["cut_max"] = float(cut.levels(shot, settings).values.max())
     if any(sample.identity is not None for sample in shot.samples):
@@ -52,13 +51,6 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
     else:
         found["face_speed_max"] = float(identity.speeds(shot).max())
     return {name: round(float(value), 6) for name, value in found.items() if value is not None}
-
-
-def _motion(shot: Shot) -> float | None:
-    settings = motion.Settings(min_change=0.0, window_s=_MOTION_S, min_share=0.5)
-    values = motion.levels(shot, settings).values
-    known = values[values == values]
-    return float(median(known.tolist())) if known.size else None
 
 
 def _sharpest(sample: Sample) -> float | None:

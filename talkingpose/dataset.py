@@ -46,7 +46,7 @@ SCORES = (
     "shoulders_visible",  # share of the sampled frames with both shoulders
     "hand_sharpness",  # median energy of the Laplacian per variance of brightness, of the sharper hand
     "face_sharpness",  # the same of the main face
-    "motion",  # how far the joint that moves most moves within two seconds, in shoulder widths
+    "motion",  # median change of the person in a second, in standard deviations of the person's brightness
     "brightness",  # mean luma, 0 to 255
     "text_area",  # share of the frame under burnt-in text
     "single_person",  # share of the sampled frames with exactly one person

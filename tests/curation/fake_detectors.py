@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -58,6 +59,7 @@ def sample(
         "face": max(faces, key=lambda face: face.area, default=None),
         "luma": np.full((18, 32), 120, np.uint8),
         "colours": np.ones(8, np.float32) / 8,
+        "change": 0.5,
         "look": f"{index % 7:064x}",
     }
     if faces:
@@ -87,7 +89,9 @@ class FakeAnalyser:
         found = None
         if kind != NOBODY:
             found = person(hands=0 if kind == NO_HANDS else 2, raised=0.1 * np.sin(look.index / 10))
-        return sample(found, index=look.index, time=float(look.time))
+        # No two sources look alike, not even to the search for duplicates.
+        seen = hashlib.sha256(small.tobytes()).hexdigest()
+        return sample(found, index=look.index, time=float(look.time), look=seen)
 
     def close(self) -> None:
         pass

@@ -67,7 +67,7 @@ LINE = (Box(0.3, 0.28, 0.7, 0.34),)
         (speaking(face=Box(0.48, 0.28, 0.51, 0.32)), "face too small"),
         (speaking(picture=Box(0.4, 0.4, 0.8, 0.8)), "mostly borders"),
         (speaking(text=LINE), "text over face or hands"),
-        (speaking(keypoints=person()), "person does not move"),
+        (speaking(change=0.04), "person does not move"),
         ([], "no face to be seen"),
     ],
 )
@@ -101,15 +101,6 @@ def test_usability_of_a_hand_is_its_place_times_its_confidence_times_its_sharpne
     left, right = hands.usability(made, 0.1)
     assert left == pytest.approx(11 / 21) and right == pytest.approx(0.5 * 0.5)
     assert hands.usability(sample(None), 0.1) == (0, 0)
-
-
-def test_a_still_that_a_camera_moves_and_zooms_over_does_not_move():
-    zoomed = []
-    for i in range(30):
-        keypoints = person()
-        keypoints[:, :2] = (keypoints[:, :2] - 0.5) * (1 + i / 60) + 0.5 + i / 500
-        zoomed.append(sample(keypoints, index=5 * i))
-    assert reasons_of(shot(zoomed)) == ["person does not move"]
 
 
 @pytest.mark.parametrize("degrees", [-70, -30, 0, 20, 45, 80])

@@ -9,6 +9,7 @@ import pytest
 from curation.borders import inside_borders
 from curation.measurement import WHOLE, Box
 from curation.overlays import TextFinder
+from curation.own_motion import OwnMotion
 from curation.sharpness import sharpness
 
 
@@ -92,3 +93,32 @@ def test_no_text_in_moving_pictures_nor_in_text_that_moves():
     find = TextFinder()
     assert find(written(moving(0), "scrolling by", (100, 100))) == ()
     assert find(written(moving(1), "scrolling by", (160, 180))) == ()
+
+
+def camera(picture: np.ndarray, zoom: float, right: float, seed: int = 0) -> np.ndarray:
+    """A still picture as a moving camera with a little noise sees it."""
+    height, width = picture.shape
+    matrix = np.array([[zoom, 0, right - width * (zoom - 1) / 2], [0, zoom, -height * (zoom - 1) / 2]])
+    seen = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    noise = np.random.default_rng(seed).integers(-2, 3, seen.shape)
+    return np.clip(seen.astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("zoom", "right"), [(1.0, 0.0), (1.0, 6.0), (1.05, 0.0), (1.03, -4.0)])
+def test_a_camera_over_a_still_moves_nothing_of_itself(zoom, right):
+    still = texture(144, 256, scale=12)
+    motion, person = OwnMotion(), Box(0.3, 0.1, 0.7, 1.0)
+    assert motion(camera(still, 1.0, 0.0), person) is None
+    left = motion(camera(still, zoom, right, 1), person)
+    assert left is not None and left < 0.1
+
+
+def test_someone_who_moves_a_hand_before_a_moving_camera_moves():
+    still = texture(144, 256, scale=12)
+    motion, person = OwnMotion(), Box(0.3, 0.1, 0.7, 1.0)
+    for number, x in enumerate((90, 120)):
+        picture = still.copy()
+        cv2.circle(picture, (x, 100), 12, 230, -1)
+        found = motion(camera(picture, 1 + 0.03 * number, 3.0 * number, number), person)
+    assert found is not None and found > 0.3
+    assert motion(still, None) is None
