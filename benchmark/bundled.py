@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from talkingpose.dataset import ClipDataset
+if TYPE_CHECKING:
+    from talkingpose.dataset import ClipDataset
 
 TP_MINI = "tp-mini"
 _FOLDERS = {TP_MINI: Path(__file__).parent / "data" / TP_MINI}
@@ -16,6 +18,8 @@ def open_dataset(location: str) -> ClipDataset:
     Raises:
         DatasetError: see `ClipDataset`.
     """
+    from talkingpose.dataset import ClipDataset
+
     return ClipDataset(location, _FOLDERS.get(location))
 
 
