@@ -31,7 +31,7 @@ RATE_PER_S, BURST, PAUSE_S = 160.0, 8, 0.004
 # A loaded machine may hand over a request late, and the next one in time.
 SLACK_S = 0.12
 # Requests that may still come between a host's answer and the breaker's opening.
-UNDER_WAY = 20
+UNDER_WAY = 60
 
 
 @dataclass
