@@ -185,6 +185,7 @@ class FilmMaker:
 
     def _load(self, width: int, height: int) -> tuple[TalkingPosePipeline, tuple[int, int]]:
         """The pipeline on its device, and the size (width, height) of a film for frames of this shape."""
+        from talkingpose.feedback import describe
         from talkingpose.placement import place, precision_of
 
         if self._pipeline is not None:
@@ -195,7 +196,7 @@ class FilmMaker:
         placement = place(pipeline, self._device, pixels=size[0] * size[1], cpu_offload=self._cpu_offload)
         self.say(
             f"{self._checkpoint} on {placement}; {self._steps} steps, guidance {self._guidance:g}, "
-            f"{self.options.feedback}"
+            f"feedback {describe(self.options.feedback)}"
         )
         self._pipeline = pipeline
         return pipeline, size

@@ -11,7 +11,7 @@ from talkingpose.feedback.error import FeedbackError
 from talkingpose.feedback.integral_statistics import IntegralStatistics
 from talkingpose.feedback.low_pass import LowPass
 from talkingpose.feedback.motion_gain import MotionGain
-from talkingpose.feedback.named import CONTROLLERS, make_controller, setting_names
+from talkingpose.feedback.named import CONTROLLERS, describe, make_controller, setting_names
 from talkingpose.feedback.proportional import FixedGain, mix
 from talkingpose.feedback.region_gain import RegionGain
 from talkingpose.feedback.shrunk_noise import ShrunkNoise
@@ -35,6 +35,7 @@ __all__ = [
     "ShrunkNoise",
     "TemporalFilter",
     "VariancePreserving",
+    "describe",
     "make_controller",
     "mix",
     "setting_names",

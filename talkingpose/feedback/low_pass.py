@@ -52,4 +52,5 @@ def low_pass(latents: torch.Tensor, cutoff: float) -> torch.Tensor:
     response = torch.exp(-(rows[:, None] ** 2 + columns**2) / (2 * cutoff**2))
     # Transforms in half precision exist on few devices.
     spectrum = torch.fft.rfft2(latents.float() if latents.dtype != torch.float64 else latents)
-    return torch.fft.irfft2(spectrum * response, s=(height, width)).to(latents.dtype)
+    filtered: torch.Tensor = torch.fft.irfft2(spectrum * response, s=(height, width))
+    return filtered.to(latents.dtype)

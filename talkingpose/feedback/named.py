@@ -59,3 +59,11 @@ def make_controller(name: str, settings: Mapping[str, str | float] | None = None
 def setting_names(controller: FeedbackController | type) -> list[str]:
     """Names of the settings of a controller, or of its class."""
     return [field.name for field in dataclasses.fields(controller)]  # type: ignore[arg-type]
+
+
+def describe(controller: FeedbackController) -> str:
+    """A controller in words, as `proportional, gain 0.05`."""
+    kinds = {kind: name for name, kind in CONTROLLERS.items()}
+    name = kinds.get(type(controller), type(controller).__name__)
+    settings = [f", {key} {getattr(controller, key):g}" for key in setting_names(controller)]
+    return name + "".join(settings)

@@ -26,6 +26,7 @@ from talkingpose.feedback import (
     ShrunkNoise,
     TemporalFilter,
     VariancePreserving,
+    describe,
     make_controller,
 )
 from talkingpose.feedback.low_pass import low_pass
@@ -351,4 +352,5 @@ def test_what_cannot_be_is_one_line(name, given_, message) -> None:
 def test_by_name_and_text() -> None:
     assert make_controller("low-pass", {"gain": "0.2"}) == LowPass(0.2)
     assert make_controller("proportional") == FixedGain(0.05)
+    assert describe(LowPass(0.2)) == "low-pass, gain 0.2, cutoff 0.25"
     assert all(dataclasses.is_dataclass(kind) for kind in CONTROLLERS.values())

@@ -50,7 +50,7 @@ def test_a_film_with_its_preview_and_what_is_said(place: Path, parity_folder: Pa
     assert (info.width, info.height, info.fps, info.num_frames) == (96, 128, Fraction(25, 2), 3)
     assert Image.open(place / "f.preview.png").size == (3 * 96, 128)
     said = "\n".join(lines)
-    assert "on cpu, float32; 1 steps, guidance 1, FixedGain(gain=0.05)" in said
+    assert "on cpu, float32; 1 steps, guidance 1, feedback proportional, gain 0.05" in said
     assert "3 frames, 96x128, 12.5 frames/s, poses in the portrait's proportions" in said
     assert {p.name for p in place.iterdir()} == {"a.png", "p.npz", "f.mp4", "f.preview.png"}
 
