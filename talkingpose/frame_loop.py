@@ -5,7 +5,7 @@ of the sampler many times smaller. So the frames of a window can be begun with a
 them and denoised as one batch; then those whose initial latents turn out different are denoised again, from
 what the last sweep gave. This is Picard's iteration of the loop over frames, as ParaDiGMS (Shih et al.,
 arXiv 2305.16317) does over the steps of the sampler. After n sweeps the first n frames are those of the
-sequential loop in any case.
+sequential loop in any case. The guess comes from a first sweep with few steps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Solved:
     Attributes:
         finals: per frame the latents to decode, float (clips, C, h, w).
         states: per frame the state of the loop after it.
-        sweeps: passes through the sampler over the whole window or a part of it.
+        sweeps: passes of `denoise` over the window or a part of it.
     """
 
     finals: list[torch.Tensor]
@@ -56,6 +56,7 @@ def in_parallel(
     state: FeedbackState,
     frames: Sequence[FrameContext],
     denoise: Denoiser,
+    guess: Denoiser,
     tolerance: float,
 ) -> Solved:
     """Sweep over the window until no frame's initial latents change by more than the tolerance.
@@ -65,20 +66,23 @@ def in_parallel(
         state: before the first frame.
         frames: what is known of each frame.
         denoise: makes the final latents of some frames at once.
+        guess: the same, but quickly and roughly.
         tolerance: root mean square of a change, in units of the noise. It bounds how far the initial latents
             are from consistent with the final ones; 0 sweeps until the sequential result is reached.
     """
     # The frame before the window is near; before the first frame of a video there is only the portrait.
-    guess = frames[0].reference.to(state.noise) if state.previous is None else state.previous
-    denoised = [guess] * len(frames)
+    near = frames[0].reference.to(state.noise) if state.previous is None else state.previous
+    clips, everything = len(state.noise), list(range(len(frames)))
+    initial, _, _ = _replay(controller, state, frames, [near] * len(frames))
+    denoised = list(guess(torch.cat(initial), everything).split(clips))
     used: list[torch.Tensor | None] = [None] * len(frames)
     sweeps = 0
     while True:
         initial, finals, states = _replay(controller, state, frames, denoised)
-        due = [number for number in range(len(frames)) if _differs(initial[number], used[number], tolerance)]
+        due = [number for number in everything if _differs(initial[number], used[number], tolerance)]
         if not due:
             return Solved(finals, states, sweeps)
-        results = denoise(torch.cat([initial[number] for number in due]), due).split(len(state.noise))
+        results = denoise(torch.cat([initial[number] for number in due]), due).split(clips)
         for number, result in zip(due, results, strict=True):
             denoised[number], used[number] = result, initial[number]
         sweeps += 1

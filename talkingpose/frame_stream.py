@@ -16,7 +16,7 @@ from talkingpose.feedback import FeedbackController, FeedbackState, FrameContext
 from talkingpose.frame_loop import Denoiser, Solved, in_parallel, in_sequence
 from talkingpose.lockstep import TimeStep, time_steps, windows
 from talkingpose.pictures import Picture, PipelineError, as_array, to_device
-from talkingpose.sampler import Guidance, denoise, make_sampler
+from talkingpose.sampler import Guidance, Sampler, denoise, make_sampler
 from talkingpose.stream_state import StreamState
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from talkingpose.pipeline import TalkingPosePipeline
 
 Frame = np.ndarray | torch.Tensor
+# A sixth of the steps finds the latents to within a few per cent, of which the loop feeds back one in twenty.
+_GUESS_SHARE = 1 / 6
 OutputType = Literal["np", "pt", "latent"]
 
 
@@ -53,6 +55,11 @@ class StreamSettings:
                 raise PipelineError(f"{name}: {getattr(self, name)}: give 1 or more")
         if not self.parallel_tolerance >= 0:
             raise PipelineError(f"parallel_tolerance: {self.parallel_tolerance}: give 0 or more")
+
+    @property
+    def guess_steps(self) -> int:
+        """Denoising steps of the rough sweep that comes first where frames are made in parallel."""
+        return max(1, round(self.num_inference_steps * _GUESS_SHARE))
 
     def window(self, num_clips: int) -> int:
         """Frames of each clip that are taken at once."""
@@ -112,16 +119,22 @@ class FrameStream(Iterator[Any]):
             return
         height, width = first.pictures[0].shape[:2]
 
-        # 2. The sampler, the portrait and the noise e, once per video.
-        sampler = make_sampler(pipeline.scheduler, settings.num_inference_steps, pipeline._execution_device)
+        # 2. The samplers, the portrait and the noise e, once per video.
+        lengths = (settings.num_inference_steps, settings.guess_steps)
+        samplers = [make_sampler(pipeline.scheduler, n, pipeline._execution_device) for n in lengths]
         portraits = [as_array(image, f"reference {n}") for n, image in enumerate(self._references)]
         marks = [_mark(portrait) for portrait in portraits]
         text = settings.as_text() | {"size": f"{width}x{height}"}
         if begun:
+            if len(begun.feedback.noise) != len(portraits):
+                raise PipelineError(
+                    f"state: of {len(begun.feedback.noise)} clips, not of {len(portraits)}: "
+                    "give the clips that still ran"
+                )
             begun.check(text | {"portraits": " ".join(marks)})
         reference = pipeline.encode_reference(portraits, height, width)
         state = self._first_state(begun, height, width)
-        running = first.running
+        running = tuple(range(len(portraits)))
 
         for window in windows(itertools.chain([first], steps), settings.window(len(running))):
             # 3. Clips that have come to their end leave the batch.
@@ -135,24 +148,10 @@ class FrameStream(Iterator[Any]):
             features = self._in_chunks(pipeline.encode_pose, torch.cat(pictures)).split(len(running))
 
             # 5. Feedback from frame to frame, and denoising.
-            def denoise_frames(
-                initial: torch.Tensor,
-                due: Sequence[int],
-                features: Sequence[torch.Tensor] = features,
-                reference: ReferenceCache = reference,
-            ) -> torch.Tensor:
-                rows = list(range(reference.num_references)) * len(due)
-                return denoise(
-                    pipeline.denoising_unet,
-                    sampler,
-                    settings.guidance,
-                    initial,
-                    torch.cat([features[number] for number in due]),
-                    reference if len(due) == 1 else reference.select(rows),
-                )
-
             frames = [FrameContext(batch, reference.latents) for batch in pictures]
-            solved = self._solve(state, frames, denoise_frames)
+            solved = self._solve(
+                state, frames, *(self._denoiser(sampler, features, reference) for sampler in samplers)
+            )
             _check_finite(solved.finals, window, pipeline.denoising_unet.dtype)
 
             # 6. Decode.
@@ -167,17 +166,33 @@ class FrameStream(Iterator[Any]):
             start: Any = self._start
             latents, generator = (start, None) if isinstance(start, torch.Tensor) else (None, start)
             return FeedbackState(self._pipeline.prepare_noise(clips, height, width, generator, latents))
-        if len(begun.feedback.noise) != clips:
-            raise PipelineError(
-                f"state: of {len(begun.feedback.noise)} clips, not of {clips}: give the clips that still ran"
-            )
         return _to(begun.feedback, self._pipeline._execution_device)
 
-    def _solve(self, state: FeedbackState, frames: Sequence[FrameContext], denoiser: Denoiser) -> Solved:
+    def _denoiser(
+        self, sampler: Sampler, features: Sequence[torch.Tensor], reference: ReferenceCache
+    ) -> Denoiser:
+        """Denoise some frames of a window whose pose features are given."""
+
+        def denoise_frames(initial: torch.Tensor, due: Sequence[int]) -> torch.Tensor:
+            rows = list(range(reference.num_references)) * len(due)
+            return denoise(
+                self._pipeline.denoising_unet,
+                sampler,
+                self._settings.guidance,
+                initial,
+                torch.cat([features[number] for number in due]),
+                reference if len(due) == 1 else reference.select(rows),
+            )
+
+        return denoise_frames
+
+    def _solve(
+        self, state: FeedbackState, frames: Sequence[FrameContext], denoiser: Denoiser, guess: Denoiser
+    ) -> Solved:
         settings = self._settings
         if settings.parallel_frames == 1:
             return in_sequence(settings.feedback, state, frames, denoiser)
-        return in_parallel(settings.feedback, state, frames, denoiser, settings.parallel_tolerance)
+        return in_parallel(settings.feedback, state, frames, denoiser, guess, settings.parallel_tolerance)
 
     def _decode(self, finals: Sequence[torch.Tensor]) -> Iterator[list[Frame]]:
         """Yield the frames of each time step."""

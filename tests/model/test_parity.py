@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from talkingpose import TalkingPosePipeline
+from talkingpose.stream_state import StreamState
 
 TOLERANCE = 1e-3
 RUNS = {
@@ -52,6 +53,35 @@ def test_in_a_batch(pipe, golden, noise, name, second):
     np.testing.assert_allclose(videos[0].numpy(), golden[f"{name}_latents"], atol=TOLERANCE)
     agrees = np.abs(videos[1].numpy() - golden[f"{name}_latents"]).max() < TOLERANCE
     assert agrees == (second == "same")
+
+
+@pytest.mark.parametrize("name", ["cfg", "nocfg"])
+def test_in_chunks(pipe, golden, noise, name):
+    stream = pipe.stream(
+        golden["reference"], golden["poses"], latents=noise, output_type="pt", chunk_size=3, **RUNS[name]
+    )
+    for frame, expected in zip(stream, golden[f"{name}_frames"], strict=True):
+        np.testing.assert_allclose(frame.numpy(), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["cfg", "open"])
+def test_frames_in_parallel(pipe, golden, noise, name):
+    settings = {**RUNS[name], "parallel_frames": 5, "parallel_tolerance": 1e-5}
+    latents = pipe(
+        golden["reference"], golden["poses"], latents=noise, output_type="latent", **settings
+    ).frames
+    np.testing.assert_allclose(latents.numpy(), golden[f"{name}_latents"], atol=TOLERANCE)
+
+
+def test_resumed_from_a_file(pipe, golden, noise, tmp_path: Path):
+    settings = {"output_type": "latent", **RUNS["cfg"]}
+    stream = pipe.stream(golden["reference"], golden["poses"], latents=noise, **settings)
+    frames = [next(stream) for _ in range(2)]
+    stream.state.save(tmp_path / "state.pt")
+    stream.close()
+    state = StreamState.load(tmp_path / "state.pt")
+    frames += list(pipe.stream(golden["reference"], golden["poses"][state.index :], state=state, **settings))
+    np.testing.assert_allclose(torch.stack(frames).numpy(), golden["cfg_latents"], atol=TOLERANCE)
 
 
 def test_uint8_is_truncated(pipe, golden, noise):

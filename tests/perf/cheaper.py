@@ -1,0 +1,90 @@
+"""Measures what fewer steps and guidance on an interval cost: TJE and PSNR on tp-mini, as paired differences.
+
+    .venv/bin/python tests/perf/cheaper.py --checkpoint tiny --out work/cheaper [--limit 3] [--max-frames 120]
+
+Every setting is a run of `tp-eval` of its own, and each is compared with the first by `tp-eval compare`. The
+same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+from baselines.settings import number  # noqa: E402 - of this checkout
+from baselines.talkingpose_model import TalkingPose  # noqa: E402
+
+# Name, steps, guidance, first and last share of the guided steps. The first is what the others are judged by.
+SETTINGS = (
+    ("30-steps", 30, 3.5, 0.0, 1.0),
+    ("20-steps", 20, 3.5, 0.0, 1.0),
+    ("10-steps", 10, 3.5, 0.0, 1.0),
+    ("5-steps", 5, 3.5, 0.0, 1.0),
+    ("30-steps-first-half", 30, 3.5, 0.0, 0.5),
+    ("30-steps-middle", 30, 3.5, 0.2, 0.7),
+    ("30-steps-unguided", 30, 1.0, 0.0, 1.0),
+    ("10-steps-middle", 10, 3.5, 0.2, 0.7),
+)
+METRICS = "psnr,tje@2,tje_skill@2,flicker"
+
+
+class OnInterval(TalkingPose):
+    """The reference model, guided from a first to a last share of its steps."""
+
+    name = "talkingpose-interval"
+
+    def __init__(self, *, first: str | float = 0.0, last: str | float = 1.0, **settings: object) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]
+        interval = number("first", first), number("last", last)
+        self._pipeline.stream = functools.partial(self._pipeline.stream, guidance_interval=interval)
+        self.info = dataclasses.replace(
+            self.info, args={**self.info.args, "first": interval[0], "last": interval[1]}
+        )
+
+
+def tp_eval(*words: str) -> str:
+    """Run `tp-eval` to its end and return what it printed; exit code 3 (partial) ends this script too."""
+    command = "import sys; from benchmark.cli import main; sys.exit(main())"
+    path = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
+    environment = dict(os.environ) | {"PYTHONPATH": path}
+    found = subprocess.run([sys.executable, "-c", command, *words], stdout=subprocess.PIPE, env=environment)
+    if found.returncode:
+        sys.exit(f"tp-eval {' '.join(words)}: exit code {found.returncode}")
+    return found.stdout.decode()
+
+
+def main() -> None:
+    """Make the runs and print the comparisons."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--checkpoint", default="tiny")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--limit", help="clips; default: all")
+    parser.add_argument("--max-frames", help="of each clip; default: all")
+    asked = parser.parse_args()
+    part = [
+        *(("--limit", asked.limit) if asked.limit else ()),
+        *(("--max-frames", asked.max_frames) if asked.max_frames else ()),
+    ]
+    for name, steps, guidance, first, last in SETTINGS:
+        arguments = f"steps={steps},guidance={guidance},first={first},last={last}"
+        model = ["--model", "cheaper:OnInterval", "--checkpoint", asked.checkpoint, "--model-args", arguments]
+        tp_eval(*model, *part, "--out", str(asked.out / name))
+        if name != SETTINGS[0][0]:
+            print(f"{name} against {SETTINGS[0][0]}")
+            print(
+                tp_eval(
+                    "compare", str(asked.out / SETTINGS[0][0]), str(asked.out / name), "--metrics", METRICS
+                )
+            )
+
+
+if __name__ == "__main__":
+    main()
