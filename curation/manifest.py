@@ -116,5 +116,5 @@ def _is_possible(row: ManifestRow) -> bool:
         and row.start_pts < row.end_pts
         and row.time_base_num > 0
         and row.time_base_den > 0
-        and re.fullmatch(r"[0-9a-f]{48}", row.phash) is not None
+        and re.fullmatch(r"([0-9a-f]{16})+", row.phash) is not None
     )

@@ -37,6 +37,8 @@ MEMORY = "rebuilt"
 # different pictures in about half.
 _SAME_LOOK_BITS = 10.0
 _LONGEST_SIDE = 1280
+# ImageHash's hash of one frame; the column `phash` has those of several, evenly spread.
+_HASH_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -257,20 +259,20 @@ class _Cut:
             for frame in reader.frames(max(int(first / tick), 0), int(last / tick) + 1):
                 image = frame.image[self.crop.y0 : self.crop.y1, self.crop.x0 : self.crop.x1]
                 seen[round((frame.time - begin) / interval)] = imagehash.phash(Pictures.fromarray(image))
-        digits = len(row.phash) // 3
-        wanted = [imagehash.hex_to_hash(row.phash[i * digits : (i + 1) * digits]) for i in range(3)]
-        places = [(2 * i + 1) * row.num_frames // 6 for i in range(3)]
-        found = [
-            (
-                fmean(float(seen[place + offset] - look) for place, look in zip(places, wanted, strict=True)),
-                offset,
-            )
+        hashes = [row.phash[i : i + _HASH_DIGITS] for i in range(0, len(row.phash), _HASH_DIGITS)]
+        looks = {
+            (2 * i + 1) * row.num_frames // (2 * len(hashes)): imagehash.hex_to_hash(text)
+            for i, text in enumerate(hashes)
+        }
+        found = {
+            offset: fmean(float(seen[place + offset] - look) for place, look in looks.items())
             for offset in range(-frames, frames + 1)
-            if all(place + offset in seen for place in places)
-        ]
-        # Of places that look alike, the nearest.
-        distance, offset = min(found, key=lambda one: (one[0], abs(one[1])), default=(64.0, 0))
-        return offset, round(distance, 3)
+            if all(place + offset in seen for place in looks)
+        }
+        distance = min(found.values(), default=64.0)
+        # Where little moves, several places in a row look the same; it is most likely the middle one.
+        alike = [offset for offset, own in found.items() if own == distance] or [0]
+        return alike[(len(alike) - 1) // 2], round(distance, 3)
 
     def span(self, offset: int) -> tuple[int, int | None]:
         """Ticks of this file from the clip's first frame to its end (None: the end of the file)."""
