@@ -165,4 +165,4 @@ def _controller(text: str, gain: float | None) -> FeedbackController:
 
 def main() -> None:
     """Entry point of `tp-animate`."""
-    console.run(app, PROGRAM)
+    console.run(app, PROGRAM, stopped="a film that was not finished is made anew")

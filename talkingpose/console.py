@@ -34,12 +34,17 @@ def application(summary: str) -> typer.Typer:
     )
 
 
-def run(app: typer.Typer, program: str, args: list[str] | None = None) -> NoReturn:
+def run(
+    app: typer.Typer,
+    program: str,
+    args: list[str] | None = None,
+    *,
+    stopped: str = "the same command goes on from here",
+) -> NoReturn:
     """Run a command line and leave the process with its exit code.
 
     What the user can mend (see `user_errors`) ends as one line on stderr with exit code 2; Ctrl-C with
-    130 and the remark that the same command resumes. Anything else is a fault of this project and keeps
-    its traceback.
+    130 and the remark `stopped`. Anything else is a fault of this project and keeps its traceback.
     """
     from typer.exceptions import Abort, TyperException
 
@@ -61,7 +66,7 @@ def run(app: typer.Typer, program: str, args: list[str] | None = None) -> NoRetu
             fail(program, str(error))
         raise
     if code == EXIT_INTERRUPTED:  # how typer reports a Ctrl-C
-        note(f"{program}: stopped; the same command goes on from here")
+        note(f"{program}: stopped; {stopped}")
     sys.exit(code if isinstance(code, int) else EXIT_COMPLETE)
 
 
