@@ -38,7 +38,7 @@ def animate(
         typer.Option(help="CSV with the columns reference, driving, out instead: one film a line."),
     ] = None,
     checkpoint: Annotated[
-        str, typer.Option(help="tiny (bundled), or a folder of weights, official or diffusers' layout.")
+        str, typer.Option(help="tiny (bundled), hub (published), or a folder of weights of either layout.")
     ] = "tiny",
     gain: Annotated[
         float | None, typer.Option(help="Feedback gain; 0 makes frames independent. [default: 0.05]")
@@ -71,6 +71,9 @@ def animate(
             help="Keep one part of the model on the GPU at a time. [default: where memory is short]",
         ),
     ] = None,
+    parallel_frames: Annotated[
+        int, typer.Option(min=1, help="Frames that are denoised at once: pays on a large GPU.")
+    ] = 1,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     max_missing: Annotated[
         float,
@@ -102,6 +105,7 @@ def animate(
         retarget=retarget,
         audio=audio,
         seed=seed,
+        parallel_frames=parallel_frames,
         max_frames=max_frames,
         max_missing=max_missing,
         strict=strict,

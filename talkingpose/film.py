@@ -58,6 +58,7 @@ class FilmOptions:
         retarget: whether poses get the portrait's proportions.
         audio: whether the film gets the sound of the driving video.
         seed: of the noise.
+        parallel_frames: frames that are denoised at once.
         max_frames: None for all.
         max_missing: percent of the driving frames that may lack a part before that is reported.
         strict: what would be reported stops the film instead.
@@ -69,6 +70,7 @@ class FilmOptions:
     retarget: Literal["auto", "on", "off"] = "auto"
     audio: bool = False
     seed: int = 42
+    parallel_frames: int = 1
     max_frames: int | None = None
     max_missing: float = 20.0
     strict: bool = False
@@ -190,8 +192,8 @@ class FilmMaker:
 
         if self._pipeline is not None:
             return self._pipeline, native_size(self._pipeline, width, height)
-        pipeline = load_pipeline(self._checkpoint, "cpu")
-        pipeline.to(dtype=precision_of(self._precision, self._device))
+        # Onto the CPU first: only then it is known whether it fits into the memory of the GPU.
+        pipeline = load_pipeline(self._checkpoint, "cpu", precision_of(self._precision, self._device))
         size = native_size(pipeline, width, height)
         placement = place(pipeline, self._device, pixels=size[0] * size[1], cpu_offload=self._cpu_offload)
         self.say(
@@ -212,6 +214,7 @@ class FilmMaker:
             num_inference_steps=self._steps,
             guidance_scale=self._guidance,
             feedback=self.options.feedback,
+            parallel_frames=self.options.parallel_frames,
             # Drawn on the CPU so that a seed gives the same video on every device.
             generator=torch.Generator().manual_seed(self.options.seed),
         )

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from talkingpose.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
-
     from talkingpose.pipeline import TalkingPosePipeline
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -45,14 +43,11 @@ class Placement:
         return f"{self.device}, {self.dtype}{''.join(extras)}"
 
 
-def precision_of(precision: Precision, device: str) -> torch.dtype:
-    """The type of the weights; `auto`: half precision on a GPU, float32 on the CPU."""
-    import torch
-
-    if precision == "auto":
-        precision = "float32" if device == "cpu" else "float16"
-    dtype: torch.dtype = getattr(torch, precision)
-    return dtype
+def precision_of(precision: Precision, device: str) -> str:
+    """The type of the weights; `auto`: float16 on a GPU, float32 on the CPU."""
+    if precision != "auto":
+        return precision
+    return "float32" if device == "cpu" else "float16"
 
 
 def check_offload(device: str, cpu_offload: bool | None) -> None:
@@ -109,6 +104,8 @@ def place(
     )
     if chosen.tiling:
         pipeline.vae.enable_tiling()
+    if device != "cpu":
+        pipeline.enable_channels_last()
     if chosen.offload:
         pipeline.enable_model_cpu_offload(device=device)
     elif device != "cpu":

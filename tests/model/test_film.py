@@ -23,7 +23,7 @@ from tests.model.test_driving import person, save
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipe: TalkingPosePipeline) -> Path:
     """A folder with a portrait whose person is found, and poses; the model is loaded already."""
-    monkeypatch.setattr(talkingpose.film, "load_pipeline", lambda checkpoint, device: pipe)
+    monkeypatch.setattr(talkingpose.film, "load_pipeline", lambda checkpoint, device, dtype: pipe)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 96, 3), np.uint8)).save(
         tmp_path / "a.png"
     )
