@@ -212,7 +212,7 @@ def publish(out: Path, config: Config, answers: Sequence[Rebuilt]) -> dict[str, 
 def _rebuild(job: _Job, row: ManifestRow) -> tuple[Rebuilt, ClipRecord | None]:
     found = job.found
     same_file = found.origin is not None and found.origin.sha256 == row.source_sha256
-    source = _Cut(found, row)
+    source = Place(found, row)
     if same_file:
         answer = Rebuilt(row.clip_id, row.source_id, "same frames", 0, 0.0)
     else:
@@ -228,7 +228,7 @@ def _rebuild(job: _Job, row: ManifestRow) -> tuple[Rebuilt, ClipRecord | None]:
     return answer, clip
 
 
-class _Cut:
+class Place:
     """A row's place in a source whose file may be another one than it was."""
 
     def __init__(self, found: Found, row: ManifestRow) -> None:
@@ -300,7 +300,7 @@ class _Cut:
         return sample_size(shown, _LONGEST_SIDE)
 
 
-def _write(source: _Cut, offset: int, folder: Path, config: Config, detectors: Detectors) -> ClipRecord:
+def _write(source: Place, offset: int, folder: Path, config: Config, detectors: Detectors) -> ClipRecord:
     row, crop = source.row, source.crop
     video = folder / f"{row.clip_id}.mp4"
     fps = Fraction(row.fps).limit_denominator(100_000)
