@@ -89,11 +89,6 @@ class MediapipeFaces:
             for model in (_SHORT_RANGE, _FULL_RANGE)
         )
 
-    def __call__(self, image: Image) -> bool:
-        """See `FaceFinder`."""
-        faces, near = self.find(image)
-        return bool(faces or near)
-
     def find(self, image: Image) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
         """Faces of the full-range detector, and where it sees none, those of the other one."""
         image = np.ascontiguousarray(image)
@@ -101,9 +96,34 @@ class MediapipeFaces:
         return far, () if far else _boxes(self._near.process(image))
 
     def close(self) -> None:
-        """See `FaceFinder`."""
+        """Release the models."""
         self._near.close()
         self._far.close()
+
+
+class MediapipeGate:
+    """A face counts where landmarks fit it; they are searched only where a detector sees one."""
+
+    def __init__(self) -> None:
+        self._faces = MediapipeFaces()
+        self._holistic: Any = None
+
+    def __call__(self, image: Image) -> bool:
+        """See `FaceFinder`."""
+        faces, near = self._faces.find(image)
+        if not faces and not near:
+            return False
+        from mediapipe.python.solutions import holistic
+
+        if self._holistic is None:
+            self._holistic = holistic.Holistic(static_image_mode=True, model_complexity=1)
+        return self._holistic.process(np.ascontiguousarray(image)).face_landmarks is not None
+
+    def close(self) -> None:
+        """See `FaceFinder`."""
+        self._faces.close()
+        if self._holistic is not None:
+            self._holistic.close()
 
 
 class MediapipeAnalyser:
@@ -259,4 +279,4 @@ def _mediapipe_versions() -> Mapping[str, str]:
     return {"mediapipe": version("mediapipe"), **identity.versions()}
 
 
-MEDIAPIPE = Detectors(MediapipeAnalyser, _holistic_estimator, _mediapipe_versions, MediapipeFaces)
+MEDIAPIPE = Detectors(MediapipeAnalyser, _holistic_estimator, _mediapipe_versions, MediapipeGate)

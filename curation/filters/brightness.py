@@ -28,7 +28,11 @@ def levels(shot: Shot, settings: Settings) -> Levels:
 
 
 def luma_of(sample: Sample) -> float | None:
-    """Luma of the face, else of the picture; None where neither was measured."""
-    if sample.face_luma is not None:
+    """Luma of the face, else of the picture inside borders; None where neither was measured."""
+    if sample.face_luma is not None or sample.luma is None:
         return sample.face_luma
-    return None if sample.luma is None else float(sample.luma.mean())
+    height, width = sample.luma.shape
+    box = sample.picture
+    rows = slice(int(box.y0 * height), max(round(box.y1 * height), int(box.y0 * height) + 1))
+    columns = slice(int(box.x0 * width), max(round(box.x1 * width), int(box.x0 * width) + 1))
+    return float(sample.luma[rows, columns].mean())

@@ -82,6 +82,14 @@ def test_what_hides_a_face_speaks_before_the_face():
     assert reasons_of(shot(blurred))[:2] == ["face blurred", "no face to be seen"]
 
 
+def test_a_picture_without_a_face_is_dark_inside_its_borders():
+    framed = np.zeros((18, 32), np.uint8)
+    framed[5:13, 10:22] = 120
+    picture = Box(10 / 32, 5 / 18, 22 / 32, 13 / 18)
+    assert "too dark" not in reasons_of(shot(nobody(luma=framed, picture=picture)))
+    assert "too dark" in reasons_of(shot(nobody(luma=framed)))
+
+
 def test_length_is_asked_of_the_span():
     assert reasons_of(shot(speaking(), seconds=2.8)) == ["too short"]
 

@@ -44,11 +44,20 @@ def test_mixed_reel(footage: Path, tmp_path):
         ("head_only/webcam.mp4", "no hands to be seen"),
         ("no_person/cartoon.mp4", "no face to be seen"),
         ("no_person/hands_only_blocks.mp4", "no face to be seen"),
+        ("no_person/slides.mp4", "no face to be seen"),
+        ("degraded/sign_dark.mp4", "too dark"),
+        ("degraded/sign_blur.mp4", "face blurred"),
+        ("upper_body_hands/sign_bird.mkv", "more than one person"),
+        ("upper_body_hands/sign_please.mkv", "more than one person"),
     ],
 )
 def test_reasons(footage: Path, tmp_path, name, reason):
     (found,) = find_sources([footage / name])
-    record = process(Job(identify(found), CONFIG, "test", {}, MEDIAPIPE, tmp_path))
+    # The lengths of single signs are set aside.
+    length = CONFIG.filters.length.model_copy(update={"min_s": 1.0})
+    filters = CONFIG.filters.model_copy(update={"length": length})
+    config = CONFIG.model_copy(update={"filters": filters})
+    record = process(Job(identify(found), config, "test", {}, MEDIAPIPE, tmp_path))
     assert [(shot.verdict, shot.reason) for shot in record.shots] == [("reject", reason)]
 
 
