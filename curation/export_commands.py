@@ -25,10 +25,12 @@ def webdataset(
     max_shard_mb: Annotated[float, typer.Option(min=0.001, help="Of a tar file, at most.")] = 500,
     json: Json = False,
 ) -> int:
-    """Write a dataset as tar files for training that reads from front to back."""
+    """Write a dataset as tar files for training that reads from front to back; `forget` renews them."""
+    from curation.release import remember_release
     from curation.webdataset import write_webdataset
 
     files = write_webdataset(folder, to, max_shard_mb=max_shard_mb)
+    remember_release(folder, to)
     if json:
         console.emit_json([{"path": path.name, "num_bytes": path.stat().st_size} for path in files])
     else:

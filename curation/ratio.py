@@ -37,7 +37,7 @@ def ratio_total(
 
     Source: Cochran, Sampling Techniques (3rd ed.), sections 6.2 and 6.4.
     """
-    if not measured or len(measured) != len(sizes) or sum(sizes) <= 0 or count < len(measured):
+    if not 0 < len(measured) <= count or len(measured) != len(sizes) or sum(sizes) <= 0:
         raise ValueError("ratio_total: give a sample with sizes")
     ratio = sum(measured) / sum(sizes)
     value = ratio * total_size

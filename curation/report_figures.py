@@ -36,7 +36,7 @@ def funnel_figure(stages: Sequence[Stage]) -> str:
         axes.barh(
             -place, stage.undecided.seconds, left=left + stage.rejected.seconds, height=0.62, color=_LOST
         )
-        text = f"{left / 60:.4g} min, {stage.left.spans} spans"
+        text = f"{left / 60:.2f} min, spans: {stage.left.spans}"
         end = left + stage.rejected.seconds + stage.undecided.seconds
         axes.text(end + most * 0.01, -place, text, va="center", color=_INK, fontsize=9)
     axes.set_yticks([-place for place in range(len(stages))], [stage.name for stage in stages])

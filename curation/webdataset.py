@@ -56,6 +56,15 @@ def write_webdataset(folder: Path, to: Path, *, max_shard_mb: float = 500) -> li
     return written
 
 
+def renew_webdataset(folder: Path, to: Path, *, keep: bool) -> None:
+    """Write tar files anew after the dataset has changed, or delete them where nothing of it is left."""
+    if keep:
+        write_webdataset(folder, to)
+    else:
+        for path in to.glob("*.tar"):
+            path.unlink()
+
+
 def _write_split(dataset: ClipDataset, split: str, folder: Path, limit: float) -> None:
     clips = iter(dataset.clips(split))
     clip = next(clips, None)

@@ -18,6 +18,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,13 +161,12 @@ def _torchcodec_works() -> bool:
     from talkingpose.media import VideoWriter
 
     try:
-        from torchcodec.decoders import VideoDecoder
-
+        decoders = import_module("torchcodec.decoders")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "probe.mp4"
             with VideoWriter(path, fps=Fraction(25)) as writer:
                 writer.write(np.zeros((16, 16, 3), np.uint8))
-            return len(VideoDecoder(path.read_bytes())) == 1
+            return len(decoders.VideoDecoder(path.read_bytes())) == 1
     except (ImportError, OSError, RuntimeError, ValueError):
         return False
 

@@ -27,12 +27,12 @@ def test_closed_form_of_cochran():
     found = ratio_total(measured, sizes, 50, 30)
     assert found.value == pytest.approx(125)
     assert found.high - found.value == pytest.approx(4.302653 * deviation, rel=1e-6)  # t, 2 degrees, 97.5 %
-    assert found.low == max(found.value - (found.high - found.value), 0)
+    assert found.low == pytest.approx(max(2 * found.value - found.high, 0))
 
 
 def test_everything_sampled_leaves_nothing_open_and_one_source_says_nothing_of_its_spread():
     assert ratio_total([1, 5], [1, 1], 2, 2).low == ratio_total([1, 5], [1, 1], 2, 2).high == 6
-    assert ratio_total([1], [1], 9, 9 * 1).low is None
+    assert ratio_total([1], [1], 9, 9).low is None
     with pytest.raises(ValueError, match="sample"):
         ratio_total([], [], 1, 1)
 
@@ -42,11 +42,12 @@ def test_intervals_cover_what_they_promise():
     sizes = rng.uniform(50, 150, 400)
     amounts = sizes * rng.beta(2, 3, 400)
     inside = 0
-    for _ in range(400):
+    for _ in range(2000):
         chosen = rng.choice(400, 20, replace=False)
         found = ratio_total(amounts[chosen], sizes[chosen], sizes.sum(), 400)
         inside += found.low <= amounts.sum() <= found.high
-    assert 0.92 < inside / 400 < 0.985
+    # Linearised variances of small samples are a little too small, as the docstring says.
+    assert 0.925 < inside / 2000 < 0.965
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pose"))
 
-from drawn_joints import NAMES, distances
+from drawn_joints import NAMES, distances, recover
 
 from talkingpose.media import VideoReader
 from talkingpose.pose import HolisticEstimator, smooth
@@ -38,12 +38,12 @@ def main() -> None:
             with HolisticEstimator() as estimator:
                 keypoints = np.stack([estimator(frame.image) for frame in frames])
             width, height = reader.info.width, reader.info.height
-        drawn = [frame.image for frame in islice(VideoReader(drawing), options.frames)]
+        joints = [recover(frame.image) for frame in islice(VideoReader(drawing), options.frames)]
         for found, points in (
             (raw, keypoints),
             (smoothed, smooth(keypoints, rate, width, height, window_s=options.window_s)),
         ):
-            for joint, values in distances(points, drawn).items():
+            for joint, values in distances(points, joints, width, height).items():
                 found.setdefault(joint, []).extend(values)
         print(f"{drawing.name}: {len(keypoints)} frames", file=sys.stderr)
     print("| joint | pairs | median | 90th percentile | smoothed: median |\n|---|---:|---:|---:|---:|")

@@ -27,10 +27,17 @@ def recover(picture: np.ndarray) -> dict[int | None, np.ndarray]:
         picture: RGB uint8 (H, W, 3), also after lossy encoding.
     """
     found = {}
+    # Few pixels are as bright as a disc; only those are compared with the colours.
+    rows, columns = np.nonzero(picture.max(axis=2) >= 255 - _TOLERANCE)
+    bright = picture[rows, columns].astype(np.int16)
     for coco, colour in zip(_OPENPOSE, _COLOURS, strict=True):
         if coco not in NAMES:
             continue
-        mask = np.uint8((np.abs(picture.astype(np.int16) - colour) <= _TOLERANCE).all(axis=2))
+        alike = (np.abs(bright - colour) <= _TOLERANCE).all(axis=1)
+        if alike.sum() < _LEAST:
+            continue
+        mask = np.zeros(picture.shape[:2], np.uint8)
+        mask[rows[alike], columns[alike]] = 1
         count, _, stats, centres = cv2.connectedComponentsWithStats(mask)
         discs = [
             centres[i]
@@ -43,20 +50,23 @@ def recover(picture: np.ndarray) -> dict[int | None, np.ndarray]:
 
 
 def distances(
-    keypoints: np.ndarray, drawings: list[np.ndarray], least_confidence: float = 0.3
+    keypoints: np.ndarray,
+    joints: list[dict[int | None, np.ndarray]],
+    width: int,
+    height: int,
+    least_confidence: float = 0.3,
 ) -> dict[int | None, list[float]]:
     """How far keypoints lie from the joints of the drawings of the same frames, in % of the shoulder width.
 
     Args:
         keypoints: (T, 133, 3), normalised.
-        drawings: T pictures.
+        joints: what `recover` found in the T drawings.
+        width, height: of the drawings, in pixels.
 
     Returns:
         By COCO index (None: neck); only joints that both have. The shoulder width is the median of the
         drawings' own.
     """
-    height, width = drawings[0].shape[:2]
-    joints = [recover(drawing) for drawing in drawings]
     shoulders = [
         np.hypot(*(j[LEFT_SHOULDER] - j[RIGHT_SHOULDER]))
         for j in joints

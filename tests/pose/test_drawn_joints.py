@@ -43,11 +43,12 @@ def test_joints_are_read_back_to_the_pixel(tmp_path):
 
 def test_distances_see_a_shift(tmp_path):
     keypoints, pictures = drawings(tmp_path)
-    own = np.concatenate(list(distances(keypoints, pictures).values()))
+    joints = [recover(picture) for picture in pictures]
+    own = np.concatenate(list(distances(keypoints, joints, 512, 512).values()))
     assert np.median(own) < 1
     shoulder = 100 / np.median(np.hypot(*((keypoints[:, 5] - keypoints[:, 6])[:, :2] * 512).T))
     keypoints[..., 0] += 10 / 512
-    moved = np.concatenate(list(distances(keypoints, pictures).values()))
+    moved = np.concatenate(list(distances(keypoints, joints, 512, 512).values()))
     assert np.median(moved) == pytest.approx(10 * shoulder, rel=0.15)
 
 
@@ -59,6 +60,6 @@ def test_mediapipe_agrees_with_dwpose():
     )
     with HolisticEstimator() as estimator:
         keypoints = np.stack([estimator(frame) for frame in frames])
-    found = distances(keypoints, drawn)
+    found = distances(keypoints, [recover(picture) for picture in drawn], 512, 512)
     assert {5, 6, 7, 8} <= set(found)
     assert np.median(np.concatenate(list(found.values()))) < 8  # % of the shoulder width
