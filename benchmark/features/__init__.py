@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from benchmark.features.alexnet import LpipsAlex
@@ -17,7 +18,7 @@ from benchmark.features.laplacian import LaplacianVariance
 from benchmark.features.pose import Pose
 from benchmark.features.regions import Regions
 from benchmark.features.sface import SFace
-from talkingpose.weights import WeightsError, read_lock, status, verify, weights_folder
+from talkingpose.weights import WeightsError, find, read_lock, status, verify, weights_folder
 
 __all__ = [
     "COLLECTIONS",
@@ -99,10 +100,17 @@ def _releases(packages: Iterable[str]) -> dict[str, str | None]:
 
 
 def weights_here(names: Iterable[str]) -> dict[str, str]:
-    """SHA-256, in hex, of those weight files of the features that are here, sound or not, by id."""
+    """SHA-256, in hex, of those weight files of the features that are here and sound, by id.
+
+    One that is damaged is not used, so no run may name its hash.
+    """
     ids = sorted({weight for name in with_needed(names) for weight in spec_of(name).weights})
-    here = [weight for weight in ids if status(weight).state != "missing"]
-    return {weight: status(weight).sha256 or str(verify([weight])[0].sha256) for weight in here}
+    sound = []
+    for weight in ids:
+        with suppress(WeightsError):
+            find(weight)
+            sound.append(weight)
+    return {weight: status(weight).sha256 or str(verify([weight])[0].sha256) for weight in sound}
 
 
 def load_extractors(names: Iterable[str]) -> dict[str, Extractor]:

@@ -10,6 +10,7 @@ from benchmark.metrics.akd_shoulder import AkdShoulder
 from benchmark.metrics.csim import Csim
 from benchmark.metrics.fid import Fid
 from benchmark.metrics.fvd import Fvd
+from benchmark.metrics.fvd_third import THIRDS, FvdThird
 from benchmark.metrics.hkc import Hkc
 from benchmark.metrics.hkv import Hkv
 from benchmark.metrics.identity import TARGETS
@@ -37,6 +38,7 @@ GROUPS: Mapping[str, Mapping[str, Family]] = {
         "fid": lambda deltas: [Fid()],
         "kid": lambda deltas: [Kid()],
         "fvd": lambda deltas: [Fvd()],
+        "fvd_third": lambda deltas: [FvdThird(third) for third in THIRDS],
     },
 }
 

@@ -19,6 +19,7 @@ from benchmark.metrics import AnyMetric, CaseShape, ClipArrays
 from benchmark.metrics.fid import Fid
 from benchmark.metrics.frechet import bootstrap_interval, frechet_distance, in_their_span
 from benchmark.metrics.fvd import Fvd
+from benchmark.metrics.fvd_third import THIRDS, FvdThird
 from benchmark.metrics.kid import Kid, squared_discrepancy
 from benchmark.protocol import load_protocol
 from benchmark.recorder import Scoring, npz, read_features
@@ -283,3 +284,15 @@ def test_a_file_of_another_kind_is_unavailable(tmp_path: Path, monkeypatch: pyte
     assert "has not the weights of Inception" in str(scores["fid"].reason)
     assert "gives (40,) values, not 400" in str(scores["fvd"].reason)
     assert str(tmp_path) not in f"{scores['fid'].reason} {scores['fvd'].reason}"
+
+
+def test_a_third_is_scored_where_it_holds_enough_windows() -> None:
+    generator = np.random.default_rng(0)
+    real = generator.normal(size=(6001, 4)).astype(np.float32)
+    generated = real.copy()
+    generated[-2000:] += 3
+    clips = [clip("a", real, generated)]
+    values = [FvdThird(third).score(clips, RULE).value for third in THIRDS]
+    assert values == pytest.approx([0, 0, 4 * 3**2], abs=1e-3)
+    few = FvdThird("last").score([clip("a", real[:5999], generated[:5999])], RULE)
+    assert few.value is None and "1999 windows of 16 frames in this third: 2000" in str(few.reason)

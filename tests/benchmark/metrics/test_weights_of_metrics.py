@@ -1,0 +1,85 @@
+"""From a missing weight file to a number, and back to none when a byte is flipped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmark.evaluate import Settings, evaluate
+from benchmark.protocol import Protocol, load_protocol
+from benchmark.results import MetricSummary, Run
+from talkingpose.weights import VARIABLE, fetch, read_lock, verify
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address(standin_folder: Path) -> Iterator[str]:
+    """Where a server of this machine gives out the stand-ins."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(standin_folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture
+def served(standin_folder: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lock file that names the server for I3D; the weights folder is empty."""
+    entries = yaml.safe_load((standin_folder / "weights.lock.yaml").read_text("utf-8"))
+    i3d = next(entry for entry in entries if entry["id"] == "i3d")
+    i3d["address"] = f"{address}/{i3d['file']}"
+    i3d.pop("mirror", None)
+    lock = tmp_path / "weights.lock.yaml"
+    lock.write_text(yaml.safe_dump(entries), "utf-8")
+    monkeypatch.setattr("talkingpose.weights.lock.LOCK_FILE", lock)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "weights"))
+    return lock
+
+
+def test_missing_fetched_used_and_refused(
+    dataset: Path, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = load_protocol("tp-long@1").model_dump() | {"metrics": {"psnr": 1, "fvd": 1, "fvd_third": 1}}
+    protocol = Protocol.model_validate(rules)
+    monkeypatch.setattr("benchmark.evaluate.load_protocol", lambda name: protocol)
+
+    def run(name: str) -> tuple[Run, MetricSummary]:
+        settings = Settings(
+            model="frozen", dataset=str(dataset), out=tmp_path / name, device="cpu", max_frames=101
+        )
+        found = evaluate(settings)
+        assert found.status == "complete" and found.metrics["psnr"].state == "ok"
+        return found, found.metrics["fvd"]
+
+    found, fvd = run("missing")
+    assert (fvd.value, fvd.ci95, fvd.state, found.weights) == (None, None, "unavailable", [])
+    assert "not here: tp-eval weights fetch i3d" in str(fvd.reason)
+    assert not (tmp_path / "weights").exists()
+
+    assert fetch(["i3d"])[0].error is None
+    assert [check.state for check in verify(["i3d"])] == ["verified"]
+
+    found, fvd = run("fetched")
+    assert fvd.state == "ok" and fvd.value is not None and fvd.value > 0 and fvd.ci95 is not None
+    assert [(w.name, w.sha256) for w in found.weights] == [("i3d", read_lock()["i3d"].sha256)]
+    thirds = [found.metrics[f"fvd_third.{part}"] for part in ("first", "middle", "last")]
+    assert [(third.value, third.state) for third in thirds] == [(None, "unavailable")] * 3
+    assert all("6 windows of 16 frames in this third: 2000 are the least" in str(t.reason) for t in thirds)
+
+    path = tmp_path / "weights" / read_lock()["i3d"].file
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    monkeypatch.setattr("benchmark.features._loaded", {})  # as in a new process
+    found, fvd = run("flipped")
+    assert (fvd.value, fvd.state, found.weights) == (None, "unavailable", [])
+    assert "tp-eval weights fetch i3d" in str(fvd.reason)
