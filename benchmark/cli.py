@@ -10,10 +10,22 @@ import typer
 
 from benchmark import weights_cli
 from benchmark.bundled import TP_MINI, protocol_of
+from benchmark.options_file import read_options
 from talkingpose import console
 
 if TYPE_CHECKING:
     from benchmark.evaluate import Settings
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="YAML file with any of these options, such as max-frames: 120; the command line goes first.",
+        callback=read_options,
+        is_eager=True,
+    ),
+]
+Workers = Annotated[int, typer.Option(help="Processes that share the work; each loads the model.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List the clips that are to do; write nothing.")]
 
 app = console.application("Score a model that animates a portrait, on clips of more than 100 frames.")
 app.add_typer(weights_cli.app, name="weights")
@@ -54,6 +66,7 @@ def run_command(
     batch_size: Annotated[
         int | None, typer.Option(help="Clips generated together; default: the model's own.")
     ] = None,
+    workers: Workers = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
     shard: Annotated[
         str | None, typer.Option(help="Which part of how many, such as 2/4; all parts share one --out.")
@@ -65,6 +78,8 @@ def run_command(
         Path | None,
         typer.Option(help="Run of the control reencode on the same clips: drift is measured against it."),
     ] = None,
+    config: Config = None,
+    dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
 ) -> int:
     """Generate and score. Exit code 0: complete; 3: some clips failed, and are listed; 2: wrong input."""
@@ -88,7 +103,7 @@ def run_command(
         keep_frames=keep_frames,
         codec_run=codec_run,
     )
-    return _evaluate(settings, as_json)
+    return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json)
 
 
 @app.command("score")
@@ -106,11 +121,14 @@ def score_command(
     max_frames: Annotated[
         int | None, typer.Option(help="Only the first N frames of a clip; not comparable.")
     ] = None,
+    workers: Workers = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
     codec_run: Annotated[
         Path | None,
         typer.Option(help="Run of the control reencode on the same clips: drift is measured against it."),
     ] = None,
+    config: Config = None,
+    dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
 ) -> int:
     """Score finished videos, matched by clip id. Exit code 0: complete; 3: some are missing or refused."""
@@ -130,7 +148,7 @@ def score_command(
         predictions=predictions,
         revision=revision,
     )
-    return _evaluate(settings, as_json)
+    return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json)
 
 
 @app.command("rescore")
@@ -263,10 +281,27 @@ def main() -> None:
     console.run(app, PROGRAM, args)
 
 
-def _evaluate(settings: Settings, as_json: bool) -> int:
+def _dry_run(settings: Settings, as_json: bool) -> int:
+    """Print what is to do."""
+    from benchmark.evaluate import Listener, look_ahead
+
+    cases = look_ahead(settings, Listener(say=lambda line: console.note(f"{PROGRAM}: {line}")))
+    rows = [
+        {"clip_id": c.clip.clip_id, "width": c.width, "height": c.height, "num_frames": c.num_frames}
+        for c in cases
+    ]
+    if as_json:
+        console.emit_json(rows)
+    for row in () if as_json else rows:
+        print("{clip_id}  {width}x{height}  {num_frames} frames".format_map(row))
+    return console.EXIT_COMPLETE
+
+
+def _evaluate(settings: Settings, workers: int, as_json: bool) -> int:
     """Run or score, print the result, and return the exit code."""
-    from benchmark.evaluate import Listener, evaluate
+    from benchmark.evaluate import Listener
     from benchmark.table import table
+    from benchmark.workers import evaluate_in_workers
 
     with console.progress_bar() as progress:
         frames = progress.add_task("frames", total=None, speed="")
@@ -275,7 +310,7 @@ def _evaluate(settings: Settings, as_json: bool) -> int:
             planned=lambda number: progress.update(frames, total=number),
             made=lambda number: progress.update(frames, advance=number),
         )
-        run = evaluate(settings, listener)
+        run = evaluate_in_workers(settings, workers, listener)
     if as_json:
         console.emit_json(run.model_dump(mode="json", by_alias=True))
     else:

@@ -98,7 +98,7 @@ class Settings:
 class Listener:
     """Who is told of the progress of a run: lines of text, and numbers of frames as they are made."""
 
-    say: Callable[[str], None]
+    say: Callable[[str], None] = lambda line: None
     planned: Callable[[int], None] = lambda frames: None
     made: Callable[[int], None] = lambda frames: None
 
@@ -142,7 +142,10 @@ class _Job:
         return self.settings.limit is None and self.settings.max_frames is None
 
 
-def evaluate(settings: Settings, listener: Listener) -> Run:
+SILENT = Listener()
+
+
+def evaluate(settings: Settings, listener: Listener = SILENT) -> Run:
     """Run a contestant over a dataset and write the folder of the run.
 
     A folder that holds part of the same run is completed. Cases that fail are listed in the audit, and the
@@ -165,6 +168,36 @@ def evaluate(settings: Settings, listener: Listener) -> Run:
             run = _completed(folder, job, failures)
             folder.write_run(run)
     return run
+
+
+def look_ahead(settings: Settings, listener: Listener = SILENT) -> list[PlannedCase]:
+    """The clips that `evaluate` would still generate and score. Nothing is written.
+
+    Raises:
+        UserError: as `evaluate` would.
+    """
+    folder = RunFolder(settings.out)
+    folder.check()
+    job = _prepare(settings)
+    listener.say(_first_line(job))
+    if settings.fresh:
+        return list(job.plan.cases)
+    _check_same(folder, job)
+    done = _done(folder, job)
+    return [case for batch in job.batches for case in batch if done[case.clip.clip_id] is None]
+
+
+def start_afresh(settings: Settings) -> None:
+    """Empty the folder of the run, once it is known that the run can be made.
+
+    Raises:
+        UserError: as `evaluate` would; nothing is removed then.
+    """
+    folder = RunFolder(settings.out)
+    folder.check()
+    _prepare(settings)
+    with _write_errors(folder.path), folder.locked():
+        folder.clear()
 
 
 def _done(folder: RunFolder, job: _Job) -> dict[str, Case | None]:
@@ -275,7 +308,12 @@ def _open_folder(folder: RunFolder, job: _Job) -> None:
     """Start afresh, go on, or refuse."""
     if job.settings.fresh:
         folder.clear()
-        return
+    else:
+        _check_same(folder, job)
+
+
+def _check_same(folder: RunFolder, job: _Job) -> None:
+    """Refuse a folder that holds another run."""
     there = folder.run()
     difference = _difference(there, _started(job)) if there is not None else None
     if difference is not None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import EvaluationError
+from benchmark.evaluate import SILENT, Settings
 from benchmark.results import read_run
+from benchmark.workers import evaluate_in_workers
 from tests.benchmark.test_interruption import result
 from tests.benchmark.tiny_runs import IDS, run
 
@@ -81,11 +83,25 @@ def test_wrong_shards_are_refused(tiny: Path, tmp_path: Path, shard: tuple[int, 
     assert not (tmp_path / "run").exists()
 
 
+def test_wrong_numbers_of_workers_are_refused(tiny: Path, tmp_path: Path) -> None:
+    settings = Settings(model="frozen", dataset=str(tiny), out=tmp_path / "run", shard=(1, 2))
+    for number in (0, -1, 2):
+        with pytest.raises(EvaluationError, match="--workers"):
+            evaluate_in_workers(settings, number, SILENT)
+
+
+def test_workers_that_cannot_start_say_why_once(tmp_path: Path) -> None:
+    settings = Settings(model="frozen", dataset=str(tmp_path / "nowhere"), out=tmp_path / "run")
+    with pytest.raises(EvaluationError, match=r"^dataset .*nowhere"):
+        evaluate_in_workers(settings, 2, SILENT)
+    assert not (tmp_path / "run").exists()
+
+
 def test_shards_at_once(dataset: Path, tmp_path: Path) -> None:
-    """Three processes in one folder, one of them killed and started again."""
+    """Three processes in one folder, one killed and started again; and two that --workers starts."""
     out = tmp_path / "run"
 
-    def start(which: int, out: Path, sleep: float) -> subprocess.Popen[str]:
+    def start(which: int, out: Path, sleep: float, *more: str) -> subprocess.Popen[str]:
         words = [
             "--model",
             NOISE,
@@ -100,7 +116,7 @@ def test_shards_at_once(dataset: Path, tmp_path: Path) -> None:
         program = [sys.executable, "-c", "from benchmark.cli import main; main()"]
         options = ["--device", "cpu", "--batch-size", "1", "--max-frames", "101"]
         return subprocess.Popen(
-            [*program, *words, *options, *shard], cwd=HERE, stdout=-1, stderr=-1, text=True
+            [*program, *words, *options, *shard, *more], cwd=HERE, stdout=-1, stderr=-1, text=True
         )
 
     processes = [start(which, out, 0.01) for which in (1, 2, 3)]
@@ -116,3 +132,8 @@ def test_shards_at_once(dataset: Path, tmp_path: Path) -> None:
     assert read_run(out).status == "complete" and not (out / ".partial").exists()
     start(0, tmp_path / "whole", 0).communicate(timeout=120)
     assert everything(out) == everything(tmp_path / "whole")
+    workers = start(0, tmp_path / "workers", 0, "--workers", "2")
+    _, errors = workers.communicate(timeout=180)
+    assert workers.returncode == 0, errors
+    assert "tp-eval: 1/2: 2/2 clip-c: " in errors and "tp-eval: 2/2: 1/1 clip-b: " in errors
+    assert everything(tmp_path / "workers") == everything(tmp_path / "whole")
