@@ -112,10 +112,12 @@ def smallest_model() -> Any:
 
 def make_model(asked: argparse.Namespace) -> tuple[Any, int]:
     """The pipeline and the side of its pictures in pixels."""
+    import diffusers
     import torch
 
     from talkingpose import TalkingPosePipeline
 
+    diffusers.utils.logging.set_verbosity_error()
     if asked.model == "parity":
         pipeline, side = TalkingPosePipeline.from_official(PARITY), 128
     else:
