@@ -14,7 +14,7 @@ from baselines.frozen import Frozen
 from baselines.ground_truth import GroundTruth
 from baselines.lag import Lag
 from baselines.late_blur import LateBlur
-from baselines.reencode import Reencode, reencoded
+from baselines.reencode import Reencode, _encoder, reencoded
 from talkingpose.contestant import Case, Contestant, ContestantError
 
 LENGTHS = (20, 33, 5)
@@ -96,6 +96,15 @@ def test_reencode_is_close_but_not_equal() -> None:
 def test_reencode_is_the_same_every_time() -> None:
     first, second = (np.stack(list(reencoded(frames(0, 40)))) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("width", "tree"), [(48, False), (128, True), (160, False), (512, True), (720, False)]
+)
+def test_reencode_uses_the_macroblock_tree_only_where_rows_are_whole(width: int, tree: bool) -> None:
+    """Elsewhere x264's AVX-512 code reads memory that nobody wrote; see talkingpose/media/writer.py."""
+    given = _encoder(width, 64).options
+    assert ("mbtree=0" not in given.get("x264-params", "")) == tree
 
 
 def test_reencode_holds_a_bounded_number_of_frames() -> None:
