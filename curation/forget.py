@@ -19,7 +19,9 @@ from curation.export import export
 from curation.rebuild import MEMORY, REPORT
 from curation.records import SourceRecord
 from curation.release import delete_release, is_published, release_ids
+from curation.report import PAGE
 from curation.store import Store
+from curation.webdataset import renew_webdataset
 from talkingpose.errors import UserError
 
 
@@ -140,7 +142,8 @@ def _remove(store: Store, entries: Sequence[Entry], records: Sequence[SourceReco
     store.log.unlink(missing_ok=True)
     for cache in (store.state / "export", folder / CACHE):
         shutil.rmtree(cache, ignore_errors=True)
-    (store.out / REPORT).unlink(missing_ok=True)
+    for page in (REPORT, PAGE):
+        (store.out / page).unlink(missing_ok=True)
     contents = {record.source_sha256 for record in records}
     hashes = store.state / "hashes.json"
     if hashes.is_file():
@@ -152,6 +155,10 @@ def _remove(store: Store, entries: Sequence[Entry], records: Sequence[SourceReco
 def _release_again(store: Store, ledger: Ledger) -> tuple[list[str], list[str]]:
     done, lost = [], []
     for folder in ledger.releases():
+        if any(Path(folder).glob("*.tar")):
+            renew_webdataset(store.out, Path(folder), keep=is_published(store))
+            done.append(folder)
+            continue
         if not (Path(folder) / "README.md").is_file():
             lost.append(folder)
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from curation.cli import app
 from curation.config import load_config
+from curation.export import export
 from curation.forget import forget
 from curation.store import Store
 from talkingpose.errors import UserError
@@ -61,6 +63,18 @@ def test_report_and_what_forget_does_to_it(folder):
     assert "bad sharp" in (folder / "report.html").read_text()
     forget(folder, "id-bad.mp4", load_config().export)
     assert not (folder / "report.html").exists()
+
+
+def test_forget_reaches_tar_files(folder, tmp_path):
+    store = Store(folder)
+    export(store, store.records(), load_config().export)
+    done = tp_curate("webdataset", folder, "--to", tmp_path / "tar")
+    assert done.return_value == 0
+    (file,) = (tmp_path / "tar").iterdir()
+    with tarfile.open(file) as tar:
+        assert "abc123.keypoints.npy" in tar.getnames()
+    forget(folder, "id-good.mp4", load_config().export)
+    assert list((tmp_path / "tar").iterdir()) == []
 
 
 def test_calibrate(folder, tmp_path):
