@@ -43,7 +43,7 @@ def convert(source: str | Path, target: Path, layout: Layout) -> None:
     if target.exists():
         raise ConversionError(f"{target}: exists already: give a new folder name")
     folder = checkpoint_folder(source)
-    pipeline = read_pipeline(folder, _dtype(folder))
+    pipeline = _read(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as place:
         draft = Path(place) / "checkpoint"
@@ -53,22 +53,25 @@ def convert(source: str | Path, target: Path, layout: Layout) -> None:
             pipeline.save_pretrained(draft)
         if (folder / INFERENCE_FILE).is_file():
             shutil.copy(folder / INFERENCE_FILE, draft)
-        _compare(pipeline, read_pipeline(draft, _dtype(draft)))
+        _compare(pipeline, _read(draft))
         draft.replace(target)
 
 
-def _dtype(folder: Path) -> dict[str, torch.dtype] | None:
-    """The types of the weights, model by model, as diffusers takes them; None for the official layout."""
-    if not (folder / "model_index.json").is_file():
-        return None
-    from safetensors import safe_open
-
-    types = {}
+def _read(folder: Path) -> TalkingPosePipeline:
+    """Read a checkpoint, each model in the type of its file; back from float32 nothing is lost."""
+    pipeline = read_pipeline(folder)
     for name in _MODELS:
         for file in sorted((folder / name).glob("*.safetensors"))[:1]:
-            with safe_open(file, framework="pt") as content:
-                types[name] = content.get_tensor(next(iter(content.keys()))).dtype
-    return types or None
+            getattr(pipeline, name).to(_dtype(file))
+    return pipeline
+
+
+def _dtype(file: Path) -> torch.dtype:
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as content:
+        dtype: torch.dtype = content.get_tensor(next(iter(content.keys()))).dtype
+    return dtype
 
 
 def _compare(read: TalkingPosePipeline, written: TalkingPosePipeline) -> None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from talkingpose.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
-
     from talkingpose.pipeline import TalkingPosePipeline
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -112,15 +110,13 @@ def load_pipeline(checkpoint: str | Path, device: str, dtype: str = "auto") -> T
     return pipeline
 
 
-def read_pipeline(
-    folder: Path, torch_dtype: torch.dtype | dict[str, torch.dtype] | None = None
-) -> TalkingPosePipeline:
+def read_pipeline(folder: Path) -> TalkingPosePipeline:
     """Read a checkpoint of either layout onto the CPU; everything in it is checked.
+
+    The weights keep the type of the official files; of diffusers' layout they come in float32.
 
     Args:
         folder: from `checkpoint_folder`.
-        torch_dtype: of the weights, for diffusers' layout also by model; None keeps that of the official
-            files, and is float32 in diffusers' layout.
 
     Raises:
         LoadingError: it cannot be read.
@@ -137,13 +133,10 @@ def read_pipeline(
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
     if not (folder / _DIFFUSERS_FILE).is_file():
-        assert not isinstance(torch_dtype, dict)
-        return TalkingPosePipeline.from_official(folder, torch_dtype)
+        return TalkingPosePipeline.from_official(folder)
     check_saved(folder)
     try:
-        pipeline: TalkingPosePipeline = TalkingPosePipeline.from_pretrained(
-            folder, torch_dtype=torch_dtype, local_files_only=True
-        )
+        pipeline: TalkingPosePipeline = TalkingPosePipeline.from_pretrained(folder, local_files_only=True)
     except UserError:
         raise
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from talkingpose import TalkingPosePipeline
 from talkingpose.checkpoint import (
     OFFICIAL_SCHEDULER,
     REFERENCE_ABSENT,
@@ -53,7 +54,7 @@ def test_there_and_back_without_loss(pipe, parity_folder, saved, tmp_path):
 
 
 def test_half_precision_stays_half(pipe, parity_folder, tmp_path):
-    half = read_pipeline(parity_folder, torch.float16)
+    half = TalkingPosePipeline.from_official(parity_folder, torch_dtype=torch.float16)
     half.save_pretrained(tmp_path / "half")
     convert(tmp_path / "half", tmp_path / "official", "official")
     state = read_pth(tmp_path / "official" / "denoising_unet.pth")
