@@ -27,7 +27,8 @@ from talkingpose.pose import PoseEstimator, smooth
 
 # Faces, hands and bodies are read from parts of 192 to 256 pixels; larger pictures only take longer.
 _LONGEST_SIDE = 1280
-_HASHED_FRAMES = 3
+# So many that a shift of one frame shows in slow footage too (tests/curation/acquisition/test_offset.py).
+_HASHED_FRAMES = 32
 # Rates of video are ratios such as 30000/1001; an average over a span of uneven frames need not be.
 _MAX_RATE_TERM = 100_000
 
@@ -57,7 +58,7 @@ class Span:
             ClipError: their number is another one than when the source was scanned.
         """
         count = 0
-        with VideoReader(self.path, name=self.name, size=size) as reader:
+        with VideoReader(self.path, name=self.name, size=size, glance=True) as reader:
             for frame in reader.frames(self.start_pts, self.read_to):
                 count += 1
                 yield frame.image
@@ -174,8 +175,8 @@ def dense_keypoints(
 class Look:
     """A clip as it reads back.
 
-    `phash`: perceptual hashes (ImageHash's phash, 16 hex digits) of three frames, joined. `brightness`: mean
-    luma of all frames, 0 to 255.
+    `phash`: perceptual hashes (ImageHash's phash, 16 hex digits) of 32 frames evenly spread, or of all where
+    there are fewer, joined. `brightness`: mean luma of all frames, 0 to 255.
     """
 
     phash: str

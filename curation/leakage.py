@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Mean bits, of 64, by which the perceptual hashes of a clip and its re-encoded copy differ at most; those of
 # different pictures differ in about half of their bits.
 SAME_LOOK_BITS = 10.0
+_HASH_DIGITS = 16
 _ROWS_AT_ONCE = 4096
 _LISTED = 100
 
@@ -109,6 +110,13 @@ def _look_alike(rows: Sequence[Row]) -> Iterator[tuple[str, str, float]]:
 
 
 def _signs(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-    """The bits of the perceptual hashes, (N, 192), as +1 and -1."""
-    hashes = np.array([list(bytes.fromhex(row.clip.phash)) for row in rows], np.uint8)
+    """The bits of three perceptual hashes, (N, 192), as +1 and -1, from whatever number a row has."""
+    hashes = np.array([list(bytes.fromhex(_three(row.clip.phash))) for row in rows], np.uint8)
     return np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
+
+
+def _three(phash: str) -> str:
+    """Hashes at one sixth, a half and five sixths of a clip."""
+    count = len(phash) // _HASH_DIGITS
+    places = [(2 * i + 1) * count // 6 * _HASH_DIGITS for i in range(3)]
+    return "".join(phash[place : place + _HASH_DIGITS] for place in places)

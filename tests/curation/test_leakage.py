@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from curation.leakage import find_leakage
 
@@ -46,6 +47,14 @@ def test_splits_without_anything_in_common_are_clean():
     assert found.is_clean and found.num_look_alike == 0
     assert found.clips_without_person == found.clips == 30
     assert "No person is known of 30 of 30" in found.text()
+
+
+@pytest.mark.parametrize("times", [3, 9])
+def test_rows_of_more_hashes_are_compared_with_rows_of_three(times: int):
+    three = phash(1)
+    longer = "".join(three[16 * (k * 3 // times) :][:16] for k in range(times))
+    found = find_leakage([row("a", "train", three), row("b", "test", longer), row("c", "test", phash(2))])
+    assert [pair[:2] for pair in found.look_alike] == [("clip-a-train", "clip-b-test")]
 
 
 def test_sources_persons_and_uploaders_in_two_splits_are_named():
