@@ -27,7 +27,9 @@ class TextFinder:
         self._before: Mask | None = None
 
     def __call__(self, luma: npt.NDArray[np.uint8]) -> tuple[Box, ...]:
-        """Lines of text, as boxes; none at the first look.
+        """Letters of lines of text, as boxes that meet one another; none at the first look.
+
+        Letters and not lines: the pattern of a shirt goes on to both sides of a hand before it, not over it.
 
         Args:
             luma: uint8 (H, W), the whole picture at its own resolution.
@@ -84,7 +86,7 @@ def _letters(still: Mask) -> _Parts:
 
 
 def _lines(parts: _Parts) -> list[tuple[int, int, int, int]]:
-    """Boxes around rows of letters of about the same height."""
+    """Boxes around the letters of rows in which they are of about the same height."""
     count = len(parts.x0)
     if count < _MIN_LETTERS:
         return []
@@ -99,7 +101,17 @@ def _lines(parts: _Parts) -> list[tuple[int, int, int, int]]:
     found = []
     for label in np.unique(labels):
         own = labels == label
-        box = (parts.x0[own].min(), parts.y0[own].min(), parts.x1[own].max(), parts.y1[own].max())
-        if own.sum() >= _MIN_LETTERS and box[2] - box[0] >= 3 * np.median(height[own]):
-            found.append(tuple(int(edge) for edge in box))
+        long = parts.x1[own].max() - parts.x0[own].min() >= 3 * np.median(height[own])
+        if own.sum() < _MIN_LETTERS or not long:
+            continue
+        for letter in np.flatnonzero(own):
+            beside = int(height[letter]) // 4
+            found.append(
+                (
+                    int(parts.x0[letter]) - beside,
+                    int(parts.y0[letter]),
+                    int(parts.x1[letter]) + beside,
+                    int(parts.y1[letter]),
+                )
+            )
     return found

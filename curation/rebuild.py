@@ -287,7 +287,9 @@ class Place:
     def frames(self, offset: int, size: tuple[int, int] | None = None) -> Iterator[Image]:
         """Exactly the row's number of frames, or fewer where the file ends."""
         start, end = self.span(offset)
-        with VideoReader(self._path, name=self._name, size=size or self._size) as reader:
+        with VideoReader(
+            self._path, name=self._name, size=size or self._size, glance=size is not None
+        ) as reader:
             for number, frame in enumerate(reader.frames(start, end)):
                 if number == self.row.num_frames:
                     return

@@ -52,5 +52,5 @@ def hand_boxes(sample: Sample) -> list[Box]:
 
 
 def _share(part: Box, lines: tuple[Box, ...]) -> float:
-    # Lines of text do not overlap one another.
+    # Letters hardly overlap one another.
     return min(sum(part.overlap(line) for line in lines) / max(part.area, 1e-9), 1.0)

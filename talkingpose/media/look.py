@@ -41,7 +41,9 @@ class Converters:
         return self._converted("image", RgbConverter, frame, size)
 
     def glance(self, frame: av.VideoFrame, size: Size) -> npt.NDArray[np.uint8]:
-        """The same by the mean over areas."""
+        """The same by the mean over areas; at the coded size there is nothing to be averaged."""
+        if self._coded_size(size) == (frame.width, frame.height):
+            return self.image(frame, size)
         return self._converted("glance", lambda: RgbConverter(_GLANCE), frame, size)
 
     def luma(self, frame: av.VideoFrame, box: tuple[int, int, int, int] | None) -> npt.NDArray[np.uint8]:

@@ -52,7 +52,8 @@ class VideoReader:
 
     `source` is a path, or a file's content as bytes. `size` (width, height) scales each frame in the
     conversion itself; without it frames have the size in `info`. `name` stands for the file in messages
-    (default: the path as given, or "video of N bytes"). Colours follow `DECODER_POLICY`.
+    (default: the path as given, or "video of N bytes"). `glance` scales as `Look.glance` does, for
+    detectors. Colours follow `DECODER_POLICY`.
 
     Decoding uses one thread: with more, FFmpeg may give other frames of a damaged file, and the
     result must not depend on the machine. Decode several videos in several processes instead.
@@ -61,13 +62,19 @@ class VideoReader:
     """
 
     def __init__(
-        self, source: str | Path | bytes, *, size: tuple[int, int] | None = None, name: str | None = None
+        self,
+        source: str | Path | bytes,
+        *,
+        size: tuple[int, int] | None = None,
+        name: str | None = None,
+        glance: bool = False,
     ) -> None:
         self._source = source if isinstance(source, bytes) else Path(source)
         self.name = name if name is not None else _default_name(source)
         if size is not None and min(size) < 1:
             raise MediaError(f"{self.name}: size {size[0]}x{size[1]}: ask for at least 1x1")
         self._size = size
+        self._glance = glance
         self._report: DecodeReport | None = None
         self._iteration: Generator[Any, None, None] | None = None
         self.info, self._turn, self._first_pts = self._examine()
@@ -106,6 +113,8 @@ class VideoReader:
         converters = Converters(self.info, self._turn)
 
         def show(index: int, pts: int, time: Fraction, frame: av.VideoFrame) -> Frame:
+            if self._glance and self._size is not None:
+                return Frame(index, pts, time, converters.glance(frame, self._size))
             return Frame(index, pts, time, converters.image(frame, self._size))
 
         return self._begin(self._iterate(start_pts, end_pts, show))

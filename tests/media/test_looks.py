@@ -27,6 +27,9 @@ def test_a_glance_is_the_mean_over_areas(talk: Path) -> None:
         means = look.image().reshape(16, 4, 24, 4, 3).mean(axis=(1, 3))
         assert np.abs(look.glance((24, 16)) - means).mean() < 6  # chroma sits beside the luma
         assert number_in(look.glance((48, 32))) == look.index
+        assert np.array_equal(look.glance((96, 64)), look.image())
+    glanced = [frame.image for frame in VideoReader(talk, size=(24, 16), glance=True)]
+    assert all(map(np.array_equal, glanced, (look.glance((24, 16)) for look in VideoReader(talk).looks())))
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "yuv444p10le"])
