@@ -71,7 +71,9 @@ def _long_form(
         if name in rules.thresholds:
             threshold = rules.thresholds[name]
             lifetimes = [lifetime(bins(c.scores, c.fps), threshold, rules.lasting_s) for c in clips]
-            horizons[name] = horizon(lifetimes, threshold, rules.lasting_s)
+            horizons[name] = horizon(
+                lifetimes, threshold, rules.lasting_s, [c.cluster for c in clips], protocol.aggregation
+            )
     of = control.run.contestant
     return LongForm(control=of.name, revision=of.revision, drift=drift, horizons=horizons)
 

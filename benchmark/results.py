@@ -147,6 +147,9 @@ class Horizon(Document):
     `threshold` (below a negative one, above a positive one) for `lasting_s` seconds. `survival[i]` is the
     share of clips, by Kaplan and Meier, that have not crossed by the end of `time_s[i]`; clips that never do
     are censored where they end. `median_s` is null, with a reason, where more than half of them go on.
+
+    `low`, `high` and `median_ci95` are 95 % intervals from a bootstrap over people, null below six of them;
+    an end of `median_ci95` that is null lies beyond the end of the clips.
     """
 
     threshold: float
@@ -156,6 +159,9 @@ class Horizon(Document):
     median_s: float | None
     time_s: list[float]
     survival: list[float]
+    low: list[float] | None = None
+    high: list[float] | None = None
+    median_ci95: tuple[float | None, float | None] | None = None
     reason: str | None = None
 
 

@@ -67,7 +67,7 @@ def intervals(
         elif num_clusters < FEW_CLUSTERS or drawn is None:
             found.append(_student(sums[:, column], counts[:, column], rule.level))
         else:
-            tail = _expanded_tail(int(num_clusters), rule.level)
+            tail = expanded_tail(int(num_clusters), rule.level)
             low, high = np.nanquantile(drawn[:, column], [tail, 1 - tail])
             found.append((float(low), float(high)))
     return found
@@ -75,14 +75,19 @@ def intervals(
 
 def _bootstrap_means(sums: Floats, counts: Floats, rule: Aggregation) -> Floats:
     """Mean of each column (clusters, columns) in each draw: (resamples, columns), NaN where it holds none."""
-    generator = np.random.default_rng(rule.seed)
-    weights = generator.multinomial(len(sums), [1 / len(sums)] * len(sums), size=rule.resamples)
+    weights = drawn_clusters(len(sums), rule)
     drawn_counts = weights @ counts
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(drawn_counts > 0, (weights @ sums) / drawn_counts, np.nan)
 
 
-def _expanded_tail(num_clusters: int, level: float) -> float:
+def drawn_clusters(number: int, rule: Aggregation) -> npt.NDArray[np.int64]:
+    """How often each cluster is in each draw of a bootstrap, int64 (resamples, number)."""
+    generator = np.random.default_rng(rule.seed)
+    return generator.multinomial(number, [1 / number] * number, size=rule.resamples)
+
+
+def expanded_tail(num_clusters: int, level: float) -> float:
     """The percentile, as a share, at which an interval of the expanded bootstrap ends."""
     from scipy.stats import norm, t
 

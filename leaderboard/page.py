@@ -150,11 +150,14 @@ def _horizons(run: Run) -> Mapping[str, Horizon]:
 
 
 def _horizon(run: Run, name: str) -> str:
-    """Median seconds until a clip is out of bounds, and how many of the clips ever are."""
+    """Median seconds until a clip is out of bounds, its interval, and how many of the clips ever are."""
     found = _horizons(run).get(name)
     if found is None:
         return numbers.NOTHING
     median = numbers.NOTHING if found.median_s is None else f"{numbers.significant(found.median_s, 3)} s"
+    if found.median_ci95 is not None and any(end is not None for end in found.median_ci95):
+        ends = ["end" if end is None else numbers.significant(end, 3) for end in found.median_ci95]
+        median += f" [{ends[0]}, {ends[1]}]"
     return f"{median} ({found.n_crossed} of {found.n_clips})"
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import CensoredData, ecdf
 
-from benchmark.horizon import Lifetime, horizon, lifetime
+from benchmark.horizon import Lifetime, lifetime
+from benchmark.horizon import horizon as horizon_of
+from benchmark.protocol import load_protocol
+from benchmark.results import Horizon
+
+RULE = load_protocol("tp-long@1").aggregation
+
+
+def horizon(clips: Sequence[Lifetime], threshold: float, lasting: int) -> Horizon:
+    """Every clip shows another person."""
+    return horizon_of(clips, threshold, lasting, [f"{i:02}" for i in range(len(clips))], RULE)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +65,33 @@ def test_a_survival_curve_falls_from_one(clips: list[tuple[int, bool]]) -> None:
     assert list(found.time_s) == sorted(found.time_s)
     if all(crossed for _, crossed in clips):
         assert found.median_s is not None
+    # The curve is scipy's.
+    crossed = [float(seconds) for seconds, crossed in clips if crossed]
+    untouched = [float(seconds) for seconds, crossed in clips if not crossed]
+    theirs = ecdf(CensoredData(uncensored=crossed, right=untouched)).sf
+    assert found.time_s == pytest.approx(theirs.quantiles)
+    assert found.survival == pytest.approx(theirs.probabilities)
+    assert (found.low is None) == (found.high is None) == (len(clips) < 6)
+    if found.low is not None and found.high is not None:
+        assert all(low <= high for low, high in zip(found.low, found.high, strict=True))
+
+
+def test_the_interval_of_the_median() -> None:
+    """Of a dozen people who cross at 1 to 12 s; and of those of whom nobody does."""
+    found = horizon([Lifetime(second, crossed=True) for second in range(1, 13)], -1, 3)
+    assert found.median_s == 6 and found.median_ci95 is not None
+    low, high = found.median_ci95
+    assert low is not None and high is not None and 2 <= low < 6 < high <= 11
+    never = horizon([Lifetime(9, crossed=False)] * 8, -1, 3)
+    assert never.median_ci95 == (None, None) and never.low == never.high == [1.0]
+    some = horizon([Lifetime(2, crossed=k < 4) for k in range(8)], -1, 3)
+    assert some.median_s == 2 and some.median_ci95 == (2, None)
+
+
+def test_clips_of_one_person_are_drawn_together() -> None:
+    """Six people with two clips each know as much as six with one, not as twelve."""
+    lives = [Lifetime(second, crossed=True) for second in range(1, 7)]
+    single = horizon(lives, -1, 3)
+    double = horizon_of([*lives, *lives], -1, 3, [f"{i:02}" for i in (*range(6), *range(6))], RULE)
+    assert double.survival == pytest.approx(single.survival)
+    assert double.median_ci95 == single.median_ci95
