@@ -262,6 +262,7 @@ def test_horizons_stand_beside_the_slopes(tmp_path: Path):
             median_s=median,
             time_s=[4.0],
             survival=[0.5],
+            median_ci95=(3.0, None) if median else None,
         )
 
     found = {"colour.mean": horizon(4.0, 5), "ssim": horizon(None, 1)}
@@ -269,6 +270,6 @@ def test_horizons_stand_beside_the_slopes(tmp_path: Path):
     write_run(tmp_path / "runs/a", make_run("talkingpose", long_form=long_form), cases=False)
     write_run(tmp_path / "runs/b", make_run("frozen"), cases=False)
     page = (build_site([tmp_path / "runs"], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
-    assert "<td>4.00 s (5 of 6)</td>" in page and "<td>\u2013 (1 of 6)</td>" in page
+    assert "<td>4.00 s [3.00, end] (5 of 6)</td>" in page and "<td>\u2013 (1 of 6)</td>" in page
     assert page.count("Usable horizon") == 1
     assert Outline(page).faults == []
