@@ -154,7 +154,7 @@ def _span_lines(path: Decision, span: ShotVerdict) -> Iterator[str]:
 def _clip_lines(path: Decision, clip: ClipRecord) -> Iterator[str]:
     corners = ", ".join(f"{edge:.4f}" for edge in clip.crop_xyxy)
     yield f"  clip {clip.clip_id}: {clip.width}x{clip.height}, {clip.num_frames} frames, crop {corners}"
-    yield f"  split {path.split or 'not exported yet'}, sha256 {clip.sha256}, look {clip.phash}"
+    yield f"  split {path.split or 'not exported yet'}, sha256 {clip.sha256}, look {clip.phash[:48]}"
     if clip.scores:
         yield "  scores " + ", ".join(f"{name} {value:.6g}" for name, value in sorted(clip.scores.items()))
 
@@ -164,7 +164,9 @@ def _cells(finding: Measured, ended_by: str) -> tuple[str, ...]:
     sign = ">=" if finding.at_least else "<="
     wanted = f"{sign} {finding.threshold:g} {finding.unit}"
     if finding.passed is None:
-        return finding.filter, answer, f"step {ended_by} had ended it", wanted, ""
+        ended = STEPS.index(finding.step) >= STEPS.index(ended_by)
+        why = f"step {ended_by} had ended it" if ended else "the step was passed over"
+        return finding.filter, answer, why, wanted, ""
     measured = "nothing to measure" if finding.measured is None else f"{finding.measured:.6g}"
     share = ""
     if finding.share is not None and finding.min_share is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_records import source, span
@@ -54,6 +56,7 @@ def test_a_rejected_span_says_every_reason_and_what_was_not_asked(folder):
     assert "decided by step scan: bad sharp; bad text" in text
     assert "sharp  FAILED  0.2" in text
     assert "sharp  not asked  step index had ended it" in text
+    assert "the step was passed over" not in text
     assert "FAILED  nothing to measure" in "\n".join(lines(find_decisions(folder, "other/a.mp4")))
 
 
@@ -85,3 +88,11 @@ def test_a_name_that_fits_nothing_or_several_things_is_refused(folder, name, mes
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(ExplainError, match="no run of tp-curate"):
         find_decisions(tmp_path, "abc")
+
+
+def test_a_step_that_was_passed_over_ended_nothing(folder):
+    (decision,) = find_decisions(folder, "abc")
+    skipped = decision.span.findings[0].model_copy(update={"passed": None, "measured": None})
+    kept = decision.span.model_copy(update={"findings": (skipped, *decision.span.findings[1:])})
+    text = "\n".join(lines([replace(decision, span=kept)]))
+    assert "length  not asked  the step was passed over" in text
