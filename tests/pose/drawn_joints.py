@@ -13,10 +13,10 @@ _TOLERANCE = 42
 _LEAST, _MOST, _LONGEST = 30, 80, 13
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6
 
+# Nose and eyes lie under the white discs of the face, and fingers have nearly the colours of the eyes.
 NAMES = {
-    None: "neck", 0: "nose", 1: "left eye", 2: "right eye", 3: "left ear", 4: "right ear", 5: "left shoulder",
-    6: "right shoulder", 7: "left elbow", 8: "right elbow", 9: "left wrist", 10: "right wrist",
-    11: "left hip", 12: "right hip",
+    None: "neck", 3: "left ear", 4: "right ear", 5: "left shoulder", 6: "right shoulder", 7: "left elbow",
+    8: "right elbow", 9: "left wrist", 10: "right wrist", 11: "left hip", 12: "right hip",
 }  # fmt: skip
 
 
