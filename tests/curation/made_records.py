@@ -62,8 +62,8 @@ def clip(clip_id: str, *, seconds: float = 4.0, num_bytes: int = 1_000_000) -> C
 def source(name: str, *spans: ShotVerdict, error: str | None = None, seconds: float = 0.0) -> SourceRecord:
     clips = tuple(clip(one.clip_id, seconds=one.end_s - one.start_s) for one in spans if one.clip_id)
     return SourceRecord(
-        source="file", source_id=f"id-{name.replace('/', '-')}", name=name, source_sha256=None, recipe="r" * 16,
-        config_hash="c" * 64, tool_versions={"tool": "1.2"}, error=error, width=64, height=48, fps=25.0,
+        source="file", source_id=f"id-{name.replace('/', '-')}", name=name, source_sha256=None,
+        recipe="r" * 16, config_hash="c" * 64, tool_versions={"tool": "1.2"}, error=error, width=64, height=48, fps=25.0,
         num_frames=sum(one.end_frame - one.start_frame for one in spans) if spans else None,
         shots=spans, clips=clips, seconds={"scan": seconds} if seconds else {},
     )  # fmt: skip
