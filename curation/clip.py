@@ -197,10 +197,11 @@ def verify(video: Path, num_frames: int, fps: Fraction) -> Look:
     luma: list[float] = []
     with VideoReader(video, name=video.name) as reader:
         rate = reader.info.fps
-        for frame in reader:
-            luma.append(_luma(frame.image))
-            if frame.index in hashed:
-                hashes.append(str(imagehash.phash(Pictures.fromarray(frame.image))))
+        for seen in reader.looks():
+            # On every eighth pixel: a mean needs no more.
+            luma.append(float(seen.luma()[::8, ::8].mean()))
+            if seen.index in hashed:
+                hashes.append(str(imagehash.phash(Pictures.fromarray(seen.image()))))
     if len(luma) != num_frames:
         raise ClipError(
             f"clip {video.stem}: {len(luma)} frames can be read back of {num_frames}: run it again"
@@ -211,11 +212,6 @@ def verify(video: Path, num_frames: int, fps: Fraction) -> Look:
             f"clip {video.stem}: it reads back at {rate} frames a second, not {fps}: run it again"
         )
     return Look("".join(hashes), round(fmean(luma), 6))
-
-
-def _luma(image: Image) -> float:
-    """Mean luma by the weights of ITU-R BT.601, on every eighth pixel: a mean needs no more."""
-    return float((image[::8, ::8].reshape(-1, 3).astype(np.float64) @ (0.299, 0.587, 0.114)).mean())
 
 
 def _clip_id(source_id: str, start_pts: int, end_pts: int, crop: Crop) -> str:
