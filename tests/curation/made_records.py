@@ -63,7 +63,8 @@ def source(name: str, *spans: ShotVerdict, error: str | None = None, seconds: fl
     clips = tuple(clip(one.clip_id, seconds=one.end_s - one.start_s) for one in spans if one.clip_id)
     return SourceRecord(
         source="file", source_id=f"id-{name.replace('/', '-')}", name=name, source_sha256=None,
-        recipe="r" * 16, config_hash="c" * 64, tool_versions={"tool": "1.2"}, error=error, width=64, height=48, fps=25.0,
+        recipe="r" * 16, config_hash="c" * 64,
+        tool_versions={"tool": "1.2"}, error=error, width=64, height=48, fps=25.0,
         num_frames=sum(one.end_frame - one.start_frame for one in spans) if spans else None,
         shots=spans, clips=clips, seconds={"scan": seconds} if seconds else {},
     )  # fmt: skip
