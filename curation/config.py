@@ -66,6 +66,7 @@ class Gate(_Section):
 class Rescue(_Section):
     """How a good part of a shot begins and ends."""
 
+    min_s: Annotated[float, Field(ge=0)]
     settle_s: Annotated[float, Field(ge=0)]
     max_gap_s: Annotated[float, Field(ge=0)]
 

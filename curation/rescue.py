@@ -107,7 +107,7 @@ class _Search:
         self, shot: Shot, levels: list[Levels], rescue: Rescue, config: Config, times: Sequence[float]
     ) -> None:
         self._shot, self._times = shot, times
-        self._min_s = config.filters.length.min_s
+        self._min_s = max(config.filters.length.min_s, rescue.min_s)
         count = len(shot.samples)
         steady = _steady(levels, count)
         settle = max(math.ceil(rescue.settle_s * config.sampling.per_second), 1)
