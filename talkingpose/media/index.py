@@ -51,7 +51,7 @@ def read_index(source: str | Path | bytes, *, name: str | None = None) -> Packet
     keys: list[int] = []
     count, step = 0, 0
     name = name if name is not None else str(source) if not isinstance(source, bytes) else "video"
-    with open_video(source, name) as container:
+    with open_video(Path(source) if isinstance(source, str) else source, name) as container:
         stream = video_stream(container, name)
         time_base = Fraction(stream.time_base or 1)
         for packet in _packets(container, stream):

@@ -72,4 +72,4 @@ def test_the_index_knows_length_and_key_frames_without_the_header(talk: Path, tm
         lying[place : place + 4] = (10**7).to_bytes(4, "big")
     path = tmp_path / "lying.mp4"
     path.write_bytes(lying)
-    assert read_index(path).duration_s == pytest.approx(2.4)
+    assert read_index(path).duration_s == read_index(str(path)).duration_s == pytest.approx(2.4)
