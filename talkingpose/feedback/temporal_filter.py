@@ -36,7 +36,7 @@ class TemporalFilter:
     Attributes:
         hold: a where nothing changes, 0 or more and less than 1; 0 leaves the filter out.
         softness: as for `MotionGain`.
-        reach: as for `MotionGain`.
+        reach: as for `MotionGain`; less than there, as the weight by difference sees motion too.
         tolerance: difference of the latents at which a has fallen to 37 %, more than 0; latents have a
             standard deviation of about 1.
         scale: of the noise, as for `ShrunkNoise`.
@@ -47,7 +47,7 @@ class TemporalFilter:
 
     hold: float = 0.8
     softness: float = 0.02
-    reach: float = 0.125
+    reach: float = 0.0625
     tolerance: float = 0.3
     scale: float = 1.0
 
