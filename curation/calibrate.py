@@ -229,8 +229,8 @@ def _together(name: str, cases: Sequence[_Case], threshold: float, at_least: boo
 def _passes(finding: Measured | None, threshold: float, at_least: bool) -> bool:
     if finding is None or finding.passed is None:
         return True
-    if finding.measured is None:  # nothing to measure: no threshold helps
-        return False
+    if finding.measured is None:  # nothing to compare: the answer stays as it is, whatever the threshold
+        return finding.passed
     return finding.measured >= threshold if at_least else finding.measured <= threshold
 
 

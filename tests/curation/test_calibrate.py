@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from made_records import source, span
+from made_records import SHARPNESS, source, span
 
-from curation.calibrate import MIN_SOURCES, calibrate, lines
+from curation.calibrate import MIN_SOURCES, _passes, calibrate, lines
 from curation.labels import Label, LabelError, Labels, read_labels
+from curation.records import Measured
 
 
 def labels(*pairs: tuple[str, bool], unclear: tuple[str, ...] = ()) -> Labels:
@@ -120,3 +121,11 @@ def test_a_table_that_says_nothing_is_refused(tmp_path, text, message):
 def test_no_such_table(tmp_path):
     with pytest.raises(LabelError, match="No such file"):
         read_labels(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_an_answer_without_a_number_stays_whatever_the_threshold(passed):
+    finding = Measured(
+        **SHARPNESS, passed=passed, measured=None, at_least=True, reason=None if passed else "too soft"
+    )
+    assert {_passes(finding, threshold, True) for threshold in (0.0, 0.5, 9.0)} == {passed}
