@@ -21,6 +21,7 @@ from curation.acquisition.session_files import (
     delete_files,
     delete_strays,
     partial_bytes,
+    placed_bytes,
 )
 from curation.acquisition.settings import Acquisition
 from curation.acquisition.source_list import Wanted
@@ -320,7 +321,10 @@ class Acquirer:
         budget = self._settings.disk.budget_gb
         if budget is None:
             return None
-        return int(budget * 1e9) - self._ledger.num_bytes() - claimed_bytes(self._folder, but=key)
+        # Asked in the order in which a file goes from one to the other, so that none is missed on its way.
+        # The ledger knows of a file later than the disk, and forgets it before it is deleted.
+        coming = claimed_bytes(self._folder, but=key)
+        return int(budget * 1e9) - coming - placed_bytes(self._folder)
 
     def _is_full(self) -> bool:
         full = self._room() <= 0

@@ -102,6 +102,15 @@ def claimed_bytes(folder: Path, but: str) -> int:
     return sum(size for key, size in sizes.items() if key != but)
 
 
+def placed_bytes(folder: Path) -> int:
+    """Bytes of the finished files that lie on the disk."""
+    total = 0
+    for path in (folder / SOURCES).glob("*/video.*"):
+        with contextlib.suppress(FileNotFoundError):  # deleted in the meantime
+            total += path.stat().st_size
+    return total
+
+
 def _sizes(folder: Path, key: str | None) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for path in (folder / PARTIAL).glob(f"{key or ''}*"):
