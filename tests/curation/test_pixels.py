@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
+import matplotlib
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from curation.borders import inside_borders
 from curation.measurement import WHOLE, Box
@@ -86,6 +90,39 @@ def test_a_caption_is_found_where_it_is(dark):
     assert 0.6 < max(line.x1 for line in lines) < 0.85
     assert all(0.8 < line.y0 < line.y1 < 0.95 for line in lines)
     assert sum(line.area for line in lines) > 0.005
+
+
+def set_in_type(picture: np.ndarray, text: str, height: int, rim: int, turned: float = 0.0) -> np.ndarray:
+    """White letters of matplotlib's own font with a black rim, in the lower third; `turned` in degrees."""
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"), height)
+    layers = [Image.new("L", (640, 360)) for _ in range(2)]
+    for layer, width in zip(layers, (rim, 0), strict=True):
+        ImageDraw.Draw(layer).text((320, 260), text, 255, font, anchor="mm", stroke_width=width)
+    rims, letters = (np.asarray(layer.rotate(turned), float) / 255 for layer in layers)
+    return (picture * (1 - rims) * (1 - letters) + 250 * letters).astype(np.uint8)
+
+
+@pytest.mark.parametrize("height", [16, 28])
+@pytest.mark.parametrize("rim", [0, 1, 3])
+@pytest.mark.parametrize("text", ["quickly typed paragraphs", "DEBT RISES AGAIN", "Dr. Jane Happyday"])
+def test_captions_are_found_with_and_without_a_rim(height, rim, text):
+    find = TextFinder()
+    for seed in range(2):
+        letters = find(set_in_type(moving(seed), text, height, rim))
+    seen = np.zeros(640, bool)
+    for letter in letters:
+        seen[max(round(letter.x0 * 640), 0) : round(letter.x1 * 640)] = True
+        assert letter.y0 * 360 > 260 - height and letter.y1 * 360 < 260 + height
+    columns = np.flatnonzero(set_in_type(np.zeros((360, 640), np.uint8), text, height, 0).any(axis=0))
+    assert seen[columns].mean() > 0.8
+
+
+def test_words_that_slant_as_on_clothes_are_no_caption():
+    for turned in (25, 40, -35):
+        find = TextFinder()
+        for seed in range(2):
+            letters = find(set_in_type(moving(seed), "NOT TODAY NOT TODAY", 16, 0, turned))
+        assert letters == ()
 
 
 def test_a_pattern_does_not_go_on_over_a_hand_before_it():
