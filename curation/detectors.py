@@ -145,7 +145,7 @@ class MediapipeAnalyser:
         self._text = TextFinder()
         self._motion = OwnMotion()
         self._identify = identity.identifier()
-        self._slow: dict[str, Any] = {}
+        self._slow: dict[str, Any] = {"looked_at": None}
         self._due: float | None = None
 
     def __call__(self, look: Look, small: Image) -> Sample:
@@ -174,6 +174,8 @@ class MediapipeAnalyser:
         luma = look.luma()
         person = None if sample.keypoints is None else person_box(sample.keypoints)
         found: dict[str, Any] = {
+            "looked_at": look.index,
+            "compared_with": self._slow["looked_at"],
             "picture": inside_borders(luma),
             "text": self._text(luma),
             "change": self._motion(_gray(small), person),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -65,6 +65,10 @@ class Sample:
         colours: float32 (N,), histogram of the colours, sums to 1.
         look: perceptual hash of the picture, hex.
         identity: float32 (512,) of unit length, of the main face; None where no identity model runs.
+        looked_at: frame at which what changes slowly was looked at (others, change, picture, text, identity);
+            None for this one.
+        compared_with: frame before with which that one was compared, for `text` and `change`; None where
+            there was none.
     """
 
     index: int
@@ -83,6 +87,8 @@ class Sample:
     colours: npt.NDArray[np.float32] | None = None
     look: str = ""
     identity: npt.NDArray[np.float32] | None = None
+    looked_at: int | None = None
+    compared_with: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,31 @@ class Shot:
         """Of the picture inside its borders, in pixels."""
         return max(min(self.picture.width * self.width, self.picture.height * self.height), 1.0)
 
+    @classmethod
+    def between(
+        cls, start: int, end: int, duration_s: float, size: tuple[int, int], samples: Sequence[Sample]
+    ) -> Shot:
+        """A shot that knows nothing of the one before it.
+
+        What is looked at only now and then is carried from sample to sample, also over a cut: until the
+        shot's own first look, what that one saw counts.
+
+        Args:
+            size: width and height of the source.
+            samples: of the whole source.
+        """
+        inside = [sample for sample in samples if start <= sample.index < end]
+        first = next((one for one in inside if _own(one.looked_at, start)), None)
+        second = next((one for one in inside if _compared_within(one, start)), None)
+        own = []
+        for sample in inside:
+            if not _own(sample.looked_at, start):
+                sample = _with(sample, first, ("others", "picture", "identity"))
+            if not _compared_within(sample, start):
+                sample = _with(sample, second, ("text", "change", "looked_at", "compared_with"))
+            own.append(sample)
+        return cls(start, end, duration_s, *size, tuple(own))
+
     @property
     def num_frames(self) -> int:
         """How many frames the shot has."""
@@ -127,3 +158,19 @@ class Shot:
         return replace(
             self, start=start, end=end, duration_s=float(times[end] - times[start]), samples=inside
         )
+
+
+def _own(index: int | None, start: int) -> bool:
+    return index is None or index >= start
+
+
+def _compared_within(sample: Sample, start: int) -> bool:
+    if sample.looked_at is None:
+        return True
+    return sample.compared_with is not None and sample.compared_with >= start
+
+
+def _with(sample: Sample, other: Sample | None, names: Sequence[str]) -> Sample:
+    """A sample with some of what another saw; as if nothing was seen where there is no other."""
+    nothing = {field.name: field.default for field in fields(Sample)}
+    return replace(sample, **{n: getattr(other, n) if other else nothing[n] for n in names})

@@ -84,13 +84,12 @@ def scan(
         found = [shot for shot in found if any(begin <= times[shot[0]] < end for begin, end in wanted)]
     edges = [*pts, end_pts]
     shots = tuple(
-        Shot(
+        Shot.between(
             start,
             end,
             float((edges[end] - edges[start]) * info.time_base),
-            info.width,
-            info.height,
-            tuple(sample for sample in samples if start <= sample.index < end),
+            (info.width, info.height),
+            samples,
         )
         for start, end in found
     )

@@ -39,7 +39,7 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
         "motion": _median(lambda s: s.change, shot),
         "face_luma": _median(lambda s: s.face_luma, shot),
         "text_area": median(sum(line.area for line in s.text) for s in shot.samples),
-        "text_covered": median(text.covered(s) for s in shot.samples),
+        "text_covered": median(text.covered_throughout(shot).tolist()),
         "picture_area": shot.picture.area,
         "others_area": max(s.others for s in shot.samples),
         "face_share": _median(lambda s: face_size.height(s, shot), shot),

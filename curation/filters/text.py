@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation.filters.finding import Levels, measured_of
@@ -21,15 +23,28 @@ class Settings(BaseModel):
 
 def levels(shot: Shot, settings: Settings) -> Levels:
     """Which share of the box of the face or of a hand lies under lines of text that stand still."""
-    values = measured_of(covered, shot)
     return Levels(
-        values,
+        covered_throughout(shot),
         settings.max_covered,
         False,
         settings.min_share,
         "share of face or hand under text",
         "text over face or hands",
     )
+
+
+def covered_throughout(shot: Shot) -> npt.NDArray[np.float64]:
+    """What is covered at each sample, (N,): at the last look for text, until the next one.
+
+    A hand hides the words on a shirt behind it. Beside letters of an earlier look, one that has moved since
+    would seem to lie under them.
+    """
+    by_index = {sample.index: sample for sample in shot.samples}
+
+    def look_of(sample: Sample) -> Sample:
+        return sample if sample.looked_at is None else by_index.get(sample.looked_at, sample)
+
+    return measured_of(lambda sample: covered(look_of(sample)), shot)
 
 
 def covered(sample: Sample) -> float:

@@ -224,3 +224,21 @@ def test_levels_and_answers_agree(made):
         assert name in SAMPLED
         assert len(levels.values) == len(made.samples)
         assert answer(name, levels).passed == (levels.reached.mean() >= levels.min_share - 1e-9)
+
+
+def test_words_on_a_shirt_are_not_over_a_part_that_has_moved_before_them():
+    def moving(away: tuple[int, ...]) -> Shot:
+        """Looked at for text at every fifth sample, where the face is over the words unless it is away."""
+        beside = Box(0.05, 0.2, 0.15, 0.4)
+        return shot(
+            [
+                sample(
+                    person(), index=5 * i, text=LINE, face=beside if i % 5 in away else FACE_BOX,
+                    looked_at=25 * (i // 5),
+                )
+                for i in range(20)
+            ]
+        )  # fmt: skip
+
+    assert "text over face or hands" not in reasons_of(moving(away=(0,)))
+    assert "text over face or hands" in reasons_of(moving(away=(1, 2, 3, 4)))
