@@ -17,6 +17,7 @@ from curation.atomic import replacing
 from curation.config import Config
 from curation.crop import SIDE_STEP, Crop, boxes_in, choose_crop, keypoints_in, person_boxes
 from curation.detectors import Image, sample_size
+from curation.identity import mean_face, write_face
 from curation.measurement import Shot
 from curation.records import ClipRecord
 from curation.scan import Scan
@@ -119,6 +120,7 @@ def make_clip(
             boxes=boxes_in(crop, boxes, info.width, info.height),
         )
     _spent(seconds, "verify", begun)
+    face = mean_face(shot.samples)
     return ClipRecord(
         clip_id=clip_id,
         start_pts=start_pts,
@@ -137,6 +139,7 @@ def make_clip(
         phash=look.phash,
         num_bytes=len(data),
         looks=tuple(sample.look for sample in shot.samples if sample.look),
+        face=None if face is None else write_face(face),
     )
 
 

@@ -78,6 +78,12 @@ class Duplicates(_Section):
     min_overlap: Annotated[float, Field(gt=0, le=1)]
 
 
+class Persons(_Section):
+    """When the faces of two clips are one person's."""
+
+    min_similarity: Annotated[float, Field(gt=0, le=1)]
+
+
 class Workers(_Section):
     """What a worker process may take."""
 
@@ -117,6 +123,7 @@ class Export(_Section):
     splits: dict[str, Annotated[float, Field(ge=0)]]
     max_shard_mb: PositiveFloat
     duplicates: Duplicates | None = None
+    persons: Persons | None = None
 
     @model_validator(mode="after")
     def _known_splits(self) -> Export:

@@ -271,6 +271,7 @@ def _draw(job: _Job) -> SourceRecord:
         sha256=hashlib.sha256(data).hexdigest(),
         phash=look.phash,
         num_bytes=len(data),
+        person_id=speaker.source_id,
     )
     shot = ShotVerdict(
         start_frame=0,
@@ -290,7 +291,6 @@ def _draw(job: _Job) -> SourceRecord:
         source_id=speaker.source_id,
         name=speaker.source_id,
         source_sha256=None,
-        person_id=speaker.source_id,
         license=LICENSE,
         rights_evidence="drawn by a program from seeds; nobody is shown, no footage was used",
         recipe=job.recipe,

@@ -9,8 +9,9 @@ from typing import Any
 
 from curation.aligned import aligned
 from curation.config import Export
+from curation.persons import groups_of, persons_of
 from curation.records import STEPS, ClipRecord, Measured, ShotVerdict, SourceRecord
-from curation.splits import clusters, split_of
+from curation.splits import split_of
 from curation.store import Store
 from talkingpose.errors import UserError
 
@@ -75,7 +76,7 @@ def document(paths: Sequence[Decision]) -> list[dict[str, Any]]:
         {
             "source": path.source.model_dump(mode="json", exclude={"shots", "clips"}),
             "span": path.span.model_dump(mode="json") if path.span else None,
-            "clip": path.clip.model_dump(mode="json") if path.clip else None,
+            "clip": path.clip.model_dump(mode="json", exclude={"face"}) if path.clip else None,
             "split": path.split,
         }
         for path in paths
@@ -102,9 +103,9 @@ def _splits(store: Store, records: Sequence[SourceRecord]) -> Mapping[str, str]:
     settings = store.exported().get("settings")
     if not settings:
         return {}
-    shares = Export.model_validate(settings).splits
-    groups = clusters((record.source_id, record.person_id) for record in records if record.clips)
-    return {source: split_of(group, shares) for source, group in groups.items()}
+    layout = Export.model_validate(settings)
+    groups = groups_of(records, persons_of(store, records, layout.persons))
+    return {source: split_of(group, layout.splits) for source, group in groups.items()}
 
 
 def _paths(record: SourceRecord, splits: Mapping[str, str]) -> Iterator[Decision]:

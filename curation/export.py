@@ -19,8 +19,9 @@ from curation.card import FOOTAGE, Wording, card
 from curation.config import Export
 from curation.duplicates import find_duplicates
 from curation.leakage import find_leakage
+from curation.persons import groups_of, persons_of
 from curation.records import ClipRecord, SourceRecord
-from curation.splits import clusters, split_of
+from curation.splits import split_of
 from curation.store import Store
 from talkingpose.dataset import CONFIGS, NUM_KEYPOINTS, SCORES, SPLITS, features
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # The layout of the export; a new number makes the next run write it anew.
-_VERSION = 4
+_VERSION = 5
 # Readers fetch a row group whole, so one of clips holds few of them.
 _ROW_GROUP_BYTES = 32_000_000
 _KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
@@ -42,10 +43,11 @@ class Row:
     source: SourceRecord
     clip: ClipRecord
     split: str
+    person_id: str | None
 
     def cells(self) -> dict[str, Any]:
         """Every column but the video, the keypoints and the boxes."""
-        own = self.clip.model_dump(exclude={"scores", "num_bytes"})
+        own = self.clip.model_dump(exclude={"scores", "num_bytes", "face"})
         return {
             **own,
             "crop_xyxy": list(self.clip.crop_xyxy),
@@ -56,7 +58,7 @@ class Row:
             "config_hash": self.source.config_hash,
             "tool_versions": json.dumps(self.source.tool_versions, sort_keys=True),
             "url": self.source.url,
-            "person_id": self.source.person_id,
+            "person_id": self.person_id,
             "license": self.source.license,
             "uploader_id": self.source.uploader_id,
             "fetched_at": dt.datetime.fromisoformat(self.source.fetched_at)
@@ -84,7 +86,7 @@ def export(
     files: list[str] = before.get("files", [])
     if before.get("digest") == digest and all((store.out / name).is_file() for name in files):
         return False
-    rows = _rows(records, settings)
+    rows = _rows(store, records, settings)
     staged = store.state / "export"
     shutil.rmtree(staged, ignore_errors=True)
     layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
@@ -121,12 +123,13 @@ def _digest(records: Sequence[SourceRecord], settings: Export, wording: Wording)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _rows(records: Sequence[SourceRecord], settings: Export) -> list[Row]:
+def _rows(store: Store, records: Sequence[SourceRecord], settings: Export) -> list[Row]:
     """All clips but those whose footage another source has as well, by split and clip id."""
     twice = find_duplicates(records, settings.duplicates)
-    groups = clusters((record.source_id, record.person_id) for record in records if record.clips)
+    persons = persons_of(store, records, settings.persons)
+    groups = groups_of(records, persons)
     rows = [
-        Row(record, clip, split_of(groups[record.source_id], settings.splits))
+        Row(record, clip, split_of(groups[record.source_id], settings.splits), persons.get(clip.clip_id))
         for record in records
         for clip in record.clips
         if clip.clip_id not in twice

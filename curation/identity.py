@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from curation.measurement import Sample
 from talkingpose.pose import FACE
 from talkingpose.weights import WeightsError, find, pick, read_member
 
@@ -85,6 +86,26 @@ def aligned(image: npt.NDArray[np.uint8], keypoints: npt.NDArray[np.float32]) ->
     equations = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
     a, b, c, d = np.linalg.lstsq(equations, _PLACES.T.ravel(), rcond=None)[0]
     return np.asarray(cv2.warpAffine(image, np.array([[a, -b, c], [b, a, d]]), (_SIDE, _SIDE)), np.uint8)
+
+
+def mean_face(samples: Sequence[Sample]) -> npt.NDArray[np.float32] | None:
+    """Mean of the features of a face, (512,), of unit length; None where the identity model saw none."""
+    known = [sample.identity for sample in samples if sample.identity is not None]
+    if not known:
+        return None
+    mean = np.mean(known, axis=0)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
+
+
+def write_face(face: npt.NDArray[np.float32]) -> str:
+    """Features as float16, in hex."""
+    return face.astype("<f2").tobytes().hex()
+
+
+def read_face(text: str) -> npt.NDArray[np.float32]:
+    """Features that `write_face` wrote, of unit length."""
+    face = np.frombuffer(bytes.fromhex(text), "<f2").astype(np.float32)
+    return face / max(float(np.linalg.norm(face)), 1e-12)
 
 
 @cache

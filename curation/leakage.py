@@ -77,12 +77,12 @@ def find_leakage(rows: Sequence[Row]) -> Leakage:
     pairs = list(_look_alike(rows))
     return Leakage(
         sources=_shared(rows, lambda row: row.source.source_id),
-        persons=_shared(rows, lambda row: row.source.person_id),
+        persons=_shared(rows, lambda row: row.person_id),
         uploaders=_shared(rows, lambda row: row.source.uploader_id),
         look_alike=tuple(sorted(pairs, key=lambda pair: (pair[2], pair[:2]))[:_LISTED]),
         num_look_alike=len(pairs),
         clips=len(rows),
-        clips_without_person=sum(row.source.person_id is None for row in rows),
+        clips_without_person=sum(row.person_id is None for row in rows),
     )
 
 

@@ -187,7 +187,6 @@ def _rebuild_source(job: _Job) -> tuple[list[Rebuilt], SourceRecord]:
         uploader_id=origin.uploader_id,
         fetched_at=origin.fetched_at,
         rights_evidence=origin.rights_evidence,
-        person_id=job.rows[0].person_id,
         clips=tuple(clips),
     )
     return answers, record
@@ -342,4 +341,5 @@ def _write(source: Place, offset: int, folder: Path, config: Config, detectors: 
         sha256=hashlib.sha256(data).hexdigest(),
         phash=look.phash,
         num_bytes=len(data),
+        person_id=row.person_id,
     )

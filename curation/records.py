@@ -78,6 +78,8 @@ class ShotVerdict(_Record):
 class ClipRecord(_Record):
     """A kept clip, all but its pixels and keypoints; names are those of the dataset's columns.
 
+    `face` is the mean of ArcFace's features, float16 in hex, by which `curation.persons` knows the person
+    again; it stays in the folder's state. `person_id` is set where who made the clip knows the person.
     `looks` are perceptual hashes of the source's whole picture at the sampled times, in hex: by them
     `curation.duplicates` knows the same footage in another source.
     """
@@ -99,6 +101,8 @@ class ClipRecord(_Record):
     phash: str
     num_bytes: int
     looks: tuple[str, ...] = ()
+    face: str | None = None
+    person_id: str | None = None
 
 
 class SourceRecord(_Record):
@@ -120,7 +124,6 @@ class SourceRecord(_Record):
     tool_versions: dict[str, str]
     error: str | None
     quarantined: bool = False
-    person_id: str | None = None
     url: str | None = None
     license: str | None = None
     uploader_id: str | None = None

@@ -5,6 +5,7 @@
 .curation/sources/SOURCE_ID.json            one record per finished source, written last
 .curation/clips/SOURCE_ID/RECIPE/CLIP.mp4, CLIP.npz
 .curation/exported.json                     what the export wrote, and from what
+.curation/salt                              of the names of persons, where faces told who they are
 .curation/acquisition/                      ledger and files of what was fetched
 .curation/workers.log                       what libraries in the workers printed
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ from talkingpose.errors import UserError
 
 # Folder of the ledger and of fetched sources; see `curation.acquisition`.
 ACQUISITION = "acquisition"
+_SALT = "salt"
 
 
 class StoreError(UserError):
@@ -90,7 +93,8 @@ class Store:
         for entry in self.state.iterdir():
             # The lock is held meanwhile; a new file of that name would let a second run in. What was fetched,
             # and what must never be fetched again, outlives the clips made of it.
-            if entry.name not in ("lock", ACQUISITION):
+            # The salt makes nothing that --fresh should make anew: without it all persons would change names.
+            if entry.name not in ("lock", ACQUISITION, _SALT):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self._records.mkdir()
 
@@ -182,6 +186,13 @@ class Store:
                     path.rmdir()
             elif path not in kept:
                 path.unlink()
+
+    def salt(self) -> str:
+        """A secret of this folder, made when it is first asked for; kept for as long as the folder is."""
+        path = self.state / _SALT
+        if not path.is_file():
+            write_text(path, secrets.token_hex(16))
+        return path.read_text(encoding="utf-8")
 
     def exported(self) -> dict[str, Any]:
         """What `remember_export` was given last; empty before."""

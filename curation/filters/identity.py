@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from curation.filters.finding import Levels
+from curation.identity import mean_face
 from curation.measurement import Sample, Shot
 
 
@@ -43,11 +44,9 @@ def levels(shot: Shot, settings: Settings) -> Levels:
 
 def similarities(samples: tuple[Sample, ...]) -> npt.NDArray[np.float64]:
     """Cosine of each sample's features and their mean; 1 where a sample has none, as when turned away."""
-    known = [sample.identity for sample in samples if sample.identity is not None]
-    if not known:
+    mean = mean_face(samples)
+    if mean is None:
         return np.ones(len(samples))
-    mean = np.mean(known, axis=0)
-    mean /= max(float(np.linalg.norm(mean)), 1e-12)
     return np.array([1.0 if s.identity is None else float(s.identity @ mean) for s in samples])
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -97,6 +98,16 @@ class FakeAnalyser:
         pass
 
 
+class KnowingAnalyser(FakeAnalyser):
+    """Sees features of a face as well, of the same person in every picture."""
+
+    def __call__(self, look: Look, small: Image) -> Sample:
+        features = np.ones(512) + 0.1 * np.sin(np.arange(512) * (1 + look.index % 7))
+        return replace(
+            super().__call__(look, small), identity=(features / np.linalg.norm(features)).astype(np.float32)
+        )
+
+
 class FakeFaces:
     """Sees a face in every picture but those of nobody."""
 
@@ -136,6 +147,7 @@ def known_by() -> str:
 
 
 FAKE = Detectors(FakeAnalyser, FakeEstimator, versions, FakeFaces, known_by)
+KNOWS_FACES = replace(FAKE, analyser=KnowingAnalyser)
 
 
 def _kind(image: Image) -> tuple[int, int, int]:

@@ -13,7 +13,6 @@ from curation.leakage import find_leakage
 @dataclass
 class Source:
     source_id: str
-    person_id: str | None = None
     uploader_id: str | None = None
 
 
@@ -28,6 +27,7 @@ class Row:
     source: Source
     clip: Clip
     split: str
+    person_id: str | None = None
 
 
 def phash(seed: int, flipped: int = 0) -> str:
@@ -37,8 +37,8 @@ def phash(seed: int, flipped: int = 0) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def row(name: str, split: str, look: str, **source) -> Row:
-    return Row(Source(name, **source), Clip(f"clip-{name}-{split}", look), split)
+def row(name: str, split: str, look: str, *, person_id: str | None = None, **source) -> Row:
+    return Row(Source(name, **source), Clip(f"clip-{name}-{split}", look), split, person_id)
 
 
 def test_splits_without_anything_in_common_are_clean():
