@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from curation.filters.finding import Levels, measured_of
+from curation.filters.finding import FilterSettings, Levels, measured_of
 from curation.measurement import Shot
 
 
-class Settings(BaseModel):
+class Settings(FilterSettings):
     """`min_area`: share of the frame inside borders."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     min_area: Annotated[float, Field(ge=0, le=1)]
 
 

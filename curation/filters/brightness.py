@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from curation.filters.finding import Levels, measured_of
+from curation.filters.finding import Levels, SampleSettings, measured_of
 from curation.measurement import Sample, Shot
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """`min_luma`: 0 to 255, in `min_share` of the samples."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     min_luma: Annotated[float, Field(ge=0, le=255)]
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:

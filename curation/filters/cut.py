@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import Field, PositiveFloat
 
-from curation.filters.finding import Levels
+from curation.filters.finding import FilterSettings, Levels
 from curation.measurement import Sample, Shot
 
 
-class Settings(BaseModel):
+class Settings(FilterSettings):
     """`max_change`, 0 to 1, between samples up to `window_s` seconds apart; in all samples."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     max_change: Annotated[float, Field(ge=0, le=1)]
     window_s: PositiveFloat
 

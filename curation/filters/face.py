@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
-
-from curation.filters.finding import Levels, yes_or_no
+from curation.filters.finding import Levels, SampleSettings, yes_or_no
 from curation.measurement import Sample, Shot
 from talkingpose.pose import FACE
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """`min_share`: share of the samples with a face, 0 to 1."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:

@@ -5,15 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
 
 from curation.measurement import Sample, Shot
 from curation.records import Step
 
 # Up to this share of the samples a detector errs; what is seen no more often is not there.
 STRAY_SHARE = 0.1
+
+
+class FilterSettings(BaseModel):
+    """What a filter is told by the configuration; a name that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SampleSettings(FilterSettings):
+    """Of a filter whose threshold `min_share` of the samples have to reach, 0 to 1."""
+
+    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from curation.filters.finding import Levels, measured_of
+from curation.filters.finding import Levels, SampleSettings, measured_of
 from curation.measurement import Sample, Shot
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
@@ -14,16 +14,14 @@ HANDS = ((LEFT_HAND, 9), (RIGHT_HAND, 10))  # rows of the hand, and its wrist in
 NUM_POINTS = 21
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """`min_usability`, 0 to 1, of the better hand in `min_share` of the samples.
 
     `sharp_at`: sharpness (`curation.sharpness`) from which on a hand counts as in focus.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     min_usability: Annotated[float, Field(ge=0, le=1)]
     sharp_at: Annotated[float, Field(gt=0)]
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:

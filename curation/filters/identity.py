@@ -6,24 +6,22 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import Field, PositiveFloat
 
-from curation.filters.finding import Levels
+from curation.filters.finding import Levels, SampleSettings
 from curation.identity import mean_face
 from curation.measurement import Sample, Shot
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """Where the identity model runs: `min_similarity` of each face to the mean one, -1 to 1.
 
     Where it does not: `max_speed` of the face between two samples, in its own heights per second. Both in
     `min_share` of the samples.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     min_similarity: Annotated[float, Field(ge=-1, le=1)]
     max_speed: PositiveFloat
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import PositiveFloat
 
-from curation.filters.finding import Finding
+from curation.filters.finding import FilterSettings, Finding
 from curation.records import Step
 
 
-class Settings(BaseModel):
+class Settings(FilterSettings):
     """`min_s`: seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     min_s: PositiveFloat
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from curation.filters.finding import Levels, measured_of
+from curation.filters.finding import Levels, SampleSettings, measured_of
 from curation.measurement import Shot
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """`min_change` within a second, see `curation.own_motion`, in `min_share` of the samples."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     min_change: Annotated[float, Field(ge=0)]
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:

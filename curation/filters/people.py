@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from curation.filters.finding import Levels, yes_or_no
+from curation.filters.finding import Levels, SampleSettings, yes_or_no
 from curation.measurement import Sample, Shot
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """`min_share` of the samples, 0 to 1, with nobody beside the main speaker.
 
     Faces below `min_relative_size` of the main one's height do not count, nor others whose bodies together
     have less than `min_relative_area` of the main person's box.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    min_share: Annotated[float, Field(ge=0, le=1)]
     min_relative_size: Annotated[float, Field(gt=0, le=1)]
     min_relative_area: Annotated[float, Field(gt=0, le=1)]
 

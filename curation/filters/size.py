@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from curation.filters import shoulders
-from curation.filters.finding import Levels, measured_of
+from curation.filters.finding import Levels, SampleSettings, measured_of
 from curation.measurement import Sample, Shot
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """`min_shoulder_width`: share of the picture's shorter side, in `min_share` of the samples."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     min_shoulder_width: Annotated[float, Field(ge=0, le=1)]
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:

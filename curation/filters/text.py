@@ -6,19 +6,17 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from curation.filters.finding import Levels, measured_of
+from curation.filters.finding import Levels, SampleSettings, measured_of
 from curation.measurement import Box, Sample, Shot
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """`max_covered`: share of the face or of a hand, whichever is more, in `min_share` of the samples."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     max_covered: Annotated[float, Field(ge=0, le=1)]
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:

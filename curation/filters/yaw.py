@@ -6,10 +6,10 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from curation.filters import face
-from curation.filters.finding import Levels, measured_of
+from curation.filters.finding import Levels, SampleSettings, measured_of
 from curation.measurement import Sample, Shot
 from talkingpose.pose import FACE
 
@@ -30,12 +30,10 @@ _HEAD = np.array(
 _CENTRED = _HEAD - _HEAD.mean(axis=0)
 
 
-class Settings(BaseModel):
+class Settings(SampleSettings):
     """`max_deg`: degrees, in `min_share` of the samples."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     max_deg: Annotated[float, Field(ge=0, le=180)]
-    min_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def levels(shot: Shot, settings: Settings) -> Levels:
