@@ -17,6 +17,7 @@ from curation.run import curate, find
 from talkingpose.dataset import ClipDataset
 from talkingpose.media import VideoReader
 
+PLACES = 10
 NAMES = ("with spaces .mp4", "quotes'\".mp4", "new\nline.mp4", "-rf.mp4", "ünï$(touch x)`;.mp4")
 
 
@@ -59,9 +60,10 @@ def made(tmp_path_factory) -> tuple[Path, object, Path]:
     streamed = tmp_path_factory.mktemp("streamed") / "a.ts"
     encode(streamed, frames(SPEAKER, 100, 5))
     whole = streamed.read_bytes()
-    for tenth in range(10):
-        (folder / f"cut{tenth}.mp4").write_bytes(data[: len(data) * tenth // 10 + (tenth > 0)])
-        (folder / f"cut{tenth}.ts").write_bytes(whole[: len(whole) * tenth // 10 + (tenth > 0)])
+    (folder / "empty.mp4").write_bytes(b"")
+    for place in range(1, PLACES + 1):
+        (folder / f"cut{place}.mp4").write_bytes(data[: len(data) * place // (PLACES + 1)])
+        (folder / f"cut{place}.ts").write_bytes(whole[: len(whole) * place // (PLACES + 1)])
     (folder / "text.mp4").write_text("this is no video\n" * 100)
     audio_only(folder / "audio.mp4")
     encode(
@@ -81,7 +83,8 @@ def made(tmp_path_factory) -> tuple[Path, object, Path]:
     for number, name in enumerate(NAMES):
         write_shots(folder / "n.mp4", [(SPEAKER, 80 + number)], seed=20 + number).rename(folder / name)
     out = tmp_path_factory.mktemp("out") / "data"
-    outside = folder / ".." / folder.name / "good.mp4"
+    write_shots(folder.parent / "beside" / "up.mp4", [(SPEAKER, 90)], seed=40)
+    outside = folder / ".." / "beside" / "up.mp4"
     summary = curate(find([folder, outside], None), out, load_config(), workers=2, detectors=FAKE)
     return out, summary, folder
 
@@ -102,15 +105,14 @@ def only(out: Path, name: str) -> dict:
 def test_every_file_has_its_verdict_and_the_good_one_is_kept(made):
     out, _, folder = made
     found = verdicts(out)
-    files = {path.name for path in folder.iterdir()} - {"cut0.ts"}  # of the content of cut0.mp4: nothing
-    assert files <= set(found)
+    assert {path.name for path in folder.iterdir()} | {"up.mp4"} == set(found)
     assert only(out, "good.mp4")["verdict"] == "keep"
     assert not (folder / "x").exists()
 
 
 def test_what_is_no_video_is_an_error_in_one_line(made):
     out, summary, _ = made
-    for name in ("cut0.mp4", "text.mp4", "audio.mp4"):
+    for name in ("empty.mp4", "text.mp4", "audio.mp4"):
         row = only(out, name)
         assert row["verdict"] == "error" and name in row["reason"] and "\n" not in row["reason"]
     assert {name for name, _ in summary.errors} >= {"footage/audio.mp4", "footage/text.mp4"}
@@ -120,12 +122,12 @@ def test_files_cut_off_anywhere_give_what_they_have_or_an_error(made):
     out, _, folder = made
     kept = 0
     for suffix in ("mp4", "ts"):
-        for tenth in range(1, 10):
-            row = only(out, f"cut{tenth}.{suffix}")
+        for place in range(1, PLACES + 1):
+            row = only(out, f"cut{place}.{suffix}")
             if row["verdict"] == "error":
-                assert f"cut{tenth}" in row["reason"]
+                assert f"cut{place}" in row["reason"]
                 continue
-            with VideoReader(folder / f"cut{tenth}.{suffix}") as reader:
+            with VideoReader(folder / f"cut{place}.{suffix}") as reader:
                 there = sum(1 for _ in reader)
             kept += row["verdict"] == "keep"
             assert row["verdict"] == "keep" or (row["reason"] == "too short" and row["end_s"] < 3.1)
@@ -168,6 +170,12 @@ def test_names_are_only_names(made, number):
     out, _, _ = made
     row = only(out, NAMES[number])
     assert row["verdict"] == "keep" and row["end_frame"] == 80 + number
+
+
+def test_a_path_with_dots_is_only_a_path(made):
+    out, _, _ = made
+    row = only(out, "up.mp4")
+    assert row["verdict"] == "keep" and row["end_frame"] == 90
 
 
 def test_nothing_is_written_outside_the_output(made):
