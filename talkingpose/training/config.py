@@ -163,6 +163,8 @@ class TrainConfig(_Section):
         batch_size: samples per process and micro-batch; a step sees batch_size x accumulate x processes.
         targets_per_portrait: samples in a row that share a portrait and differ in the target; the reference
             UNet runs once for all of them.
+        workers: processes that prepare samples, at most one less than there are cores; 0 prepares them in
+            the training's own.
         save_every: steps between two states to resume from; the checkpoint comes with the validation.
         save_dtype: type of the checkpoint's weights.
         threads: of torch on the CPU; null leaves torch's choice.

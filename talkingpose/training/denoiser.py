@@ -32,6 +32,10 @@ from talkingpose.training.models import vae_factor
 from talkingpose.training.samples import Sample, Samples, validation_samples
 from talkingpose.training.sheets import save_sheet
 
+# Groups of a pool that are encoded together, on the CPU and on a GPU. One by one their latents do not depend
+# on which others were still missing, so that on a CPU a resumed training is equal in every bit.
+_ENCODED_AT_ONCE = (1, 32)
+
 
 class DenoiserModel(nn.Module):
     """Everything that is trained together, with one forward pass.
@@ -165,7 +169,12 @@ class DenoiserTask:
         count = len(batch["target"])
         # Samples without their condition go first: that is where the attention processors look for them.
         dropped = torch.rand(count, generator=generator) < diffusion.condition_dropout
-        batch = {name: value[torch.argsort(~dropped, stable=True)] for name, value in batch.items()}
+        order = torch.argsort(~dropped, stable=True)
+        # Pictures are sorted where they are computed on; numbers here, where they are asked for.
+        batch = {
+            name: value.to(device)[order.to(device)] if value.dim() > 1 else value[order]
+            for name, value in batch.items()
+        }
         kept = slice(int(dropped.sum()), None)
 
         target = self._encode(batch, "target", "frame", samples)
@@ -181,16 +190,16 @@ class DenoiserTask:
         prediction = model(
             loss.add_noise(target, noise, levels),
             timesteps,
-            batch["pose"].to(device).float() / 255,
+            batch["pose"].float() / 255,
             portraits,
-            self.clip_pixels(shown["reference"].to(device)),
+            self.clip_pixels(shown["reference"]),
             rows,
         )
         return loss.denoising_loss(
             prediction,
             loss.velocity(target, noise, levels),
             loss.min_snr_weights(self._alphas, timesteps, diffusion.min_snr_gamma),
-            batch["weight"].to(device),
+            batch["weight"],
         )
 
     def clip_pixels(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -263,18 +272,20 @@ class DenoiserTask:
     def _encode(self, batch: Sample, picture: str, place: str, samples: Samples) -> torch.Tensor:
         """Scaled latents of the pictures; those of a pool are computed once and kept."""
         if samples.pool is None:
-            return self._latents_of(batch[picture].to(self._device))
+            return self._latents_of(batch[picture])
         pool = self._config.pool
         assert pool is not None
         if self._latents is None:
             shape = (self._vae.config.latent_channels, *(self.weight_map()[0],) * 2)
             self._latents = torch.zeros(pool.groups, pool.frames, *shape, device=self._device)
             self._encoded = torch.zeros(pool.groups, dtype=torch.bool)
-        for index in batch["group"].unique().tolist():
-            if not self._encoded[index]:
-                images = torch.from_numpy(np.array(samples.group(index).images)).permute(0, 3, 1, 2)
-                self._latents[index] = self._latents_of(images.to(self._device))
-                self._encoded[index] = True
+        missing = [index for index in batch["group"].unique().tolist() if not self._encoded[index]]
+        at_once = _ENCODED_AT_ONCE[self._device.type != "cpu"]
+        for part in (missing[i : i + at_once] for i in range(0, len(missing), at_once)):
+            images = np.concatenate([samples.group(index).images for index in part])
+            latents = self._latents_of(torch.from_numpy(images).permute(0, 3, 1, 2).to(self._device))
+            self._latents[part] = latents.unflatten(0, (len(part), pool.frames))
+            self._encoded[part] = True
         return self._latents[batch["group"].to(self._device), batch[place].to(self._device)]
 
     @torch.no_grad()

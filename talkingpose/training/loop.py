@@ -75,6 +75,9 @@ def train(config: TrainConfig, *, fresh: bool = False) -> dict[str, Any]:
         place.clear()
     accelerator.wait_for_everyone()
 
+    if accelerator.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32, as convolutions have by default
+
     # 2. Model, data, optimizer; fresh weights come from the seed.
     torch.manual_seed(config.seed)
     parts = build_parts(config)
@@ -93,7 +96,7 @@ class _Run:
         self.config, self.accelerator, self.place = config, accelerator, place
         self.task, self.samples = task, samples
         self.trained = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
-        self.ema = EMAModel(self.trained.values(), decay=config.ema_decay)
+        self.ema = EMAModel(self.trained.values(), decay=config.ema_decay, foreach=True)
         options = config.optimizer
         optimizer = torch.optim.AdamW(
             self.trained.values(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -140,6 +141,8 @@ def batches(
 ) -> Iterator[Sample]:
     """Micro-batches from `first_step` to the last step; sample numbers depend on the step alone."""
     width = config.batch_size
+    # More processes than cores only get in each other's way; their number does not change a sample.
+    workers = min(config.workers, max(1, len(os.sched_getaffinity(0)) - 1))
     numbers = (
         [((step * config.accumulate + micro) * processes + process) * width + i for i in range(width)]
         for step in range(first_step, config.steps)
@@ -148,8 +151,8 @@ def batches(
     loader: DataLoader[Sample] = DataLoader(
         samples,
         batch_sampler=numbers,  # type: ignore[arg-type]
-        num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,
     )
     return iter(loader)
