@@ -43,6 +43,8 @@ VARIANTS = {
     "fresh noise": Variant("fresh-noise"),
     "fixed noise": Variant("open-loop"),
     "shrunk noise": loop("shrunk-noise", scale=0.95),
+    # The paper's loop with other gains; fixed noise is gain 0, and 0.05 is the paper's.
+    **{f"gain {gain}": loop("proportional", gain=gain) for gain in (0.02, 0.1, 0.2, 0.4)},
     # The controllers.
     "variance-preserving": loop("variance-preserving", gain=0.05),
     "region-gain": loop("region-gain"),

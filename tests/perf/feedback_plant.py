@@ -34,7 +34,7 @@ from talkingpose.feedback import (  # noqa: E402
     describe,
 )
 
-VAE = ROOT / "talkingpose" / "checkpoints" / "tiny-vae" / "vae"
+VAE = ROOT / "talkingpose" / "checkpoints" / "tiny" / "vae"
 CHUNK = 32
 STILL = 3
 

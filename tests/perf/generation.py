@@ -42,7 +42,13 @@ class Way:
     frames: Any
 
 
-def random_model(unet: dict[str, Any], vae: tuple[int, ...], vae_layers: int, encoder: dict[str, int]) -> Any:
+def random_model(
+    unet: dict[str, Any],
+    vae: tuple[int, ...],
+    vae_layers: int,
+    encoder: dict[str, int],
+    device: str = "cpu",
+) -> Any:
     """A pipeline with random weights: configuration of the UNets, channels and layers of the VAE, CLIP's."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -53,24 +59,28 @@ def random_model(unet: dict[str, Any], vae: tuple[int, ...], vae_layers: int, en
     from talkingpose.pose_guider import PoseGuider
 
     torch.manual_seed(0)
+    with torch.device(device):
+        weights = {
+            "vae": AutoencoderKL(
+                down_block_types=("DownEncoderBlock2D",) * len(vae),
+                up_block_types=("UpDecoderBlock2D",) * len(vae),
+                block_out_channels=vae,
+                layers_per_block=vae_layers,
+                norm_num_groups=min(vae[0] // 2, 32),
+            ),
+            "image_encoder": CLIPVisionModelWithProjection(CLIPVisionConfig(**encoder)),
+            "reference_unet": UNet2DConditionModel(**unet),
+            "denoising_unet": UNet2DConditionModel(**unet),
+            "pose_guider": PoseGuider(unet["block_out_channels"][0]),
+        }
     return TalkingPosePipeline(
-        vae=AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * len(vae),
-            up_block_types=("UpDecoderBlock2D",) * len(vae),
-            block_out_channels=vae,
-            layers_per_block=vae_layers,
-            norm_num_groups=min(vae[0] // 2, 32),
-        ).eval(),
-        image_encoder=CLIPVisionModelWithProjection(CLIPVisionConfig(**encoder)).eval(),
+        **{name: part.eval() for name, part in weights.items()},
         image_processor=CLIPImageProcessor(),
-        reference_unet=UNet2DConditionModel(**unet).eval(),
-        denoising_unet=UNet2DConditionModel(**unet).eval(),
-        pose_guider=PoseGuider(unet["block_out_channels"][0]).eval(),
         scheduler=DDIMScheduler(**OFFICIAL_SCHEDULER),
     )
 
 
-def scaled_model(width: float) -> Any:
+def scaled_model(width: float, device: str) -> Any:
     """Stable Diffusion 1.5, its VAE and CLIP ViT-L/14, random, with a share of their channels."""
 
     def channels(*full: int) -> tuple[int, ...]:
@@ -91,7 +101,7 @@ def scaled_model(width: float) -> Any:
         "patch_size": 14,
         "projection_dim": token,
     }
-    return random_model(unet, channels(128, 256, 512, 512), 2, encoder)
+    return random_model(unet, channels(128, 256, 512, 512), 2, encoder, device)
 
 
 def smallest_model() -> Any:
@@ -122,7 +132,7 @@ def make_model(asked: argparse.Namespace) -> tuple[Any, int]:
         pipeline, side = TalkingPosePipeline.from_official(PARITY), 128
     else:
         width, side = {"quarter": (0.25, 256), "sd15": (1.0, 512)}[asked.model]
-        pipeline = scaled_model(width)
+        pipeline = scaled_model(width, asked.device)
     pipeline.to(asked.device, torch.float16 if asked.device != "cpu" else torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, asked.side or side
