@@ -5,6 +5,7 @@
 Runs are ordinary runs of `tp-eval` in folders of --out: a finished one is not made again. The table has the
 means and, for every row, the paired difference to the paper's loop with its 95 % interval over people, as
 `tp-eval compare` finds it. --only, --limit and --max-frames make a trial; a statement needs the full length.
+--plot FILE draws the paper's loop over its gain, where these runs are there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 PAPER = "proportional"
+OPEN = "fixed noise"
+GAINS = {0.0: OPEN, 0.02: "gain 0.02", 0.05: PAPER, 0.1: "gain 0.1", 0.2: "gain 0.2", 0.4: "gain 0.4"}
 # Difference of B and A with interval; beside them what a lower jitter may have cost.
 METRICS = ("tje@2", "psnr", "ssim", "flicker", "sharpness", "motion_ratio")
 
@@ -41,10 +44,10 @@ VARIANTS = {
     # The paper's loop and the controls.
     PAPER: Variant(),
     "fresh noise": Variant("fresh-noise"),
-    "fixed noise": Variant("open-loop"),
+    OPEN: Variant("open-loop"),
     "shrunk noise": loop("shrunk-noise", scale=0.95),
     # The paper's loop with other gains; fixed noise is gain 0, and 0.05 is the paper's.
-    **{f"gain {gain}": loop("proportional", gain=gain) for gain in (0.02, 0.1, 0.2, 0.4)},
+    **{name: loop("proportional", gain=gain) for gain, name in GAINS.items() if name.startswith("gain")},
     # The controllers.
     "variance-preserving": loop("variance-preserving", gain=0.05),
     "region-gain": loop("region-gain"),
@@ -71,12 +74,15 @@ def main() -> None:
     parser.add_argument("--max-frames", type=int, help="only so many frames of a clip")
     parser.add_argument("--split", help="of tp-mini: test where it is not given")
     parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--plot", type=Path, help="SVG of TJE@2 and PSNR over the gain")
     options = parser.parse_args()
     names = [PAPER, *(n for n in VARIANTS if n != PAPER and (not options.only or n in options.only))]
     for name in names:
         run(name, options)
         print(f"{name}: {cpu_seconds():.0f} s of CPU so far", file=sys.stderr, flush=True)
     print("\n".join(table(names, options.out)))
+    if options.plot:
+        plot_gains(options.out, options.plot)
 
 
 def run(name: str, options: argparse.Namespace) -> None:
@@ -124,6 +130,53 @@ def table(names: list[str], out: Path) -> list[str]:
         share = "" if not jitter.a or jitter.difference is None else f" ({jitter.difference / jitter.a:+.1%})"
         lines.append(f"| {name} | {means} | {difference(jitter)}{share} | {difference(psnr)} |")
     return lines
+
+
+def plot_gains(out: Path, file: Path) -> None:
+    """Draw the paired differences of the paper's loop, gain by gain, to fixed noise."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "feedback", "font.size": 9})
+    from matplotlib import pyplot
+
+    from benchmark.compare import compare
+
+    gains = [gain for gain in GAINS if gain]
+    rows = {
+        gain: {
+            row.metric: row
+            for row in compare(place(out, OPEN), place(out, GAINS[gain]), metrics=METRICS).metrics
+        }
+        for gain in gains
+    }
+    figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 2.6), layout="constrained")
+    places = range(1, len(gains) + 1)
+    for axis, metric, title in zip(
+        axes, ("tje@2", "psnr"), ("TJE@2, lower is better", "PSNR in dB, higher is better"), strict=True
+    ):
+        found = [rows[gain][metric] for gain in gains]
+        axis.axhline(0, color="0.6", linewidth=0.8)
+        axis.errorbar(
+            [0, *places],
+            [0, *(row.difference for row in found)],
+            yerr=[
+                [0, *(row.difference - row.ci95[0] for row in found)],
+                [0, *(row.ci95[1] - row.difference for row in found)],
+            ],
+            marker="o",
+            markersize=4,
+            capsize=3,
+            color="#1f5fa8",
+        )
+        axis.set_xticks([0, *places], ["0", *(f"{gain:g}" for gain in gains)])
+        axis.set_xlabel("gain (the paper: 0.05)")
+        axis.set_title(f"{title}\nmean without feedback: {found[0].a:.2f}", fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("difference to gain 0, 95 % interval")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, metadata={"Date": None})
+    pyplot.close(figure)
 
 
 def shown(value: float | None) -> str:
