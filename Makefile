@@ -53,7 +53,7 @@ demo: $(DEMO_RUNS)
 	@echo
 	@$(BIN)/tp-leaderboard $(addprefix work/demo/runs/,$(DEMO_RUNS)) --out work/demo/site
 	@echo
-	@$(if $(DEMO_MODELS),,echo "No model on it: this version ships no weights yet. With some: make demo CHECKPOINT=FOLDER")
+	@$(if $(DEMO_MODELS),,echo "No model on it: talkingpose/checkpoints/tiny is missing. With other weights: make demo CHECKPOINT=FOLDER")
 	@echo "The report:  work/demo/site/index.html"
 
 clean:
