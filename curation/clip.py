@@ -18,6 +18,7 @@ from curation.config import Config
 from curation.crop import SIDE_STEP, Crop, boxes_in, choose_crop, keypoints_in, person_boxes
 from curation.detectors import Image, sample_size
 from curation.identity import mean_face, write_face
+from curation.looks import taking_looks
 from curation.measurement import Shot
 from curation.records import ClipRecord
 from curation.scan import Scan
@@ -94,7 +95,10 @@ def make_clip(
     read_to = end_pts if shot.end < len(scan.pts) else None
     span = Span(path, info.name, start_pts, end_pts, read_to, shot.num_frames)
     begun = time.process_time()
-    keypoints = dense_keypoints(span.frames(sample_size(info, _LONGEST_SIDE)), new_estimator)
+    looks: list[str] = []
+    frames = span.frames(sample_size(info, _LONGEST_SIDE))
+    passing = taking_looks(frames, scan.times[shot.start :], shot.picture, looks)
+    keypoints = dense_keypoints(passing, new_estimator)
     keypoints = smooth(keypoints, float(info.fps), info.width, info.height, window_s=config.pose.smooth_s)
     begun = _spent(seconds, "keypoints", begun)
 
@@ -138,7 +142,7 @@ def make_clip(
         sha256=hashlib.sha256(data).hexdigest(),
         phash=look.phash,
         num_bytes=len(data),
-        looks=tuple(sample.look for sample in shot.samples if sample.look),
+        looks=tuple(looks),
         face=None if face is None else write_face(face),
     )
 

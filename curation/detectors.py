@@ -28,7 +28,6 @@ _MIN_FACE_SCORE = 0.5
 _SHORT_RANGE, _FULL_RANGE = 0, 1
 # What changes slowly is looked at once in so many seconds: borders, text, bystanders, identity.
 _SLOW_S = 1.0
-_HASH_SIDE = 16  # bits of the perceptual hash: its square
 _COLOUR_BINS = (16, 4, 8)  # of hue, saturation, value
 # Below this a point is a guess; DWPose's drawing leaves such points out as well.
 _MIN_CONFIDENCE = 0.3
@@ -161,9 +160,7 @@ class MediapipeAnalyser:
         if self._due is None or look.time >= self._due:
             self._due = float(look.time) + _SLOW_S
             self._slow = self._look_slowly(look, image, small, sample)
-        return replace(
-            sample, **self._near_by(look, sample), **_whole(small, self._slow["picture"]), **self._slow
-        )
+        return replace(sample, **self._near_by(look, sample), **_whole(small), **self._slow)
 
     def close(self) -> None:
         """See `Analyser`."""
@@ -241,22 +238,16 @@ def _largest(faces: tuple[Box, ...]) -> Box | None:
     return max(faces, key=lambda face: face.area, default=None)
 
 
-def _whole(small: Image, picture: Box) -> dict[str, Any]:
-    """What the whole picture looks like: brightness, colours; perceptual hash of what is inside borders."""
+def _whole(small: Image) -> dict[str, Any]:
+    """What the whole picture looks like: brightness and colours."""
     import cv2
-    import imagehash
-    from PIL import Image as Pictures
 
-    height, width = small.shape[:2]
-    x0, y0 = int(picture.x0 * width), int(picture.y0 * height)
-    x1, y1 = max(int(picture.x1 * width), x0 + 1), max(int(picture.y1 * height), y0 + 1)
     gray = _gray(small)
     hsv = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV), np.uint8)
     colours = cv2.calcHist([hsv], [0, 1, 2], None, list(_COLOUR_BINS), [0, 180, 0, 256, 0, 256])
     return {
         "luma": np.asarray(cv2.resize(gray, (32, 18), interpolation=cv2.INTER_AREA), np.uint8),
         "colours": np.asarray(colours, np.float32).ravel() / gray.size,
-        "look": str(imagehash.phash(Pictures.fromarray(gray[y0:y1, x0:x1]), hash_size=_HASH_SIDE)),
     }
 
 

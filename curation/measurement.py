@@ -63,7 +63,6 @@ class Sample:
         text: burnt-in text.
         luma: (18, 32) uint8, brightness of the picture, small.
         colours: float32 (N,), histogram of the colours, sums to 1.
-        look: perceptual hash of the picture, hex.
         identity: float32 (512,) of unit length, of the main face; None where no identity model runs.
         looked_at: frame at which what changes slowly was looked at (others, change, picture, text, identity);
             None for this one.
@@ -85,7 +84,6 @@ class Sample:
     text: tuple[Box, ...] = ()
     luma: npt.NDArray[np.uint8] | None = None
     colours: npt.NDArray[np.float32] | None = None
-    look: str = ""
     identity: npt.NDArray[np.float32] | None = None
     looked_at: int | None = None
     compared_with: int | None = None

@@ -80,7 +80,7 @@ class ClipRecord(_Record):
 
     `face` is the mean of ArcFace's features, float16 in hex, by which `curation.persons` knows the person
     again; it stays in the folder's state. `person_id` is set where who made the clip knows the person.
-    `looks` are perceptual hashes of the source's whole picture at the sampled times, in hex: by them
+    `looks` are perceptual hashes of the source's whole picture, ten a second, in hex: by them
     `curation.duplicates` knows the same footage in another source.
     """
 
