@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,8 @@ def plan_upload(folder: Path, repository: str, *, private: bool = True) -> Uploa
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise ReleaseError(f"folder {folder}: {missing[0]} is gone: run tp-curate again")
-    records = store.records()
-    unlicensed = sum(len(record.clips) for record in records if record.license is None)
-    clips = sum(len(record.clips) for record in records)
+    licences = _licences([folder / name for name in names if name.startswith("manifest/")])
+    unlicensed, clips = licences.count(None), len(licences)
     if unlicensed and not private:
         raise ReleaseError(
             f"upload {repository}: no licence is known of {unlicensed} of {clips} clips: keep it private, or "
@@ -113,6 +113,17 @@ def push(upload: Upload, *, api: Any = None) -> str:
             "`hf auth login`"
         ) from error
     return str(done)
+
+
+def _licences(shards: Sequence[Path]) -> list[str | None]:
+    """Of every clip that goes: a record may hold one that another source has as well."""
+    import pyarrow.parquet as pq
+
+    return [
+        licence
+        for shard in shards
+        for licence in pq.read_table(shard, columns=["license"])["license"].to_pylist()
+    ]
 
 
 def _leakage(folder: Path) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def made(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     write_shots(folder / "in" / "a.mp4", [(SPEAKER, 80), (NOBODY, 30), (SPEAKER, 120)], seed=1)
     write_shots(folder / "in" / "b.mp4", [(SPEAKER, 90)], seed=2)
+    # Kept, and not in the dataset: the beginning of another source.
+    write_shots(folder / "in" / "excerpt.mp4", [(SPEAKER, 80)], seed=2)
     curate(find([folder / "in"], None), folder / "data", load_config(), workers=1, detectors=FAKE)
     return folder / "data"
 
