@@ -54,7 +54,7 @@ class Converters:
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
             rows = rows[:: 1 if plane.line_size > 0 else -1, : frame.width]
             picture = _part(self._turn.view(rows), box)
-            return picture.copy() if is_full_range(frame) else _expanded()[picture]
+            return picture.copy() if is_full_range(frame) else np.take(_expanded(), picture)
         gray = self._converted("luma", _gray, frame, None)
         return _part(gray, box).copy()
 
