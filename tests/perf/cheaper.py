@@ -24,14 +24,15 @@ from baselines.talkingpose_model import TalkingPose  # noqa: E402
 
 # Name, steps, guidance, first and last share of the guided steps. The first is what the others are judged by.
 SETTINGS = (
-    ("30-steps", 30, 3.5, 0.0, 1.0),
-    ("20-steps", 20, 3.5, 0.0, 1.0),
-    ("10-steps", 10, 3.5, 0.0, 1.0),
-    ("5-steps", 5, 3.5, 0.0, 1.0),
-    ("30-steps-first-half", 30, 3.5, 0.0, 0.5),
-    ("30-steps-middle", 30, 3.5, 0.2, 0.7),
-    ("30-steps-unguided", 30, 1.0, 0.0, 1.0),
-    ("10-steps-middle", 10, 3.5, 0.2, 0.7),
+    ("10-steps", 10, 1.5, 0.0, 1.0),
+    ("5-steps", 5, 1.5, 0.0, 1.0),
+    ("2-steps", 2, 1.5, 0.0, 1.0),
+    ("10-steps-first-half", 10, 1.5, 0.0, 0.5),
+    ("10-steps-middle", 10, 1.5, 0.2, 0.7),
+    ("10-steps-unguided", 10, 1.0, 0.0, 1.0),
+    ("5-steps-unguided", 5, 1.0, 0.0, 1.0),
+    ("2-steps-unguided", 2, 1.0, 0.0, 1.0),
+    ("1-step-unguided", 1, 1.0, 0.0, 1.0),
 )
 METRICS = "psnr,tje@2,tje_skill@2,flicker"
 
