@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -104,10 +105,11 @@ def claimed_bytes(folder: Path, but: str) -> int:
 
 def placed_bytes(folder: Path) -> int:
     """Bytes of the finished files that lie on the disk."""
-    total = 0
-    for path in (folder / SOURCES).glob("*/video.*"):
+    total, sources = 0, folder / SOURCES
+    # Path.glob fails where a folder is deleted while it looks; this one passes over it.
+    for name in glob.iglob("*/video.*", root_dir=sources):  # noqa: PTH207
         with contextlib.suppress(FileNotFoundError):  # deleted in the meantime
-            total += path.stat().st_size
+            total += (sources / name).stat().st_size
     return total
 
 
