@@ -145,7 +145,7 @@ def _pretrained(name: str, part: Part, weights: bool) -> nn.Module:
                     if isinstance(description, CLIPVisionConfig)
                     else kind.from_config(description)
                 )
-            return meta
+            return meta.float()
         module, report = kind.from_pretrained(part.pretrained, output_loading_info=True, **place)
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, TrainingError):

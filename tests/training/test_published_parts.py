@@ -84,6 +84,25 @@ def test_trains_and_keeps_what_the_reference_freezes(large: TrainConfig, parts: 
     assert not torch.equal(state[f"reference_unet.{trained}"].half(), start[trained])
 
 
+def test_a_checkpoint_in_half_precision_is_trained_on(large: TrainConfig, tmp_path: Path) -> None:
+    train(large.model_copy(update={"save_dtype": "float16"}))
+    folders = {
+        "vae": "vae",
+        "unet": "denoising_unet",
+        "reference_unet": "reference_unet",
+        "image_encoder": "image_encoder",
+        "pose_guider": "pose_guider",
+    }
+    parts = {
+        name: {"pretrained": f"{large.out}/checkpoint", "subfolder": folder}
+        for name, folder in folders.items()
+    }
+    more = checked(large.model_dump(mode="json") | {"model": parts, "out": str(tmp_path / "more")}, "test")
+    assert train(more)["steps"] == more.steps
+    state = torch.load(Path(more.out) / "state" / "state.pt", weights_only=True)["model"]
+    assert {value.dtype for value in state.values()} == {torch.float32}
+
+
 def test_a_part_that_is_not_at_hand_is_named(large: TrainConfig) -> None:
     unet = large.model.unet.model_copy(update={"pretrained": "stable-diffusion-v1-5/stable-diffusion-v1-5"})
     config = large.model_copy(update={"model": large.model.model_copy(update={"unet": unet})})
