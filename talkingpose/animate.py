@@ -71,6 +71,10 @@ def animate(
             help="Keep one part of the model on the GPU at a time. [default: where memory is short]",
         ),
     ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile the model first, for minutes; CUDA graphs on a GPU."),
+    ] = False,
     parallel_frames: Annotated[
         int, typer.Option(min=1, help="Frames that are denoised at once: pays on a large GPU.")
     ] = 1,
@@ -116,6 +120,7 @@ def animate(
         device=device,
         precision=precision,
         cpu_offload=cpu_offload,
+        compiled=compiled,
         say=lambda line: console.note(f"{PROGRAM}: {line}"),
     )
     if batch is not None:

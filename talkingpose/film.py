@@ -82,7 +82,7 @@ class FilmMaker:
     Args:
         checkpoint: as `load_pipeline` takes it.
         options: of all films.
-        device, precision, cpu_offload: as the command line has them; `None` decides by memory.
+        device, precision, cpu_offload, compiled: as the command line has them; `None` decides by memory.
         say: takes each line for the user.
 
     Raises:
@@ -97,16 +97,19 @@ class FilmMaker:
         device: str = "auto",
         precision: Precision = "auto",
         cpu_offload: bool | None = None,
+        compiled: bool = False,
         say: Say = console.note,
     ) -> None:
-        from talkingpose.placement import check_offload
+        from talkingpose.placement import check_compiled, check_offload
 
         self.options, self.say = options, say
         self._checkpoint = checkpoint
         self._inference = read_inference(checkpoint_folder(checkpoint))
         self._device = pick_device(device)
-        self._precision, self._cpu_offload = precision, cpu_offload
+        self._precision, self._cpu_offload, self._compiled = precision, cpu_offload, compiled
         check_offload(self._device, cpu_offload)
+        if compiled:
+            check_compiled(cpu_offload)
         self._steps = options.steps or self._inference.num_inference_steps
         self._guidance = self._inference.guidance_scale if options.guidance is None else options.guidance
         self._pipeline: TalkingPosePipeline | None = None
@@ -195,7 +198,13 @@ class FilmMaker:
         # Onto the CPU first: only then it is known whether it fits into the memory of the GPU.
         pipeline = load_pipeline(self._checkpoint, "cpu", precision_of(self._precision, self._device))
         size = native_size(pipeline, width, height)
-        placement = place(pipeline, self._device, pixels=size[0] * size[1], cpu_offload=self._cpu_offload)
+        placement = place(
+            pipeline,
+            self._device,
+            pixels=size[0] * size[1],
+            cpu_offload=self._cpu_offload,
+            compiled=self._compiled,
+        )
         self.say(
             f"{self._checkpoint} on {placement}; {self._steps} steps, guidance {self._guidance:g}, "
             f"feedback {describe(self.options.feedback)}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import shutil
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from talkingpose.errors import UserError
@@ -31,15 +33,18 @@ class Placement:
         dtype: `float32`, `bfloat16` or `float16`.
         offload: parts wait in the memory of the host, one at a time is on the GPU.
         tiling: the VAE decodes a frame in overlapping tiles; their seams are blended.
+        compiled: `torch.compile` before the first frame, on a GPU with CUDA graphs.
     """
 
     device: str
     dtype: str
     offload: bool = False
     tiling: bool = False
+    compiled: bool = False
 
     def __str__(self) -> str:
         extras = [", parts wait on the CPU"] * self.offload + [", VAE in tiles"] * self.tiling
+        extras += [", compiled before the first frame, which takes minutes"] * self.compiled
         return f"{self.device}, {self.dtype}{''.join(extras)}"
 
 
@@ -58,6 +63,22 @@ def check_offload(device: str, cpu_offload: bool | None) -> None:
     """
     if cpu_offload and device == "cpu":
         raise PlacementError("--cpu-offload: the model runs on the CPU already: leave it out")
+
+
+def check_compiled(cpu_offload: bool | None) -> None:
+    """Refuse to compile where that cannot be done.
+
+    Raises:
+        PlacementError: parts are to wait on the CPU, or there is no C++ compiler.
+    """
+    if cpu_offload:
+        raise PlacementError("--compile: not together with --cpu-offload: leave one of them out")
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise PlacementError(
+            f"--compile: there is no {compiler} on the path: install it (Debian, Ubuntu: g++), "
+            "name another compiler in CXX, or leave the option out"
+        )
 
 
 def choose_placement(
@@ -87,12 +108,18 @@ def choose_placement(
 
 
 def place(
-    pipeline: TalkingPosePipeline, device: str, *, pixels: int, cpu_offload: bool | None = None
+    pipeline: TalkingPosePipeline,
+    device: str,
+    *,
+    pixels: int,
+    cpu_offload: bool | None = None,
+    compiled: bool = False,
 ) -> Placement:
     """Bring a pipeline that was loaded on the CPU to its device, in a way that fits into memory.
 
     Raises:
-        PlacementError: as for `choose_placement`.
+        PlacementError: as for `choose_placement`, and where it is to be compiled but memory is too short for
+            all parts at once.
     """
     import torch
 
@@ -102,6 +129,8 @@ def place(
     chosen = choose_placement(
         device, dtype, weights=weights, pixels=pixels, free=_free(device), cpu_offload=cpu_offload
     )
+    if compiled and chosen.offload:
+        raise PlacementError(f"--compile: the model does not fit into the memory of {device}: leave it out")
     if chosen.tiling:
         pipeline.vae.enable_tiling()
     if device != "cpu":
@@ -110,7 +139,9 @@ def place(
         pipeline.enable_model_cpu_offload(device=device)
     elif device != "cpu":
         pipeline.to(device)
-    return chosen
+    if compiled:
+        pipeline.enable_compile(cuda_graphs=device != "cpu")
+    return replace(chosen, compiled=compiled)
 
 
 def _free(device: str) -> int:

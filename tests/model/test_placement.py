@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from talkingpose import TalkingPosePipeline
-from talkingpose.placement import Placement, PlacementError, choose_placement, place, precision_of
+from talkingpose.placement import (
+    Placement,
+    PlacementError,
+    check_compiled,
+    choose_placement,
+    place,
+    precision_of,
+)
 
 GIB = 2**30
 PIXELS = 512 * 512
@@ -41,6 +48,24 @@ def test_placement_is_said_in_words() -> None:
     assert str(Placement("cuda:1", "float16")) == "cuda:1, float16"
     words = str(Placement("cuda", "bfloat16", offload=True, tiling=True))
     assert words == "cuda, bfloat16, parts wait on the CPU, VAE in tiles"
+    assert "compiled before the first frame" in str(Placement("cpu", "float32", compiled=True))
+
+
+def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PlacementError, match="--cpu-offload"):
+        check_compiled(True)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(PlacementError, match="no no-such-compiler on the path: install it"):
+        check_compiled(None)
+
+
+def test_compiling_is_asked_for_when_placed(
+    pipe: TalkingPosePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, bool]] = []
+    monkeypatch.setattr(pipe, "enable_compile", lambda **more: asked.append(more), raising=False)
+    assert place(pipe, "cpu", pixels=128 * 128, compiled=True).compiled
+    assert asked == [{"cuda_graphs": False}]
 
 
 def test_precision() -> None:

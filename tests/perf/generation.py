@@ -182,37 +182,9 @@ def speed(asked: argparse.Namespace) -> None:
         )
         return np.stack([frames[0].float().cpu().numpy() for frames in stream])
 
-    ways = [measure("plain loop", asked.device, 1, plainly)]
     if asked.device != "cpu":
         ours(1)  # kernels are chosen and memory is taken at the first run
-        ways = [measure("plain loop", asked.device, 1, plainly)]
-        pipeline.enable_channels_last()
-    chunk = asked.clips if asked.device == "cpu" else 8 * asked.clips
-    ways.append(
-        measure("pipeline, one clip", asked.device, 1, lambda: ours(1, chunk_size=min(8, asked.frames)))
-    )
-    ways.append(
-        measure(
-            f"pipeline, {asked.clips} clips",
-            asked.device,
-            asked.clips,
-            lambda: ours(asked.clips, chunk_size=chunk),
-        )
-    )
-    several = min(asked.parallel, asked.frames)
-    ways.append(
-        measure(
-            f"one clip, {several} frames at once", asked.device, 1, lambda: ours(1, parallel_frames=several)
-        )
-    )
-    if asked.compile:
-        pipeline.enable_compile(cuda_graphs=asked.device != "cpu")
-        ours(1)
-        ways.append(measure("compiled, one clip", asked.device, 1, lambda: ours(1)))
-        ours(asked.clips)
-        ways.append(
-            measure(f"compiled, {asked.clips} clips", asked.device, asked.clips, lambda: ours(asked.clips))
-        )
+        plainly()
     print(
         f"{asked.model}, {side}x{side}, {asked.frames} frames, {asked.steps} steps, "
         f"guidance {asked.guidance:g}, {asked.device}, {pipeline.denoising_unet.dtype}; "
@@ -224,10 +196,32 @@ def speed(asked: argparse.Namespace) -> None:
     )
     rate = None if asked.device == "cpu" else matrix_rate()
     work = None if rate is None else flops_per_frame(pipeline, portrait, poses[0], settings)
-    for way in ways:
-        apart = np.abs(way.frames - ways[0].frames).max()
-        share = "" if rate is None or way is ways[0] else f"{work / way.seconds / rate:8.0%}"
-        print(f"{way.name:28}{way.seconds:10.3f}{ways[0].seconds / way.seconds:8.2f}{apart:10.1e}{share}")
+    baseline = measure("plain loop", asked.device, 1, plainly)
+
+    def show(way: Way) -> None:
+        """Print a row as soon as it is measured: the later ones may take long, or fail."""
+        apart = np.abs(way.frames - baseline.frames).max()
+        share = "" if rate is None or way is baseline else f"{work / way.seconds / rate:8.0%}"
+        ratio = baseline.seconds / way.seconds
+        print(f"{way.name:28}{way.seconds:10.3f}{ratio:8.2f}{apart:10.1e}{share}", flush=True)
+
+    show(baseline)
+    if asked.device != "cpu":
+        pipeline.enable_channels_last()
+    chunk = asked.clips if asked.device == "cpu" else 8 * asked.clips
+    several = min(asked.parallel, asked.frames)
+    one, all_clips = "one clip", f"{asked.clips} clips"
+    for name, clips, more in (
+        (f"pipeline, {one}", 1, {"chunk_size": min(8, asked.frames)}),
+        (f"pipeline, {all_clips}", asked.clips, {"chunk_size": chunk}),
+        (f"{one}, {several} frames at once", 1, {"parallel_frames": several}),
+    ):
+        show(measure(name, asked.device, clips, lambda clips=clips, more=more: ours(clips, **more)))
+    if asked.compile:
+        pipeline.enable_compile(cuda_graphs=asked.device != "cpu")
+        for name, clips in ((one, 1), (all_clips, asked.clips)):
+            ours(clips)
+            show(measure(f"compiled, {name}", asked.device, clips, lambda clips=clips: ours(clips)))
     if rate:
         print(f"{work / 1e12:.1f} TFLOP a frame; the card's matrix rate {rate / 1e12:.0f} TFLOP/s")
 
