@@ -4,8 +4,9 @@
 
 The plain loop is `plain_loop.py`: what the official code computes, one clip at a time. Both ways make the
 same frames; how far they are apart is printed. On the CPU the clock is CPU time of one thread, so that other
-work on the machine matters less; on a GPU it is time on the wall, and the share of the card's matrix rate,
-which is measured by one large product, is printed too.
+work on the machine matters less, and with --threads N, on a quiet machine, time on the wall; on a GPU it is
+time on the wall. The share of the device's matrix rate, which is measured by one large product, says what is
+left to gain.
 
     parity    the model of the parity tests, 128 x 128: its numbers are those of the official inference
     quarter   Stable Diffusion 1.5, its image encoder and its VAE at a quarter of their width, 256 x 256
@@ -139,12 +140,13 @@ def make_model(asked: argparse.Namespace) -> tuple[Any, int]:
 
 
 def clock(device: str) -> float:
-    """Seconds of CPU, or on the wall once the GPU is done."""
+    """Seconds of CPU of one thread, or on the wall, once the GPU is done."""
     import torch
 
-    if device == "cpu":
+    if device != "cpu":
+        torch.cuda.synchronize()
+    elif torch.get_num_threads() == 1:
         return time.process_time()
-    torch.cuda.synchronize()
     return time.perf_counter()
 
 
@@ -163,7 +165,7 @@ def speed(asked: argparse.Namespace) -> None:
     from plain_loop import PlainLoop
 
     if asked.device == "cpu":
-        torch.set_num_threads(1)
+        torch.set_num_threads(asked.threads)
     pipeline, side = make_model(asked)
     generator = np.random.default_rng(0)
     portrait = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -182,26 +184,24 @@ def speed(asked: argparse.Namespace) -> None:
         )
         return np.stack([frames[0].float().cpu().numpy() for frames in stream])
 
-    if asked.device != "cpu":
-        ours(1)  # kernels are chosen and memory is taken at the first run
-        plainly()
+    # Kernels are chosen and memory is taken at the first run.
+    warm_up = {**settings, "num_inference_steps": 1}
+    list(plain(portrait, poses[:1], latents=noise[None], **warm_up))
+    list(pipeline.stream(portrait, poses[:1], latents=noise, **warm_up))
     print(
         f"{asked.model}, {side}x{side}, {asked.frames} frames, {asked.steps} steps, "
         f"guidance {asked.guidance:g}, {asked.device}, {pipeline.denoising_unet.dtype}; "
         f"load {os.getloadavg()[0]:.1f}"
     )
-    print(
-        f"{'':28}{'s/frame':>10}{'ratio':>8}{'off by':>10}"
-        + ("" if asked.device == "cpu" else f"{'rate':>8}")
-    )
-    rate = None if asked.device == "cpu" else matrix_rate()
-    work = None if rate is None else flops_per_frame(pipeline, portrait, poses[0], settings)
+    print(f"{'':28}{'s/frame':>10}{'ratio':>8}{'off by':>10}{'rate':>8}")
+    rate = matrix_rate(asked.device, pipeline.denoising_unet.dtype)
+    work = flops_per_frame(pipeline, portrait, poses[0], settings)
     baseline = measure("plain loop", asked.device, 1, plainly)
 
     def show(way: Way) -> None:
         """Print a row as soon as it is measured: the later ones may take long, or fail."""
         apart = np.abs(way.frames - baseline.frames).max()
-        share = "" if rate is None or way is baseline else f"{work / way.seconds / rate:8.0%}"
+        share = "" if way is baseline else f"{work / way.seconds / rate:8.0%}"
         ratio = baseline.seconds / way.seconds
         print(f"{way.name:28}{way.seconds:10.3f}{ratio:8.2f}{apart:10.1e}{share}", flush=True)
 
@@ -222,21 +222,20 @@ def speed(asked: argparse.Namespace) -> None:
         for name, clips in ((one, 1), (all_clips, asked.clips)):
             ours(clips)
             show(measure(f"compiled, {name}", asked.device, clips, lambda clips=clips: ours(clips)))
-    if rate:
-        print(f"{work / 1e12:.1f} TFLOP a frame; the card's matrix rate {rate / 1e12:.0f} TFLOP/s")
+    print(f"{work / 1e9:.1f} GFLOP a frame; matrix rate {rate / 1e9:.0f} GFLOP/s")
 
 
-def matrix_rate() -> float:
-    """FLOP per second of a large product of half-precision matrices."""
+def matrix_rate(device: str, dtype: Any) -> float:
+    """FLOP per second of a large product of matrices."""
     import torch
 
-    side, times = 8192, 20
-    a, b = (torch.randn(side, side, device="cuda", dtype=torch.float16) for _ in range(2))
+    side, times = (2048, 5) if device == "cpu" else (8192, 20)
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     a @ b
-    started = clock("cuda")
+    started = clock(device)
     for _ in range(times):
         a @ b
-    return 2 * side**3 * times / (clock("cuda") - started)
+    return 2 * side**3 * times / (clock(device) - started)
 
 
 def flops_per_frame(pipeline: Any, portrait: Any, pose: Any, settings: dict[str, Any]) -> float:
@@ -304,6 +303,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--guidance", type=float, default=3.5)
     parser.add_argument("--clips", type=int, default=8, help="of the batch")
+    parser.add_argument("--threads", type=int, default=1, help="on the CPU")
     parser.add_argument("--parallel", type=int, default=8, help="frames of one clip at once")
     parser.add_argument(
         "--compile", action="store_true", help="also torch.compile, on a GPU with CUDA graphs"
