@@ -18,7 +18,7 @@ from talkingpose.media import VideoReader
 CONFIG = load_config()
 
 
-@pytest.mark.slow  # about 60 s of work on one core
+@pytest.mark.slow  # 70 to 200 s of work on one core, most of it dense pose
 def test_mixed_reel(footage: Path, tmp_path):
     summary = curate(find([footage / "cuts" / "mixed_reel.mp4"], None), tmp_path / "data", CONFIG, workers=1)
     (record,) = summary.records
