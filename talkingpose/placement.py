@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from talkingpose.errors import UserError
@@ -82,7 +82,14 @@ def check_compiled(cpu_offload: bool | None) -> None:
 
 
 def choose_placement(
-    device: str, dtype: str, *, weights: int, pixels: int, free: int, cpu_offload: bool | None = None
+    device: str,
+    dtype: str,
+    *,
+    weights: int,
+    pixels: int,
+    free: int,
+    cpu_offload: bool | None = None,
+    compiled: bool = False,
 ) -> Placement:
     """Choose what fits into memory.
 
@@ -93,18 +100,22 @@ def choose_placement(
         pixels: of a frame.
         free: bytes: of the GPU before the weights are there, or of the host with the weights loaded.
         cpu_offload: True or False as asked for; None decides by memory.
+        compiled: as asked for.
 
     Raises:
-        PlacementError: `cpu_offload` on the CPU.
+        PlacementError: `cpu_offload` on the CPU, or `compiled` where not all parts fit into memory.
     """
     size = 4 if dtype == "float32" else _HALF
     work = pixels * _WORK_PER_PIXEL * size // _HALF
     if device == "cpu":
         check_offload(device, cpu_offload)
-        return Placement(device, dtype, tiling=free < work)
+        return Placement(device, dtype, tiling=free < work, compiled=compiled)
     if cpu_offload is None:
         cpu_offload = free < weights + work // 2
-    return Placement(device, dtype, cpu_offload, tiling=free < (0 if cpu_offload else weights) + work)
+    if compiled and cpu_offload:
+        raise PlacementError(f"--compile: the model does not fit into the memory of {device}: leave it out")
+    tiling = free < (0 if cpu_offload else weights) + work
+    return Placement(device, dtype, cpu_offload, tiling, compiled)
 
 
 def place(
@@ -118,8 +129,7 @@ def place(
     """Bring a pipeline that was loaded on the CPU to its device, in a way that fits into memory.
 
     Raises:
-        PlacementError: as for `choose_placement`, and where it is to be compiled but memory is too short for
-            all parts at once.
+        PlacementError: as for `choose_placement`.
     """
     import torch
 
@@ -127,10 +137,14 @@ def place(
     weights = sum(tensor.nbytes for model in models for tensor in model.parameters())
     dtype = str(pipeline.denoising_unet.dtype).removeprefix("torch.")
     chosen = choose_placement(
-        device, dtype, weights=weights, pixels=pixels, free=_free(device), cpu_offload=cpu_offload
+        device,
+        dtype,
+        weights=weights,
+        pixels=pixels,
+        free=_free(device),
+        cpu_offload=cpu_offload,
+        compiled=compiled,
     )
-    if compiled and chosen.offload:
-        raise PlacementError(f"--compile: the model does not fit into the memory of {device}: leave it out")
     if chosen.tiling:
         pipeline.vae.enable_tiling()
     if device != "cpu":
@@ -139,9 +153,9 @@ def place(
         pipeline.enable_model_cpu_offload(device=device)
     elif device != "cpu":
         pipeline.to(device)
-    if compiled:
+    if chosen.compiled:
         pipeline.enable_compile(cuda_graphs=device != "cpu")
-    return replace(chosen, compiled=compiled)
+    return chosen
 
 
 def _free(device: str) -> int:

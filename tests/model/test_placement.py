@@ -54,6 +54,10 @@ def test_placement_is_said_in_words() -> None:
 def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PlacementError, match="--cpu-offload"):
         check_compiled(True)
+    sizes = {"weights": WEIGHTS, "pixels": PIXELS, "compiled": True}
+    assert choose_placement("cuda", "float16", free=16 * GIB, **sizes).compiled
+    with pytest.raises(PlacementError, match="does not fit into the memory of cuda"):
+        choose_placement("cuda", "float16", free=4 * GIB, **sizes)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(PlacementError, match="no no-such-compiler on the path: install it"):
         check_compiled(None)
