@@ -46,12 +46,14 @@ class ReferenceCache:
             *({k: v.to(device=device, dtype=dtype) for k, v in p.items()} for p in parts), latents
         )
 
-    def select(self, portraits: Sequence[int]) -> ReferenceCache:
-        """Return the cache of the portraits at these positions only, in this order."""
-        rows = list(portraits)
+    def select(self, portraits: Sequence[int] | torch.Tensor) -> ReferenceCache:
+        """Return the cache of the portraits at these positions only, in this order; int64 if a tensor."""
         parts = (self.keys, self.values, self.rows)
+        place = next(iter(self.rows.values())).device
+        rows = torch.as_tensor(portraits, dtype=torch.long, device=place)
         latents = None if self.latents is None else self.latents[rows]
-        return ReferenceCache(*({k: v[rows] for k, v in p.items()} for p in parts), self.null_rows, latents)
+        chosen = ({k: v.index_select(0, rows) for k, v in part.items()} for part in parts)
+        return ReferenceCache(*chosen, self.null_rows, latents)
 
     @property
     def num_references(self) -> int:

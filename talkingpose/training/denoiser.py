@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from transformers import CLIPImageProcessor
 
 from talkingpose.attention import (
-    ReferenceCache,
     install_reference_reader,
     install_reference_writer,
     project_reference,
@@ -26,6 +25,7 @@ from talkingpose.attention import (
 from talkingpose.inference import Inference
 from talkingpose.pipeline import TalkingPosePipeline
 from talkingpose.pose_guider import install_pose_input
+from talkingpose.sampler import make_sampler
 from talkingpose.training import loss
 from talkingpose.training.config import TrainConfig
 from talkingpose.training.models import vae_factor
@@ -69,17 +69,14 @@ class DenoiserModel(nn.Module):
             pose: pictures (n, 3, S, S) in [0, 1].
             portraits: latents (k, C, h, w) of the portraits.
             pixels: the same portraits for the image encoder, (k, 3, s, s).
-            rows: for each of the last rows of `noisy` the position of its portrait; rows before go without
-                one. None: the last k rows have one each.
+            rows: for each of the last rows of `noisy` the position of its portrait, int64; rows before go
+                without one. None: the last k rows have one each.
         """
-        if len(portraits):
-            token = self.image_encoder(pixels).image_embeds[:, None]
-            bank = write_bank(self.reference_unet, portraits, token)
-            reference = project_reference(self.denoising_unet, bank, token)
-            if rows is not None:
-                reference = reference.select(rows.tolist())
-        else:
-            reference = self._no_reference(noisy)
+        token = self.image_encoder(pixels).image_embeds[:, None]
+        bank = write_bank(self.reference_unet, portraits, token)
+        reference = project_reference(self.denoising_unet, bank, token)
+        if rows is not None:
+            reference = reference.select(rows)
         sample = torch.cat([noisy, self.pose_guider(pose).to(noisy.dtype)], dim=1)
         prediction: torch.Tensor = self.denoising_unet(
             sample,
@@ -89,14 +86,6 @@ class DenoiserModel(nn.Module):
             return_dict=False,
         )[0]
         return prediction
-
-    def _no_reference(self, like: torch.Tensor) -> ReferenceCache:
-        unet = self.denoising_unet
-        names = [key.removesuffix(".processor") for key in unet.attn_processors]
-        widths = {name: unet.get_submodule(name).to_k.in_features for name in names}
-        bank = {name: like.new_zeros(1, 1, width) for name, width in widths.items()}
-        token = like.new_zeros(1, 1, unet.config.cross_attention_dim)
-        return project_reference(unet, bank, token).select([])
 
 
 @torch.no_grad()
@@ -166,47 +155,50 @@ class DenoiserTask:
     ) -> torch.Tensor:
         """Loss of one micro-batch."""
         diffusion, device = self._config.diffusion, self._device
-        count = len(batch["target"])
-        # Samples without their condition go first: that is where the attention processors look for them.
-        dropped = torch.rand(count, generator=generator) < diffusion.condition_dropout
-        order = torch.argsort(~dropped, stable=True)
-        # Pictures are sorted where they are computed on; numbers here, where they are asked for.
-        batch = {
-            name: value.to(device)[order.to(device)] if value.dim() > 1 else value[order]
-            for name, value in batch.items()
-        }
-        kept = slice(int(dropped.sum()), None)
+        count = len(batch["pair"])
+        # Samples without their condition come first: that is where the attention processors look for them.
+        # Their number is rounded up or down by lot, so that batches have two shapes and not many.
+        dropped = int(count * diffusion.condition_dropout + float(torch.rand((), generator=generator)))
+        # Samples with the same portrait share one pass of the reference UNet.
+        _, rows = torch.unique(batch["pair"], return_inverse=True)
+        first = torch.tensor([int((rows == row).nonzero()[0]) for row in range(int(rows.max()) + 1)])
 
         target = self._encode(batch, "target", "frame", samples)
-        # Samples with the same portrait share one pass of the reference UNet.
-        _, rows = torch.unique(batch["pair"][kept], return_inverse=True)
-        first = [int((rows == row).nonzero()[0]) for row in range(int(rows.max()) + 1 if len(rows) else 0)]
-        shown = {name: value[kept][first] for name, value in batch.items()}
+        shown = {name: batch[name][first] for name in ("reference", "group", "portrait")}
         portraits = self._encode(shown, "reference", "portrait", samples)
         noise = torch.randn(target.shape, generator=generator).to(device)
         noise = loss.offset_noise(noise, diffusion.noise_offset, generator)
-        timesteps = torch.randint(0, len(self._alphas), (count,), generator=generator).to(device)
+        timesteps = self._timesteps(count, generator).to(device)
         levels = loss.noise_levels(self._alphas, timesteps)
         prediction = model(
             loss.add_noise(target, noise, levels),
             timesteps,
-            batch["pose"].float() / 255,
+            batch["pose"].to(device, non_blocking=True).float() / 255,
             portraits,
-            self.clip_pixels(shown["reference"]),
-            rows,
+            self.clip_pixels(shown["reference"].to(device, non_blocking=True)),
+            rows[dropped:].to(device),
         )
         return loss.denoising_loss(
             prediction,
             loss.velocity(target, noise, levels),
             loss.min_snr_weights(self._alphas, timesteps, diffusion.min_snr_gamma),
-            batch["weight"],
+            batch["weight"].to(device, non_blocking=True),
         )
+
+    def _timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw the timestep of every sample, int64 (count,)."""
+        drawn = torch.randint(0, len(self._alphas), (count,), generator=generator)
+        share = self._config.diffusion.inference_timesteps
+        if not share:
+            return drawn
+        steps = self._config.validation.inference_steps
+        visited = make_sampler(self.scheduler, steps, torch.device("cpu")).timesteps
+        places = torch.randint(0, steps, (count,), generator=generator)
+        return torch.where(torch.rand(count, generator=generator) < share, visited[places], drawn)
 
     def clip_pixels(self, pictures: torch.Tensor) -> torch.Tensor:
         """Portraits uint8 (k, 3, S, S) as the pipeline shows them to the image encoder, (k, 3, s, s)."""
         shape = (self._side, self._side)
-        if not len(pictures):
-            return pictures.new_zeros((0, 3, *shape), dtype=torch.float32)
         pixels = F.interpolate(pictures.float() / 255, shape, mode="bicubic", antialias=True).clamp(0, 1)
         mean, std = (
             pixels.new_tensor(v).view(3, 1, 1)
@@ -272,7 +264,7 @@ class DenoiserTask:
     def _encode(self, batch: Sample, picture: str, place: str, samples: Samples) -> torch.Tensor:
         """Scaled latents of the pictures; those of a pool are computed once and kept."""
         if samples.pool is None:
-            return self._latents_of(batch[picture])
+            return self._latents_of(batch[picture].to(self._device, non_blocking=True))
         pool = self._config.pool
         assert pool is not None
         if self._latents is None:
@@ -290,10 +282,6 @@ class DenoiserTask:
 
     @torch.no_grad()
     def _latents_of(self, pictures: torch.Tensor) -> torch.Tensor:
-        if not len(pictures):
-            return torch.zeros(0, self._vae.config.latent_channels, *(self.weight_map()[0],) * 2).to(
-                self._device
-            )
         latents = self._vae.encode(pictures.float() / 127.5 - 1).latent_dist.mean
         scaled: torch.Tensor = latents.float() * self._vae.config.scaling_factor
         return scaled

@@ -24,6 +24,7 @@ from talkingpose.training.autoencoder import AutoencoderTask
 from talkingpose.training.config import Optimizer, TrainConfig
 from talkingpose.training.denoiser import DenoiserTask
 from talkingpose.training.error import TrainingError
+from talkingpose.training.graphs import GraphedModel
 from talkingpose.training.memory import check_memory, estimate
 from talkingpose.training.models import build_parts, check_fit
 from talkingpose.training.samples import Sample, Samples, batches
@@ -103,6 +104,7 @@ class _Run:
             lr=options.learning_rate,
             betas=options.betas,
             weight_decay=options.weight_decay,
+            fused=accelerator.device.type == "cuda",
         )
         self.step, self.seconds = 0, 0.0
         state = place.load_state()
@@ -110,6 +112,12 @@ class _Run:
             self._load(state, optimizer)
         self.began = (self.step, self.seconds)
         self.model, self.optimizer = accelerator.prepare(task.model, optimizer)
+        # What `loss` calls: the model, or the replay of its kernels.
+        self.called: Callable[..., Any] = self.model
+        if config.cuda_graphs and accelerator.device.type == "cuda":
+            if accelerator.num_processes > 1:
+                raise TrainingError("cuda_graphs: only with one process: leave it out")
+            self.called = GraphedModel(self.model)
         if state and state["scaler"] and accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
         self.ema.to(accelerator.device)
@@ -157,17 +165,18 @@ class _Run:
             else:
                 value = self._backward(batch, generator)
             total += value / config.accumulate
-        loss = float(accelerator.reduce(total, reduction="mean"))
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"step {self.step + 1}: the loss is {loss}: set a smaller optimizer.learning_rate "
-                f"or mixed_precision: no; the last state in {config.out} is from before"
-            )
         norm = accelerator.clip_grad_norm_(self.trained.values(), config.optimizer.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.ema.step(self.trained.values())
         self.step += 1
+        # Asked for last, as it waits for the GPU; nothing is kept of a bad step.
+        loss = float(accelerator.reduce(total, reduction="mean"))
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"step {self.step}: the loss is {loss}: set a smaller optimizer.learning_rate "
+                f"or mixed_precision: no; the last state in {config.out} is from before"
+            )
         return {
             "step": self.step,
             "loss": f"{loss:.6g}",
@@ -176,7 +185,7 @@ class _Run:
         }
 
     def _backward(self, batch: Sample, generator: torch.Generator) -> torch.Tensor:
-        loss = self.task.loss(self.model, batch, self.samples, generator)
+        loss = self.task.loss(self.called, batch, self.samples, generator)
         self.accelerator.backward(loss / self.config.accumulate)
         return loss.detach()
 

@@ -1,6 +1,6 @@
 """Measures generation: the pipeline against a plain loop on the same weights, memory against length.
 
-    .venv/bin/python tests/perf/generation.py [--model parity|quarter|sd15] [--device cpu|cuda] [--compile]
+    .venv/bin/python tests/perf/generation.py [--model parity|quarter|sd15] [--device cuda] [--compile B ...]
 
 The plain loop is `plain_loop.py`: what the official code computes, one clip at a time. Both ways make the
 same frames; how far they are apart is printed. On the CPU the clock is CPU time of one thread, so that other
@@ -36,10 +36,11 @@ SHORT, LONG = 100, 10_000
 
 @dataclass(frozen=True)
 class Way:
-    """One way of making frames: seconds per frame, and the frames of the first clip."""
+    """One way of making frames: seconds per frame, MiB at the peak on a GPU, the frames of the first clip."""
 
     name: str
     seconds: float
+    memory: float
     frames: Any
 
 
@@ -152,10 +153,15 @@ def clock(device: str) -> float:
 
 def measure(name: str, device: str, clips: int, make: Callable[[], Any]) -> Way:
     """Take the time of one way; `make` returns the frames of the first clip."""
+    import torch
+
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
     started = clock(device)
     frames = make()
     seconds = clock(device) - started
-    return Way(name, seconds / clips / len(frames), frames)
+    memory = torch.cuda.max_memory_allocated() / 2**20 if device != "cpu" else 0.0
+    return Way(name, seconds / clips / len(frames), memory, frames)
 
 
 def speed(asked: argparse.Namespace) -> None:
@@ -178,9 +184,9 @@ def speed(asked: argparse.Namespace) -> None:
     def plainly() -> Any:
         return np.stack(list(plain(portrait, poses, latents=noise[None], **settings)))
 
-    def ours(clips: int, **more: Any) -> Any:
+    def ours(clips: int, driving: list[Any] = poses, **more: Any) -> Any:
         stream = pipeline.stream(
-            [portrait] * clips, [poses] * clips, latents=noise, output_type="pt", **settings, **more
+            [portrait] * clips, [driving] * clips, latents=noise, output_type="pt", **settings, **more
         )
         return np.stack([frames[0].float().cpu().numpy() for frames in stream])
 
@@ -193,7 +199,7 @@ def speed(asked: argparse.Namespace) -> None:
         f"guidance {asked.guidance:g}, {asked.device}, {pipeline.denoising_unet.dtype}; "
         f"load {os.getloadavg()[0]:.1f}"
     )
-    print(f"{'':28}{'s/frame':>10}{'ratio':>8}{'off by':>10}{'rate':>8}")
+    print(f"{'':32}{'s/frame':>10}{'ratio':>8}{'off by':>10}{'rate':>8}{'MiB':>8}")
     rate = matrix_rate(asked.device, pipeline.denoising_unet.dtype)
     work = flops_per_frame(pipeline, portrait, poses[0], settings)
     baseline = measure("plain loop", asked.device, 1, plainly)
@@ -201,9 +207,10 @@ def speed(asked: argparse.Namespace) -> None:
     def show(way: Way) -> None:
         """Print a row as soon as it is measured: the later ones may take long, or fail."""
         apart = np.abs(way.frames - baseline.frames).max()
-        share = "" if way is baseline else f"{work / way.seconds / rate:8.0%}"
+        share = "" if way is baseline else f"{work / way.seconds / rate:.0%}"
         ratio = baseline.seconds / way.seconds
-        print(f"{way.name:28}{way.seconds:10.3f}{ratio:8.2f}{apart:10.1e}{share}", flush=True)
+        memory = f"{way.memory:8.0f}" if way.memory else ""
+        print(f"{way.name:32}{way.seconds:10.3f}{ratio:8.2f}{apart:10.1e}{share:>8}{memory}", flush=True)
 
     show(baseline)
     if asked.device != "cpu":
@@ -217,11 +224,16 @@ def speed(asked: argparse.Namespace) -> None:
         (f"{one}, {several} frames at once", 1, {"parallel_frames": several}),
     ):
         show(measure(name, asked.device, clips, lambda clips=clips, more=more: ours(clips, **more)))
-    if asked.compile:
-        pipeline.enable_compile(cuda_graphs=asked.device != "cpu")
+    graphs = asked.device != "cpu"
+    for backend in asked.compile or ():
+        pipeline.enable_compile(cuda_graphs=graphs and backend == "inductor", backend=backend)
         for name, clips in ((one, 1), (all_clips, asked.clips)):
-            ours(clips)
-            show(measure(f"compiled, {name}", asked.device, clips, lambda clips=clips: ours(clips)))
+            # As if the batch had been of this size from the beginning.
+            torch.compiler.reset()
+            started = time.perf_counter()
+            ours(clips, poses[:2])
+            print(f"compiled and first two frames: {time.perf_counter() - started:.0f} s")
+            show(measure(f"{backend}, {name}", asked.device, clips, lambda clips=clips: ours(clips)))
     print(f"{work / 1e9:.1f} GFLOP a frame; matrix rate {rate / 1e9:.0f} GFLOP/s")
 
 
@@ -306,7 +318,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="on the CPU")
     parser.add_argument("--parallel", type=int, default=8, help="frames of one clip at once")
     parser.add_argument(
-        "--compile", action="store_true", help="also torch.compile, on a GPU with CUDA graphs"
+        "--compile",
+        nargs="+",
+        metavar="BACKEND",
+        help="also with these backends of torch.compile: inductor (on a GPU with CUDA graphs), cudagraphs",
     )
     parser.add_argument("--only", choices=["speed", "memory"])
     parser.add_argument("--checkpoint", help="of the measurement of memory; default: a smallest model")
