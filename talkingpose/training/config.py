@@ -123,8 +123,6 @@ class Diffusion(_Section):
 
     Attributes:
         condition_dropout: share of the samples of a batch that go without their portrait.
-        inference_timesteps: share of the samples whose timestep is one of those that inference visits
-            (`validation.inference_steps`), for a model of few steps; the others' are drawn from all.
         face_weight, hand_weight: how much more a latent of a face or hand counts.
     """
 
@@ -132,7 +130,6 @@ class Diffusion(_Section):
     min_snr_gamma: Positive = 5.0
     noise_offset: Annotated[float, Field(ge=0)] = 0.05
     condition_dropout: Share = 0.1
-    inference_timesteps: Share = 0.0
     face_weight: Annotated[float, Field(ge=1)] = 1.0
     hand_weight: Annotated[float, Field(ge=1)] = 1.0
 
@@ -176,8 +173,6 @@ class TrainConfig(_Section):
         save_every: steps between two states to resume from; the checkpoint comes with the validation.
         save_dtype: type of the checkpoint's weights.
         threads: of torch on the CPU; null leaves torch's choice.
-        cuda_graphs: on a GPU, replay forward and backward pass of stage denoiser instead of launching each
-            kernel: pays for a small model. One process, float32, one micro-batch a step, no checkpointing.
     """
 
     stage: Literal["vae", "denoiser"]
@@ -192,7 +187,6 @@ class TrainConfig(_Section):
     threads: Count | None = None
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     gradient_checkpointing: bool = False
-    cuda_graphs: bool = False
     ema_decay: Share = 0.999
     save_every: Count = 250
     save_dtype: Literal["float32", "float16"] = "float32"
@@ -218,16 +212,6 @@ class TrainConfig(_Section):
             raise ValueError(f"targets_per_portrait: {shared} does not divide batch_size {self.batch_size}")
         if self.pool and self.pool.frames < 2 * shared:
             raise ValueError(f"targets_per_portrait: {shared} needs pool.frames of at least {2 * shared}")
-        if self.cuda_graphs and (
-            self.stage == "vae"
-            or self.accumulate > 1
-            or self.gradient_checkpointing
-            or self.mixed_precision != "no"
-        ):
-            raise ValueError(
-                "cuda_graphs: only for stage denoiser, with accumulate 1, mixed_precision no and without "
-                "checkpointing: leave it out"
-            )
         low, high = self.augmentation.crop_scale
         if not 0 < low <= high:
             raise ValueError("augmentation.crop_scale: give [smallest, largest], both above 0")

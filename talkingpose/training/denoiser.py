@@ -25,7 +25,6 @@ from talkingpose.attention import (
 from talkingpose.inference import Inference
 from talkingpose.pipeline import TalkingPosePipeline
 from talkingpose.pose_guider import install_pose_input
-from talkingpose.sampler import make_sampler
 from talkingpose.training import loss
 from talkingpose.training.config import TrainConfig
 from talkingpose.training.models import vae_factor
@@ -157,7 +156,7 @@ class DenoiserTask:
         diffusion, device = self._config.diffusion, self._device
         count = len(batch["pair"])
         # Samples without their condition come first: that is where the attention processors look for them.
-        # Their number is rounded up or down by lot, so that batches have two shapes and not many.
+        # Which samples a batch begins with is chance already; their number is rounded up or down by lot.
         dropped = int(count * diffusion.condition_dropout + float(torch.rand((), generator=generator)))
         # Samples with the same portrait share one pass of the reference UNet.
         _, rows = torch.unique(batch["pair"], return_inverse=True)
@@ -168,33 +167,22 @@ class DenoiserTask:
         portraits = self._encode(shown, "reference", "portrait", samples)
         noise = torch.randn(target.shape, generator=generator).to(device)
         noise = loss.offset_noise(noise, diffusion.noise_offset, generator)
-        timesteps = self._timesteps(count, generator).to(device)
+        timesteps = torch.randint(0, len(self._alphas), (count,), generator=generator).to(device)
         levels = loss.noise_levels(self._alphas, timesteps)
         prediction = model(
             loss.add_noise(target, noise, levels),
             timesteps,
-            batch["pose"].to(device, non_blocking=True).float() / 255,
+            batch["pose"].to(device).float() / 255,
             portraits,
-            self.clip_pixels(shown["reference"].to(device, non_blocking=True)),
+            self.clip_pixels(shown["reference"].to(device)),
             rows[dropped:].to(device),
         )
         return loss.denoising_loss(
             prediction,
             loss.velocity(target, noise, levels),
             loss.min_snr_weights(self._alphas, timesteps, diffusion.min_snr_gamma),
-            batch["weight"].to(device, non_blocking=True),
+            batch["weight"].to(device),
         )
-
-    def _timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw the timestep of every sample, int64 (count,)."""
-        drawn = torch.randint(0, len(self._alphas), (count,), generator=generator)
-        share = self._config.diffusion.inference_timesteps
-        if not share:
-            return drawn
-        steps = self._config.validation.inference_steps
-        visited = make_sampler(self.scheduler, steps, torch.device("cpu")).timesteps
-        places = torch.randint(0, steps, (count,), generator=generator)
-        return torch.where(torch.rand(count, generator=generator) < share, visited[places], drawn)
 
     def clip_pixels(self, pictures: torch.Tensor) -> torch.Tensor:
         """Portraits uint8 (k, 3, S, S) as the pipeline shows them to the image encoder, (k, 3, s, s)."""
@@ -264,7 +252,7 @@ class DenoiserTask:
     def _encode(self, batch: Sample, picture: str, place: str, samples: Samples) -> torch.Tensor:
         """Scaled latents of the pictures; those of a pool are computed once and kept."""
         if samples.pool is None:
-            return self._latents_of(batch[picture].to(self._device, non_blocking=True))
+            return self._latents_of(batch[picture].to(self._device))
         pool = self._config.pool
         assert pool is not None
         if self._latents is None:

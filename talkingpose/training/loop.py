@@ -24,7 +24,6 @@ from talkingpose.training.autoencoder import AutoencoderTask
 from talkingpose.training.config import Optimizer, TrainConfig
 from talkingpose.training.denoiser import DenoiserTask
 from talkingpose.training.error import TrainingError
-from talkingpose.training.graphs import GraphedModel
 from talkingpose.training.memory import check_memory, estimate
 from talkingpose.training.models import build_parts, check_fit
 from talkingpose.training.samples import Sample, Samples, batches
@@ -112,12 +111,6 @@ class _Run:
             self._load(state, optimizer)
         self.began = (self.step, self.seconds)
         self.model, self.optimizer = accelerator.prepare(task.model, optimizer)
-        # What `loss` calls: the model, or the replay of its kernels.
-        self.called: Callable[..., Any] = self.model
-        if config.cuda_graphs and accelerator.device.type == "cuda":
-            if accelerator.num_processes > 1:
-                raise TrainingError("cuda_graphs: only with one process: leave it out")
-            self.called = GraphedModel(self.model)
         if state and state["scaler"] and accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
         self.ema.to(accelerator.device)
@@ -185,7 +178,7 @@ class _Run:
         }
 
     def _backward(self, batch: Sample, generator: torch.Generator) -> torch.Tensor:
-        loss = self.task.loss(self.called, batch, self.samples, generator)
+        loss = self.task.loss(self.model, batch, self.samples, generator)
         self.accelerator.backward(loss / self.config.accumulate)
         return loss.detach()
 

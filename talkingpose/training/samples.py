@@ -154,7 +154,6 @@ def batches(
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,
-        pin_memory=torch.cuda.is_available(),
     )
     return iter(loader)
 

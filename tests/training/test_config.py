@@ -38,7 +38,6 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "no number": (lambda c: c["optimizer"].update(learning_rate=float("nan")), "optimizer.learning_rate"),
     "share above 1": (lambda c: c.update(augmentation={"flip": 1.5}), "augmentation.flip"),
-    "graphs": (lambda c: c.update(cuda_graphs=True, accumulate=2), "cuda_graphs: only .*accumulate 1"),
     "crop upside down": (lambda c: c.update(augmentation={"crop_scale": [1, 0.5]}), "crop_scale"),
     "stage": (lambda c: c.update(stage="video"), "stage: .*'vae' or 'denoiser'"),
     "part left out": (lambda c: c["model"].pop("pose_guider"), "model.pose_guider"),
