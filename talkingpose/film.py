@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -140,6 +140,7 @@ class FilmMaker:
         Raises:
             FilmError, DrivingError, MediaError, PoseError, PipelineError: see there.
         """
+        from talkingpose.beside import ahead
         from talkingpose.media import read_image
 
         # 1. Poses of both, and what is missing in them, before the model is loaded.
@@ -156,9 +157,10 @@ class FilmMaker:
         pipeline, (width, height) = self._load(driving.width, driving.height)
         told = f"{len(driving.keypoints)} frames, {width}x{height}, {float(driving.fps):g} frames/s, {told}"
         self.say(told)
-        pictures = (self._inference.draw(keypoints, height, width) for keypoints in driving.keypoints)
+        drawn = (self._inference.draw(keypoints, height, width) for keypoints in driving.keypoints)
         shown = _Preview(film.out.with_suffix(".preview.png"), portrait, driving.fps, self.say)
-        self._write(film, self._frames(pipeline, portrait, shown.poses(pictures)), driving, shown)
+        with closing(ahead(drawn)) as pictures:
+            self._write(film, self._frames(pipeline, portrait, shown.poses(pictures)), driving, shown)
 
     def _read_driving(self, path: Path) -> Driving:
         from talkingpose.media import probe
@@ -230,20 +232,22 @@ class FilmMaker:
 
     def _write(self, film: Film, frames: Iterator[Picture], driving: Driving, shown: _Preview) -> None:
         """Encode the frames as they come; the film has its name only when it is whole."""
-        from talkingpose.ahead import ahead
+        from talkingpose.beside import behind
         from talkingpose.media import VideoWriter
         from talkingpose.media.sound import add_sound
 
         total = len(driving.keypoints)
         silent = film.out.with_name(f".{film.out.stem}.silent.mp4") if self.options.audio else film.out
         try:
+            # The model stays in this thread: CUDA graphs are bound to the one that they were made in.
             with (
                 VideoWriter(silent, fps=driving.fps) as writer,
+                behind(writer.write) as write,
                 _progress("frames", total, self.say) as advance,
             ):
-                for frame in ahead(frames):
+                for frame in frames:
                     shown.frame(frame)
-                    writer.write(frame)
+                    write(frame)
                     advance()
             if self.options.audio:
                 add_sound(silent, film.driving, film.out, length=total / driving.fps)
@@ -331,21 +335,27 @@ def _fitted(
 @contextmanager
 def _progress(what: str, total: int | None, say: Say) -> Iterator[Callable[[], None]]:
     """Count with frames per second and time left: a bar in a terminal, else a line now and then."""
-    started = noted = time.monotonic()
+    # Rates count from the first item on: before it come loading and compiling.
+    started = noted = first = time.monotonic()
     done = 0
     with console.progress_bar() as bar:
         task = bar.add_task(what, total=total, speed="")
 
         def advance() -> None:
-            nonlocal done, noted
+            nonlocal done, noted, first
             done += 1
             now = time.monotonic()
-            rate = done / max(now - started, 1e-9)
-            bar.update(task, advance=1, speed=f"{rate:.2f} frames/s")
+            first = now if done == 1 else first
+            rate = (done - 1) / max(now - first, 1e-9)
+            bar.update(task, advance=1, speed=f"{rate:.2f} frames/s" if done > 1 else "")
             if bar.disable and now - noted >= _NOTE_S:
                 noted = now
-                left = "" if total is None else f" of {total}, {_duration((total - done) / rate)} left"
-                say(f"{what}: {done}{left}, {rate:.2f} frames/s")
+                of = "" if total is None else f" of {total}"
+                if done == 1:
+                    return say(f"{what}: 1{of}, after {_duration(now - started)}")
+                left = "" if total is None else f", {_duration((total - done) / rate)} left"
+                say(f"{what}: {done}{of}{left}, {rate:.2f} frames/s")
+            return None
 
         yield advance
 

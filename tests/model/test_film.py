@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +56,37 @@ def test_a_film_with_its_preview_and_what_is_said(place: Path, parity_folder: Pa
     assert "on cpu, float32; 1 steps, guidance 1, feedback proportional, gain 0.05" in said
     assert "3 frames, 96x128, 12.5 frames/s, poses in the portrait's proportions" in said
     assert {p.name for p in place.iterdir()} == {"a.png", "p.npz", "f.mp4", "f.preview.png"}
+
+
+def test_the_model_stays_in_one_thread_and_writing_out_of_it(
+    place: Path, parity_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA graphs are bound to the thread that they were made in: the one that loads the model."""
+    at: dict[str, set[int]] = {"model": set(), "writing": set()}
+    decode, write = TalkingPosePipeline.decode, VideoWriter.write
+
+    def seen(where: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: (at[where].add(threading.get_ident()), call(*args))[1]
+
+    monkeypatch.setattr(TalkingPosePipeline, "decode", seen("model", decode))
+    monkeypatch.setattr(VideoWriter, "write", seen("writing", write))
+    maker(parity_folder, []).make(film(place))
+    assert at["model"] == {threading.get_ident()}
+    assert len(at["writing"]) == 1 and not at["writing"] & at["model"]
+
+
+def test_time_left_does_not_count_what_comes_before_the_first_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred seconds of compiling, then a frame each half second."""
+    now = [0.0]
+    monkeypatch.setattr(talkingpose.film.time, "monotonic", lambda: now[0])
+    lines: list[str] = []
+    with talkingpose.film._progress("frames", 200, lines.append) as advance:
+        now[0] = 100.0
+        advance()
+        for _ in range(100):
+            now[0] += 0.5
+            advance()
+    assert lines == ["frames: 1 of 200, after 0:01:40", "frames: 61 of 200, 0:01:10 left, 2.00 frames/s"]
 
 
 def test_a_preview_gets_a_second_row_when_the_person_has_moved(place: Path, parity_folder: Path) -> None:
