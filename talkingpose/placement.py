@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 # Memory of the pictures inside UNet and VAE, for one frame: an estimate from the sizes of Stable Diffusion
-# 1.5 at 512 x 512 in half precision, guidance, the decoder's widest level five times over.
+# 1.5 at 512 x 512 in half precision, guidance, the decoder's widest level five times over: 1.6 GB. Measured
+# were 1.1, and 2.8 compiled, as CUDA graphs keep memory of their own (docs/performance.md).
 _WORK_PER_PIXEL = 6 * 1024
+_COMPILED = 2
 _HALF = 2
 
 
@@ -112,7 +114,7 @@ def choose_placement(
         return Placement(device, dtype, tiling=free < work, compiled=compiled)
     if cpu_offload is None:
         cpu_offload = free < weights + work // 2
-    if compiled and cpu_offload:
+    if compiled and (cpu_offload or free < weights + _COMPILED * work):
         raise PlacementError(f"--compile: the model does not fit into the memory of {device}: leave it out")
     tiling = free < (0 if cpu_offload else weights) + work
     return Placement(device, dtype, cpu_offload, tiling, compiled)

@@ -56,8 +56,10 @@ def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         check_compiled(True)
     sizes = {"weights": WEIGHTS, "pixels": PIXELS, "compiled": True}
     assert choose_placement("cuda", "float16", free=16 * GIB, **sizes).compiled
-    with pytest.raises(PlacementError, match="does not fit into the memory of cuda"):
-        choose_placement("cuda", "float16", free=4 * GIB, **sizes)
+    # With 6 GiB it fits, but not with what CUDA graphs keep.
+    for free in (4 * GIB, 6 * GIB):
+        with pytest.raises(PlacementError, match="does not fit into the memory of cuda"):
+            choose_placement("cuda", "float16", free=free, **sizes)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(PlacementError, match="no no-such-compiler on the path: install it"):
         check_compiled(None)
