@@ -28,6 +28,7 @@ from curation.fetch_commands import (
 from talkingpose import console
 
 if TYPE_CHECKING:
+    from curation.cluster import Cluster
     from curation.collect import Chosen
     from curation.config import Config
     from curation.records import SourceRecord
@@ -52,6 +53,13 @@ def run(
         Path | None, typer.Option(help="YAML with what differs from curation/default.yaml.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one per core]")] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Curate on a Ray cluster: auto, HOST:PORT, or local for one that begins here.",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N videos.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is left to do; write nothing.")
@@ -83,17 +91,18 @@ def run(
     say_refused(chosen.refused)
     if dry_run:
         return _dry_run(chosen, out, settings, json=json)
-    with _progress() as (on_plan, on_source):
+    with _processes(ray, workers) as (cluster, count), _progress() as (on_plan, on_source):
         summary, acquired = fetch_and_curate(
             chosen,
             out,
             settings,
             with_options(settings.acquisition, rate, licenses=require_license, budget_gb=disk_budget),
             (cookies, proxy),
-            workers=workers or len(os.sched_getaffinity(0)),
+            workers=count,
             fresh=fresh,
             delete_sources=delete_sources,
             retry_dead=retry_dead,
+            cluster=cluster,
             on_plan=on_plan,
             on_source=on_source,
             on_end=say_end,
@@ -106,6 +115,18 @@ def run(
         _print_summary(summary)
     partial = summary.errors or acquired.is_partial or chosen.refused
     return console.EXIT_PARTIAL if partial else console.EXIT_COMPLETE
+
+
+@contextmanager
+def _processes(ray: str | None, workers: int | None) -> Iterator[tuple[Cluster | None, int]]:
+    """The cluster, if one was asked for, and the number of processes there or here."""
+    if ray is None:
+        yield None, workers or len(os.sched_getaffinity(0))
+        return
+    from curation.cluster import connect
+
+    with connect(ray) as cluster:
+        yield cluster, workers or cluster.num_cpus
 
 
 @app.command()

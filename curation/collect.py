@@ -38,6 +38,7 @@ from curation.store import Store
 
 if TYPE_CHECKING:
     from curation.acquisition.session import Access, Session
+    from curation.cluster import Cluster
 
 _POLL_S = 0.3
 
@@ -122,6 +123,7 @@ def fetch_and_curate(
     fresh: bool = False,
     delete_sources: bool = False,
     retry_dead: bool = False,
+    cluster: Cluster | None = None,
     detectors: Detectors | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_source: Callable[[Any], None] = lambda record: None,
@@ -136,6 +138,7 @@ def fetch_and_curate(
         fresh: forget what earlier runs made of the sources; what was fetched and still lies there is used.
         delete_sources: delete a fetched file once its clips are safe.
         retry_dead: try anew what was given up.
+        cluster: where sources are curated, instead of on this machine.
         on_end, on_note: see `Acquirer`.
 
     Raises:
@@ -151,6 +154,7 @@ def fetch_and_curate(
             workers=workers,
             fresh=fresh,
             retry=retry_dead,
+            cluster=cluster,
             detectors=detectors,
             on_plan=on_plan,
             on_source=on_source,
@@ -181,6 +185,7 @@ def fetch_and_curate(
                 workers=workers,
                 publish=last,
                 retry=retry_dead,
+                cluster=cluster,
                 detectors=detectors,
                 on_plan=on_plan,
                 on_source=on_source,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 # One process per core: more threads in it would only wait for one another.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -102,7 +102,7 @@ def _result_of(worker: _Worker, limit_s: float) -> Any:
     if not worker.pipe.poll():
         worker.process.kill()
         worker.process.join()
-        return Failure(f"it took longer than {limit_s:g} s and was ended: raise workers.source_limit_s", True)
+        return too_long(limit_s)
     try:
         return worker.pipe.recv()
     except (EOFError, ConnectionResetError):
@@ -164,22 +164,15 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], log: Path) -> None:
     """A worker's life: jobs in, results out, until the pipe closes."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     # Before anything is imported that reads them.
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    _single_threaded()
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    write_to(log)
+    single_threaded()
     while True:
         try:
             job = pipe.recv()
         except EOFError:
             return
-        try:
-            result = work(job)
-        except Exception as error:
-            traceback.print_exc()
-            result = Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")
-        pipe.send(result)
+        pipe.send(attempt(work, job))
 
 
 def _die_with_parent() -> None:
@@ -189,7 +182,29 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _single_threaded() -> None:
+def attempt(work: Callable[[Job], Result], job: Job) -> Result | Failure:
+    """The result of a job, or the error that it raised; its traceback is printed."""
+    try:
+        return work(job)
+    except Exception as error:
+        traceback.print_exc()
+        return Failure(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def too_long(limit_s: float) -> Failure:
+    """What is said of a job that used up its time."""
+    return Failure(f"it took longer than {limit_s:g} s and was ended: raise workers.source_limit_s", True)
+
+
+def write_to(log: Path) -> None:
+    """Let everything that this process prints go to the end of a file."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+def single_threaded() -> None:
+    """Keep OpenCV in this process to one thread."""
     import cv2
 
     cv2.setNumThreads(1)

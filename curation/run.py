@@ -6,12 +6,12 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curation.config import Config
 from curation.detectors import Detectors
@@ -22,6 +22,9 @@ from curation.process import Job, failed, process
 from curation.records import SourceRecord
 from curation.sources import Found, Source, find_sources
 from curation.store import Store
+
+if TYPE_CHECKING:
+    from curation.cluster import Cluster
 
 # What the way of a source through this package makes; a new number makes the next run go that way anew.
 PIPELINE_VERSION = "5"
@@ -140,6 +143,7 @@ def curate(
     fresh: bool = False,
     publish: bool = True,
     retry: bool = False,
+    cluster: Cluster | None = None,
     detectors: Detectors | None = None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_source: Callable[[SourceRecord], None] = lambda record: None,
@@ -150,6 +154,7 @@ def curate(
         out: the dataset's folder; made if need be.
         fresh: forget what earlier runs did here.
         retry: try anew also what is in quarantine.
+        cluster: where the processes are, instead of on this machine.
         detectors: other models than those that the configuration names.
         publish: False leaves the export, and the records of the summary, to a later call, where more sources
             are about to come.
@@ -158,6 +163,7 @@ def curate(
     Raises:
         StoreError: another run works in the folder, or it holds files of other hands.
         WeightsError: weights that the configuration asks for are not here.
+        ClusterError: as `Cluster.run_jobs` does.
     """
     begun = time.perf_counter()
     store = Store(out)
@@ -181,15 +187,7 @@ def curate(
         for source in plan.quarantined:
             known = store.record(source.source_id)
             summary.errors += [(source.name, f"in quarantine: {m}") for m in (known.errors if known else ())]
-        results = run_jobs(
-            jobs,
-            process,
-            workers=workers,
-            log=store.log,
-            limit_s=config.workers.source_limit_s,
-            jobs_per_process=config.workers.sources_per_process,
-        )
-        for number, result in results:
+        for number, result in _results(jobs, config, workers, store.log, cluster):
             job = jobs[number]
             record = (
                 failed(job, f"{job.source.name}: {result.message}", quarantined=result.fatal)
@@ -207,6 +205,22 @@ def curate(
             summary.exported = export(store, summary.records, config.export)
     summary.wall_s = time.perf_counter() - begun
     return summary
+
+
+def _results(
+    jobs: Sequence[Job], config: Config, workers: int, log: Path, cluster: Cluster | None
+) -> Iterator[tuple[int, SourceRecord | Failure]]:
+    """Number of a job and its record, as they end."""
+    limits: dict[str, Any] = {
+        "workers": workers,
+        "log": log,
+        "limit_s": config.workers.source_limit_s,
+        "jobs_per_process": config.workers.sources_per_process,
+    }
+    if cluster is None or not jobs:
+        return run_jobs(jobs, process, **limits)
+    # A record says what it was made with: that has to be true on every machine.
+    return cluster.run_jobs(jobs, process, alike=partial(tool_versions, jobs[0].detectors), **limits)
 
 
 def plan_only(found: Sequence[Found], out: Path, config: Config, detectors: Detectors | None = None) -> Plan:
