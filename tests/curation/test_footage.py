@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_detectors import FAKE
 
-from curation.config import load_config
+from curation.config import Config, load_config
 from curation.detectors import MEDIAPIPE
 from curation.process import Job, process
 from curation.run import curate, find
 from curation.scan import scan
 from curation.sources import find_sources, identify
+from talkingpose.dataset import ClipDataset
 from talkingpose.media import VideoReader
+from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND
 
 CONFIG = load_config()
 
 
-@pytest.mark.slow  # 70 to 200 s of work on one core, most of it dense pose
+def any_length() -> Config:
+    """The configuration with the lengths of single signs set aside."""
+    length = CONFIG.filters.length.model_copy(update={"min_s": 1.0})
+    filters = CONFIG.filters.model_copy(update={"length": length})
+    return CONFIG.model_copy(update={"filters": filters})
+
+
+@pytest.mark.slow  # half a minute to more than one on one core
 def test_mixed_reel(footage: Path, tmp_path):
-    summary = curate(find([footage / "cuts" / "mixed_reel.mp4"], None), tmp_path / "data", CONFIG, workers=1)
+    """Verdicts by the real models; a stand-in for the dense pose, which decides nothing and takes minutes."""
+    summary = curate(
+        find([footage / "cuts" / "mixed_reel.mp4"], None),
+        tmp_path / "data",
+        CONFIG,
+        workers=1,
+        detectors=replace(MEDIAPIPE, estimator=FAKE.estimator),
+    )
     (record,) = summary.records
     assert record.cuts == (150, 450, 700, 825, 895, 1020, 1320)
     assert [(shot.verdict, shot.reason) for shot in record.shots] == [
@@ -35,6 +53,26 @@ def test_mixed_reel(footage: Path, tmp_path):
     ]
     lines = (tmp_path / "data" / "verdicts.jsonl").read_text().splitlines()
     assert [json.loads(line)["start_frame"] for line in lines] == [0, *record.cuts]
+
+
+@pytest.mark.slow  # about 15 s
+def test_a_sign_becomes_a_clip_with_its_keypoints(footage: Path, tmp_path):
+    """The whole way with the real models, on one sign: everything but its length is right."""
+    source = footage / "upper_body_hands" / "sign_book.mkv"
+    summary = curate(find([source], None), tmp_path / "data", any_length(), workers=1)
+    assert not summary.errors
+    dataset = ClipDataset(str(tmp_path / "data"))
+    (clip,) = [clip for split in dataset.splits for clip in dataset.clips(split)]
+    with VideoReader(dataset.video(clip)) as reader:
+        assert sum(1 for _ in reader) == clip.num_frames
+    keypoints = dataset.keypoints(clip)
+    assert keypoints.shape == (clip.num_frames, 133, 3)
+    found = (keypoints[..., 2] > 0).mean(axis=0)
+    assert found[FACE].min() > 0.95
+    # Both hands sign: they are found where they are not blurred.
+    assert found[LEFT_HAND].min() > 0.5 and found[RIGHT_HAND].min() > 0.5
+    placed = keypoints[keypoints[..., 2] > 0][:, :2]
+    assert placed.min() > -0.1 and placed.max() < 1.1
 
 
 @pytest.mark.slow  # about 5 s each
@@ -53,11 +91,7 @@ def test_mixed_reel(footage: Path, tmp_path):
 )
 def test_reasons(footage: Path, tmp_path, name, reason):
     (found,) = find_sources([footage / name])
-    # The lengths of single signs are set aside.
-    length = CONFIG.filters.length.model_copy(update={"min_s": 1.0})
-    filters = CONFIG.filters.model_copy(update={"length": length})
-    config = CONFIG.model_copy(update={"filters": filters})
-    record = process(Job(identify(found), config, "test", {}, MEDIAPIPE, tmp_path))
+    record = process(Job(identify(found), any_length(), "test", {}, MEDIAPIPE, tmp_path))
     assert [(shot.verdict, shot.reason) for shot in record.shots] == [("reject", reason)]
 
 

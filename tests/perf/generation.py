@@ -9,7 +9,7 @@ time on the wall. The share of the device's matrix rate, which is measured by on
 left to gain.
 
     parity    the model of the parity tests, 128 x 128: its numbers are those of the official inference
-    quarter   Stable Diffusion 1.5, its image encoder and its VAE at a quarter of their width, 256 x 256
+    quarter   Stable Diffusion 1.5, image encoder and VAE at a quarter of their channels and heads, 256 x 256
     sd15      the same at full width, 512 x 512; both with random weights
 """
 
@@ -83,7 +83,10 @@ def random_model(
 
 
 def scaled_model(width: float, device: str) -> Any:
-    """Stable Diffusion 1.5, its VAE and CLIP ViT-L/14, random, with a share of their channels."""
+    """Stable Diffusion 1.5, its VAE and CLIP ViT-L/14, random, with a share of their channels and heads.
+
+    Heads keep their width: narrower ones than any real model's would make attention all exponentials.
+    """
 
     def channels(*full: int) -> tuple[int, ...]:
         return tuple(round(number * width) for number in full)
@@ -93,13 +96,15 @@ def scaled_model(width: float, device: str) -> Any:
         "sample_size": 64,
         "cross_attention_dim": token,
         "block_out_channels": channels(320, 640, 1280, 1280),
+        # diffusers' name for the number of heads here.
+        "attention_head_dim": channels(8)[0],
         "norm_num_groups": 32 if width == 1 else 16,
     }
     encoder = {
         "hidden_size": hidden,
         "intermediate_size": inner,
         "num_hidden_layers": 24,
-        "num_attention_heads": 16,
+        "num_attention_heads": channels(16)[0],
         "patch_size": 14,
         "projection_dim": token,
     }
