@@ -141,8 +141,9 @@ class _Run:
         try:
             for _ in range(min(workers, len(self._jobs))):
                 self._pool.append(self._start())
-            while busy := [worker for worker in self._pool if worker.answer is not None]:
-                for worker in _ready(busy):
+            # Processes that have not begun when nothing is left to do are not waited for.
+            while self._waiting or any(worker.job is not None for worker in self._busy):
+                for worker in _ready(self._busy):
                     job, result = worker.job, None
                     if job is None:
                         _check(worker, expected, self._log)
@@ -154,6 +155,10 @@ class _Run:
         finally:
             for worker in self._pool:
                 worker.end()
+
+    @property
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._pool if worker.answer is not None]
 
     def _start(self) -> _Worker:
         import ray
@@ -244,9 +249,11 @@ def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
     """Wait for workers that have answered, died or run out of time."""
     import ray
 
+    answers = [worker.answer for worker in busy]
     left = min(worker.deadline for worker in busy) - time.monotonic()
-    answers = {worker.answer: worker for worker in busy}
-    answered, _ = ray.wait(list(answers), timeout=None if left == math.inf else max(left, 0.0))
+    ray.wait(answers, timeout=None if left == math.inf else max(left, 0.0))
+    # Now all that are there: an answer that had to wait for its reader is not late.
+    answered, _ = ray.wait(answers, num_returns=len(answers), timeout=0)
     now = time.monotonic()
     for worker in busy:
         worker.overdue = worker.answer not in answered and worker.deadline <= now
@@ -260,9 +267,11 @@ def _check(worker: _Worker, expected: object, log: Path) -> None:
     try:
         machine, sees, answer = ray.get(worker.answer)
     except ray.exceptions.RayError as error:
+        # What was raised there, if anything was; else the end of Ray's report names the cause.
+        reason = _line(getattr(error, "cause", None) or str(error).rstrip().rpartition("\n")[2])
         raise ClusterError(
-            f"--ray: a process of the cluster did not begin ({_line(error)}): "
-            "install the project on every machine"
+            f"--ray: a process of the cluster did not begin ({reason}): "
+            "install the project and its weights on every machine"
         ) from error
     if not sees:
         raise ClusterError(
@@ -283,5 +292,5 @@ def _difference(expected: object, answer: object) -> str:
     return ", ".join(f"{key} {answer.get(key)}, here {expected.get(key)}" for key in keys)
 
 
-def _line(error: BaseException) -> str:
+def _line(error: BaseException | str) -> str:
     return " ".join(str(error).split())[:200]

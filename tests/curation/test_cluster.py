@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fake_detectors import FAKE, NOBODY, SPEAKER
-from pool_jobs import answers_of_this_machine, die_once, work
+from pool_jobs import answers_of_this_machine, die_once, note_process, work
 from shot_videos import write_shots
 
 from curation.cluster import Cluster, ClusterError, connect
@@ -83,6 +83,40 @@ def test_a_machine_with_other_versions_is_refused(cluster: Cluster, tmp_path):
     """The answer differs by process here, as it would by machine."""
     alike = partial(answers_of_this_machine, os.getpid())
     with pytest.raises(ClusterError, match=r"has other versions than this machine \(av 1, here 2\)"):
+        list(cluster.run_jobs(["a"], work, workers=1, log=tmp_path / "log", alike=alike))
+
+
+def test_an_answer_that_waits_for_its_reader_is_not_late(cluster: Cluster, tmp_path):
+    """Both have answered in time; the reader comes back after both deadlines."""
+    results = cluster.run_jobs(["a", "b", "c", "d"], work, workers=2, log=tmp_path / "log", limit_s=4.0)
+    found = [next(results)]
+    time.sleep(5)
+    assert sorted([*found, *results]) == [(0, "aa"), (1, "bb"), (2, "cc"), (3, "dd")]
+
+
+def test_a_run_does_not_wait_for_processes_that_find_no_room(cluster: Cluster, tmp_path):
+    """Others leave it one core: one process does all jobs, and the run ends with it."""
+    import ray
+
+    @ray.remote(num_cpus=1)
+    class Guest:
+        def here(self) -> bool:
+            return True
+
+    guests = [Guest.remote() for _ in range(cluster.num_cpus - 1)]
+    assert all(ray.get([guest.here.remote() for guest in guests]))
+    began = tmp_path / "began"
+    alike = partial(note_process, began)
+    results = dict(cluster.run_jobs(list("abc"), work, workers=3, log=tmp_path / "log", alike=alike))
+    for guest in guests:
+        ray.kill(guest)
+    assert results == {0: "aa", 1: "bb", 2: "cc"}
+    assert len(set(began.read_text().split()) - {str(os.getpid())}) == 1
+
+
+def test_a_machine_that_cannot_begin_says_why(cluster: Cluster, tmp_path):
+    alike = partial(answers_of_this_machine, os.getpid(), fails=True)
+    with pytest.raises(ClusterError, match=r"did not begin \(no weights here\): install the project"):
         list(cluster.run_jobs(["a"], work, workers=1, log=tmp_path / "log", alike=alike))
 
 
