@@ -30,10 +30,9 @@ check: env
 	$(BIN)/lint-imports
 	$(BIN)/python -m pip check
 
-# Two workers on two cores; a file's tests stay together because they share fixtures that are dear to make. Files go out
-# in the order in which they were collected: the long ones first (tests/conftest.py).
+# Two workers on two cores; a file's tests stay together because they share fixtures that are dear to make.
 unit: env
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # What the demo takes of tp-mini's test split: minutes on two cores.
 DEMO_PART := --limit 3 --max-frames 120

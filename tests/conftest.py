@@ -14,25 +14,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 ROOT = Path(__file__).parents[1]
 
-# The files that take longest, in that order. They go out first, so that both workers end together.
-LONG = (
-    "curation/test_footage.py",
-    "benchmark/test_interruption.py",
-    "benchmark/test_evaluate.py",
-    "training/test_resume.py",
-    "curation/test_resume.py",
-    "curation/acquisition/test_acquire.py",
-    "curation/test_cluster.py",
-    "benchmark/test_command.py",
-    "benchmark/test_splitting.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of long files first; all others keep their order."""
-    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONG)}
-    items.sort(key=lambda item: ranks.get(item.path, len(LONG)))
-
 
 @pytest.fixture(scope="session")
 def footage() -> Path:

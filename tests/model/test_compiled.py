@@ -11,7 +11,10 @@ import pytest
 from talkingpose import TalkingPosePipeline
 
 # Compiling for a CPU takes minutes of a C++ compiler: only where somebody asks for it.
-INDUCTOR = bool(os.environ.get("TALKINGPOSE_TEST_INDUCTOR")) and shutil.which("g++") is not None
+ASKED = bool(os.environ.get("TALKINGPOSE_TEST_INDUCTOR")) and shutil.which("g++") is not None
+INDUCTOR = pytest.param(
+    "inductor", marks=pytest.mark.skipif(not ASKED, reason="TALKINGPOSE_TEST_INDUCTOR=1 runs it")
+)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +22,7 @@ INDUCTOR = bool(os.environ.get("TALKINGPOSE_TEST_INDUCTOR")) and shutil.which("g
     [
         # Traces UNet and decoder as one graph each, as every backend does, and runs the graph as it is.
         "eager",
-        pytest.param(
-            "inductor", marks=pytest.mark.skipif(not INDUCTOR, reason="TALKINGPOSE_TEST_INDUCTOR=1 runs it")
-        ),
+        INDUCTOR,
     ],
 )
 def test_compiled_frames_are_the_same(parity_folder, golden, noise, backend):

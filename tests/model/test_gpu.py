@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import torch
 
 from talkingpose import TalkingPosePipeline
 from talkingpose.placement import place
+from tests.model.test_compiled import INDUCTOR
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-INDUCTOR = bool(os.environ.get("TALKINGPOSE_TEST_INDUCTOR"))
 GUIDED = {"num_inference_steps": 6, "guidance_scale": 3.5, "output_type": "pt"}
 
 
@@ -44,16 +42,7 @@ def test_frames_are_the_official_ones(gpu, golden, noise):
     assert apart(frames, golden) < 1e-3
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "cudagraphs",
-        # Minutes of compiling for a model this small: only where somebody asks for it.
-        pytest.param(
-            "inductor", marks=pytest.mark.skipif(not INDUCTOR, reason="TALKINGPOSE_TEST_INDUCTOR=1")
-        ),
-    ],
-)
+@pytest.mark.parametrize("backend", ["cudagraphs", INDUCTOR])
 def test_replayed_frames_are_too(gpu, golden, noise, backend):
     """One clip, then two in a batch, then one that goes on from a state."""
     gpu.enable_compile(cuda_graphs=backend == "inductor", backend=backend)
