@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from baselines.arguments import no_checkpoint, number
 from baselines.driving import control_info, driving_frames, lockstep
 from baselines.offset import offset
-from baselines.settings import no_checkpoint, number
-from talkingpose.contestant import Case, Image
+from talkingpose.data.contestant import Case, Image
 
 
-class Brightness:
+class BrightnessControl:
     """Adds `levels` of 0 to 255 to every value."""
 
     def __init__(self, *, checkpoint: str | None, device: str, levels: str | float = 15) -> None:

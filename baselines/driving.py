@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from talkingpose.contestant import Case, ContestantError, ContestantInfo, Image, running
+from talkingpose.data.contestant import Case, ContestantError, ContestantInfo, Image, running
 
 
 def control_info(name: str, **args: str | int | float) -> ContestantInfo:

@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from baselines.arguments import no_checkpoint, whole_number
 from baselines.driving import control_info, driving_frames, lockstep
 from baselines.offset import offset
-from baselines.settings import no_checkpoint, whole_number
-from talkingpose.contestant import Case, Image, case_seed
+from talkingpose.data.contestant import Case, Image, case_seed
 
 
-class Flicker:
+class FlickerControl:
     """Adds to each frame a whole number of levels drawn evenly from -`levels` to `levels`."""
 
     def __init__(self, *, checkpoint: str | None, device: str, levels: str | int = 6) -> None:

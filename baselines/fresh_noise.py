@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from baselines.talkingpose_model import OpenLoop
-from talkingpose.contestant import Case, Image, running
+from talkingpose.data.contestant import Case, Image, running
 
 if TYPE_CHECKING:
     import torch

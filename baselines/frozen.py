@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from baselines.settings import no_checkpoint
-from talkingpose.contestant import Case, ContestantInfo, Image, running
+from baselines.arguments import no_checkpoint
+from talkingpose.data.contestant import Case, ContestantInfo, Image, running
 
 
-class Frozen:
+class FrozenControl:
     """Yields the reference of each case, unchanged."""
 
     def __init__(self, *, checkpoint: str | None, device: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from baselines.arguments import no_checkpoint
 from baselines.driving import driving_frames, lockstep
-from baselines.settings import no_checkpoint
-from talkingpose.contestant import Case, ContestantInfo, Image
+from talkingpose.data.contestant import Case, ContestantInfo, Image
 
 
-class GroundTruth:
+class GroundTruthControl:
     """Yields the driving frames of each case, unchanged."""
 
     def __init__(self, *, checkpoint: str | None, device: str) -> None:

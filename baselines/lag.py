@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+from baselines.arguments import no_checkpoint, whole_number
 from baselines.driving import control_info, driving_frames, lockstep
-from baselines.settings import no_checkpoint, whole_number
-from talkingpose.contestant import Case, Image
+from talkingpose.data.contestant import Case, Image
 
 
-class Lag:
+class LagControl:
     """Yields driving frame t - `frames` at time t, and the first one until then."""
 
     def __init__(self, *, checkpoint: str | None, device: str, frames: str | int = 1) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from baselines.arguments import no_checkpoint, number
 from baselines.driving import control_info, driving_frames, lockstep
-from baselines.settings import no_checkpoint, number
-from talkingpose.contestant import Case, ContestantError, Image
+from talkingpose.data.contestant import Case, ContestantError, Image
 
 
-class LateBlur:
+class LateBlurControl:
     """Blurs the frames of the last `share` of a clip by a Gaussian of `sigma` pixels."""
 
     def __init__(

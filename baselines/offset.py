@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from talkingpose.contestant import Image
+from talkingpose.data.contestant import Image
 
 
 def offset(image: Image, levels: float) -> Image:

@@ -13,9 +13,9 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from baselines.arguments import no_checkpoint
 from baselines.driving import driving_frames, lockstep
-from baselines.settings import no_checkpoint
-from talkingpose.contestant import Case, ContestantInfo, Image
+from talkingpose.data.contestant import Case, ContestantInfo, Image
 
 CRF = 23
 PRESET = "medium"
@@ -33,7 +33,7 @@ _THREADS = 1
 _TREE_WIDTH = 128
 
 
-class Reencode:
+class ReencodeControl:
     """Yields the driving frames after x264, CRF 23, yuv420p, as a usual upload would show them."""
 
     def __init__(self, *, checkpoint: str | None, device: str) -> None:

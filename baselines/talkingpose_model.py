@@ -7,15 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from baselines.settings import number, whole_number
-from talkingpose.contestant import Case, ContestantError, ContestantInfo, Image, WeightFile, case_seed
-from talkingpose.inference import read_inference
-from talkingpose.loading import DEFAULT_CHECKPOINT, checkpoint_folder, load_pipeline, native_size
+from baselines.arguments import number, whole_number
+from talkingpose.data.contestant import (
+    Case,
+    ContestantError,
+    ContestantInfo,
+    ContestantWeights,
+    Image,
+    case_seed,
+)
+from talkingpose.model.inference_settings import read_inference
+from talkingpose.pipeline.load import DEFAULT_CHECKPOINT, checkpoint_folder, load_pipeline, native_size
 
 if TYPE_CHECKING:
     import torch
 
-    from talkingpose.feedback import FeedbackController
+    from talkingpose.pipeline.feedback import FeedbackController
 
 FILTER: Final = "lanczos"
 REVISION = "1"
@@ -85,7 +92,7 @@ class TalkingPose:
         self, feedback: str | None, settings: Mapping[str, str | float]
     ) -> tuple[FeedbackController, dict[str, str | float]]:
         """The controller, and what the board is to know of it."""
-        from talkingpose.feedback import make_controller, setting_names
+        from talkingpose.pipeline.feedback import make_controller, setting_names
 
         name, given = self.default_feedback
         if feedback is not None and feedback != name:
@@ -152,12 +159,12 @@ class OpenLoop(TalkingPose):
         super().__init__(checkpoint=checkpoint, device=device, steps=steps, guidance=guidance)
 
 
-def _weight_files(folder: Path) -> tuple[WeightFile, ...]:
+def _weight_files(folder: Path) -> tuple[ContestantWeights, ...]:
     """Name and hash of every weight file under a folder, sorted by name."""
     found = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in _WEIGHT_SUFFIXES:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(WeightFile(path.relative_to(folder).as_posix(), digest))
+            found.append(ContestantWeights(path.relative_to(folder).as_posix(), digest))
     return tuple(found)

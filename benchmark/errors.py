@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from talkingpose.errors import UserError
+from talkingpose.io.errors import UserError
 
 
 class EvaluationError(UserError):

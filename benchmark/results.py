@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from talkingpose.errors import UserError
+from talkingpose.io.errors import UserError
 
 RUN_SCHEMA: Literal["talkingpose.run/1"] = "talkingpose.run/1"
 CASE_SCHEMA: Literal["talkingpose.case/1"] = "talkingpose.case/1"
@@ -241,7 +241,7 @@ class CaseCost(Document):
     peak_device_mb: float | None = None
 
 
-class Case(Document):
+class CaseResult(Document):
     """`cases/CLIP.json`: one clip, complete. `key` hashes everything its numbers depend on.
 
     `frames_sha256` is of the frames as generated, one after another; `lossless` the video that keeps them.
@@ -322,13 +322,13 @@ def read_run(folder: Path) -> Run:
     return _read(Run, folder / "run.json", "give a folder that tp-eval wrote")
 
 
-def read_case(path: Path) -> Case:
+def read_case(path: Path) -> CaseResult:
     """Read one `cases/CLIP.json`.
 
     Raises:
         ResultError: there is none, or it is no case of this schema.
     """
-    return _read(Case, path, "run the same tp-eval command again")
+    return _read(CaseResult, path, "run the same tp-eval command again")
 
 
 def json_schema() -> dict[str, Any]:

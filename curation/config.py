@@ -20,10 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from curation.acquisition.settings import Acquisition
+from curation.download.settings import DownloadSettings
 from curation.filters import FILTERS
-from talkingpose.dataset import SPLITS
-from talkingpose.errors import UserError
+from talkingpose.data.dataset import SPLITS
+from talkingpose.io.errors import UserError
 
 _DEFAULTS = Path(__file__).with_name("default.yaml")
 # Fewer samples than this decide nothing about a shot.
@@ -38,7 +38,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Shots(_Section):
+class ShotsSettings(_Section):
     """Where one shot ends and the next begins."""
 
     adaptive_threshold: PositiveFloat
@@ -48,14 +48,14 @@ class Shots(_Section):
     max_s: PositiveFloat
 
 
-class Sampling(_Section):
+class SamplingSettings(_Section):
     """Which frames are looked at, and how large."""
 
     per_second: PositiveFloat
     longer_side: Annotated[int, Field(ge=64)]
 
 
-class Gate(_Section):
+class KeyframeFacesSettings(_Section):
     """The look at key frames, before a source is decoded."""
 
     max_gap_s: PositiveFloat
@@ -63,7 +63,7 @@ class Gate(_Section):
     every_s: Annotated[float, Field(ge=0)]
 
 
-class Rescue(_Section):
+class TrimSettings(_Section):
     """How a good part of a shot begins and ends."""
 
     min_s: Annotated[float, Field(ge=0)]
@@ -71,34 +71,34 @@ class Rescue(_Section):
     max_gap_s: Annotated[float, Field(ge=0)]
 
 
-class Duplicates(_Section):
+class DuplicatesSettings(_Section):
     """When two clips of different sources show the same footage."""
 
     max_difference: Annotated[float, Field(ge=0, le=0.5)]
     min_overlap: Annotated[float, Field(gt=0, le=1)]
 
 
-class Persons(_Section):
+class PersonsSettings(_Section):
     """When the faces of two clips are one person's."""
 
     min_similarity: Annotated[float, Field(gt=0, le=1)]
 
 
-class Workers(_Section):
+class WorkersSettings(_Section):
     """What a worker process may take."""
 
     source_limit_s: PositiveFloat
     sources_per_process: Annotated[int, Field(ge=1)]
 
 
-class Pose(_Section):
+class PoseSettings(_Section):
     """Where the keypoints of a clip come from."""
 
     backend: Literal["mediapipe", "dwpose"]
     smooth_s: Annotated[float, Field(ge=0, le=2)]
 
 
-class Crop(_Section):
+class CropSettings(_Section):
     """Which part of the picture is kept."""
 
     # YAML reads 9:16 without quotes as nine minutes and sixteen seconds.
@@ -108,7 +108,7 @@ class Crop(_Section):
     margin: Annotated[float, Field(ge=0, le=1)]
 
 
-class Encode(_Section):
+class EncodeSettings(_Section):
     """How clips are written."""
 
     crf: Annotated[int, Field(ge=0, le=51)]
@@ -117,16 +117,16 @@ class Encode(_Section):
     ]
 
 
-class Export(_Section):
+class ExportSettings(_Section):
     """How clips are laid out as a dataset; changes no clip."""
 
     splits: dict[str, Annotated[float, Field(ge=0)]]
     max_shard_mb: PositiveFloat
-    duplicates: Duplicates | None = None
-    persons: Persons | None = None
+    duplicates: DuplicatesSettings | None = None
+    persons: PersonsSettings | None = None
 
     @model_validator(mode="after")
-    def _known_splits(self) -> Export:
+    def _known_splits(self) -> ExportSettings:
         if not set(self.splits) <= set(SPLITS) or sum(self.splits.values()) <= 0:
             raise ValueError(f"give shares of {', '.join(SPLITS)} that are not all 0")
         return self
@@ -139,17 +139,17 @@ Filters: Any = create_model("Filters", __base__=_Section, **_FIELDS)
 class Config(_Section):
     """Everything that decides what a run makes."""
 
-    shots: Shots
-    gate: Gate | None
-    sampling: Sampling
+    shots: ShotsSettings
+    gate: KeyframeFacesSettings | None
+    sampling: SamplingSettings
     filters: Filters
-    rescue: Rescue | None
-    pose: Pose
-    crop: Crop
-    encode: Encode
-    export: Export
-    workers: Workers
-    acquisition: Acquisition
+    rescue: TrimSettings | None
+    pose: PoseSettings
+    crop: CropSettings
+    encode: EncodeSettings
+    export: ExportSettings
+    workers: WorkersSettings
+    acquisition: DownloadSettings
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Config:
@@ -206,7 +206,7 @@ def load_config(path: Path | None = None, *, pose: str | None = None) -> Config:
 
 def _with_backend(config: Config, backend: str) -> Config:
     try:
-        pose = Pose.model_validate(config.pose.model_dump() | {"backend": backend})
+        pose = PoseSettings.model_validate(config.pose.model_dump() | {"backend": backend})
     except ValidationError:
         raise ConfigError(f"--pose {backend}: there is no such backend: choose mediapipe or dwpose") from None
     return config.model_copy(update={"pose": pose})

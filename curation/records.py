@@ -16,7 +16,7 @@ STEPS: tuple[Step, ...] = ("index", "gate", "scan", "clip")
 
 
 class Measured(_Record):
-    """One filter's answer about one span; see `curation.filters.finding.Finding`.
+    """One filter's answer about one span; see `curation.filters.filter_result.Finding`.
 
     Attributes:
         filter: its name in the configuration.
@@ -78,10 +78,10 @@ class ShotVerdict(_Record):
 class ClipRecord(_Record):
     """A kept clip, all but its pixels and keypoints; names are those of the dataset's columns.
 
-    `face` is the mean of ArcFace's features, float16 in hex, by which `curation.persons` knows the person
+    `face` is the mean of ArcFace's features, float16 in hex, by which `dataset.persons` knows the person
     again; it stays in the folder's state. `person_id` is set where who made the clip knows the person.
     `looks` are perceptual hashes of the source's whole picture, ten a second, in hex: by them
-    `curation.duplicates` knows the same footage in another source.
+    `curation.dataset.dedup` knows the same footage in another source.
     """
 
     clip_id: str

@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curation.config import Config
-from curation.detectors import Detectors
-from curation.export import export
-from curation.pool import Failure, run_jobs
-from curation.pose_backends import detectors_of
-from curation.process import Job, failed, process
+from curation.dataset.export import export
+from curation.detect.detectors import Detectors
+from curation.detect.pose_backends import detectors_of
+from curation.executors.local_pool import JobFailure, run_jobs
 from curation.records import SourceRecord
-from curation.sources import Found, Source, find_sources
+from curation.sources import LocalSource, Source, find_sources
 from curation.store import Store
+from curation.worker import Job, failed, process
 
 if TYPE_CHECKING:
-    from curation.cluster import Cluster
+    from curation.executors.ray_executor import RayExecutor
 
 # What the way of a source through this package makes; a new number makes the next run go that way anew.
 PIPELINE_VERSION = "5"
 
 
 @dataclass(frozen=True)
-class Plan:
+class CurationPlan:
     """Sources of a run, each content once.
 
     `done` were worked on before with the same settings and tools, `todo` were not, or ended in an error.
@@ -46,7 +46,7 @@ class Plan:
 
 
 @dataclass
-class Summary:
+class CurationSummary:
     """What a run did and what is there now.
 
     `errors` are (name, message) of this run's sources; `seconds` is the work of this run per step.
@@ -107,7 +107,9 @@ def recipe(config: Config, versions: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps([config.hash, versions], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def make_plan(store: Store, sources: Iterable[Source], made_with: str, *, retry: bool = False) -> Plan:
+def plan_curation(
+    store: Store, sources: Iterable[Source], made_with: str, *, retry: bool = False
+) -> CurationPlan:
     """Which sources are left to do; with `retry` also those in quarantine."""
     done: dict[str, Source] = {}
     todo: dict[str, Source] = {}
@@ -126,16 +128,16 @@ def make_plan(store: Store, sources: Iterable[Source], made_with: str, *, retry:
             continue
         finished = record is not None and known and not record.errors
         (done if finished else todo)[source.source_id] = source
-    return Plan(tuple(done.values()), tuple(todo.values()), tuple(twins), tuple(quarantined))
+    return CurationPlan(tuple(done.values()), tuple(todo.values()), tuple(twins), tuple(quarantined))
 
 
-def find(locations: Sequence[Path], limit: int | None) -> list[Found]:
+def find(locations: Sequence[Path], limit: int | None) -> list[LocalSource]:
     """The first `limit` videos among files and folders; raises SourceError as `find_sources` does."""
     return find_sources(locations)[:limit]
 
 
 def curate(
-    found: Sequence[Found],
+    found: Sequence[LocalSource],
     out: Path,
     config: Config,
     *,
@@ -143,11 +145,11 @@ def curate(
     fresh: bool = False,
     publish: bool = True,
     retry: bool = False,
-    cluster: Cluster | None = None,
+    cluster: RayExecutor | None = None,
     detectors: Detectors | None = None,
-    on_plan: Callable[[Plan], None] = lambda plan: None,
+    on_plan: Callable[[CurationPlan], None] = lambda plan: None,
     on_source: Callable[[SourceRecord], None] = lambda record: None,
-) -> Summary:
+) -> CurationSummary:
     """Work on what is left of the sources and export everything that is in the folder.
 
     Args:
@@ -163,7 +165,7 @@ def curate(
     Raises:
         StoreError: another run works in the folder, or it holds files of other hands.
         WeightsError: weights that the configuration asks for are not here.
-        ClusterError: as `Cluster.run_jobs` does.
+        ClusterError: as `RayExecutor.run_jobs` does.
     """
     begun = time.perf_counter()
     store = Store(out)
@@ -173,11 +175,11 @@ def curate(
     with store.locked():
         if fresh:
             store.wipe()
-        plan = make_plan(store, store.identify(found), made_with, retry=retry)
+        plan = plan_curation(store, store.identify(found), made_with, retry=retry)
         on_plan(plan)
         # The id of what was fetched is that of its site, whatever its content.
         store.drop_failures([one for one in (*plan.done, *plan.todo) if one.origin is None])
-        summary = Summary(out, len(plan.done), len(plan.todo), [])
+        summary = CurationSummary(out, len(plan.done), len(plan.todo), [])
         jobs = [
             Job(
                 source, config, made_with, versions, detectors, store.clip_folder(source.source_id, made_with)
@@ -191,7 +193,7 @@ def curate(
             job = jobs[number]
             record = (
                 failed(job, f"{job.source.name}: {result.message}", quarantined=result.fatal)
-                if isinstance(result, Failure)
+                if isinstance(result, JobFailure)
                 else result
             )
             store.write(record)
@@ -208,8 +210,8 @@ def curate(
 
 
 def _results(
-    jobs: Sequence[Job], config: Config, workers: int, log: Path, cluster: Cluster | None
-) -> Iterator[tuple[int, SourceRecord | Failure]]:
+    jobs: Sequence[Job], config: Config, workers: int, log: Path, cluster: RayExecutor | None
+) -> Iterator[tuple[int, SourceRecord | JobFailure]]:
     """Number of a job and its record, as they end."""
     limits: dict[str, Any] = {
         "workers": workers,
@@ -223,7 +225,9 @@ def _results(
     return cluster.run_jobs(jobs, process, alike=partial(tool_versions, jobs[0].detectors), **limits)
 
 
-def plan_only(found: Sequence[Found], out: Path, config: Config, detectors: Detectors | None = None) -> Plan:
+def plan_only(
+    found: Sequence[LocalSource], out: Path, config: Config, detectors: Detectors | None = None
+) -> CurationPlan:
     """What `curate` would work on; writes nothing.
 
     Raises:
@@ -233,4 +237,6 @@ def plan_only(found: Sequence[Found], out: Path, config: Config, detectors: Dete
     store = Store(out)
     store.check()
     identify = partial(store.identify, remember=False)
-    return make_plan(store, identify(found), recipe(config, tool_versions(detectors or detectors_of(config))))
+    return plan_curation(
+        store, identify(found), recipe(config, tool_versions(detectors or detectors_of(config)))
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from talkingpose.errors import UserError
+from talkingpose.io.errors import UserError
 
 SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv"}
@@ -38,7 +38,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Found:
+class LocalSource:
     """A video file.
 
     Attributes:
@@ -72,7 +72,7 @@ class Source:
     spans: tuple[tuple[float, float], ...] = ()
 
 
-def find_sources(locations: Iterable[Path]) -> list[Found]:
+def find_sources(locations: Iterable[Path]) -> list[LocalSource]:
     """All videos named or lying under a named folder, each once, sorted within a folder.
 
     A file that is named is taken whatever its suffix; in a folder the suffix decides. Hidden files and
@@ -81,7 +81,7 @@ def find_sources(locations: Iterable[Path]) -> list[Found]:
     Raises:
         SourceError: nothing under that name, or a folder without videos.
     """
-    found: dict[Path, Found] = {}
+    found: dict[Path, LocalSource] = {}
     for location in locations:
         if location.is_dir():
             videos = sorted(_walk(location))
@@ -93,16 +93,16 @@ def find_sources(locations: Iterable[Path]) -> list[Found]:
             top = location.resolve()
             for path in videos:
                 found.setdefault(
-                    path.absolute(), Found(path, _text(f"{top.name}/{path.relative_to(location)}"))
+                    path.absolute(), LocalSource(path, _text(f"{top.name}/{path.relative_to(location)}"))
                 )
         elif location.exists():
-            found.setdefault(location.absolute(), Found(location, _text(location.name)))
+            found.setdefault(location.absolute(), LocalSource(location, _text(location.name)))
         else:
             raise SourceError(f"source {location}: there is no such file or folder: check the path")
     return list(found.values())
 
 
-def identify(found: Found, sha256: str | None = None) -> Source:
+def identify(found: LocalSource, sha256: str | None = None) -> Source:
     """Read a video's content once to know it again under any name; `sha256` where it is known already."""
     if found.origin is not None:
         origin = found.origin

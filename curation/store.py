@@ -23,12 +23,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from curation.atomic import write_text
 from curation.records import SourceRecord
-from curation.sources import Found, Source, identify
-from talkingpose.errors import UserError
+from curation.sources import LocalSource, Source, identify
+from talkingpose.io.atomic import write_text
+from talkingpose.io.errors import UserError
 
-# Folder of the ledger and of fetched sources; see `curation.acquisition`.
+# Folder of the ledger and of fetched sources; see `curation.download`.
 ACQUISITION = "acquisition"
 _SALT = "salt"
 
@@ -98,7 +98,7 @@ class Store:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self._records.mkdir()
 
-    def identify(self, found: Iterable[Found], *, remember: bool = True) -> Iterator[Source]:
+    def identify(self, found: Iterable[LocalSource], *, remember: bool = True) -> Iterator[Source]:
         """Know files by their content; a file of the same path, size and time is not read again."""
         known: dict[str, list[Any]] = self._read(self._hashes)
         fresh = {}

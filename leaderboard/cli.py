@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from talkingpose import console
+from talkingpose.io import console
 
 app = console.application(
     "Build a static page from runs: tables, curves, videos. It needs no server and no network."

@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
 
-from benchmark.results import Case, CaseScore, Video
+from benchmark.results import CaseResult, CaseScore, Video
 from leaderboard import numbers
 from leaderboard.columns import HEADLINE, Column, columns_of
-from leaderboard.groups import Entry, Group
-from leaderboard.table import IDENTICAL, NO_REASON, Notes, is_infinite, verdict
+from leaderboard.groups import BoardEntry, BoardGroup
+from leaderboard.table import IDENTICAL, NO_REASON, RowNotes, is_infinite, verdict
 
 _LEVELS = 4
 
@@ -41,7 +41,7 @@ class ClipTable:
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipComparison:
     """One clip of a board and what each entry made of it, in entry order (None: no file of it)."""
 
     clip_id: str
@@ -49,19 +49,19 @@ class Clip:
     width: int
     height: int
     fps: float
-    cases: tuple[Case | None, ...]
+    cases: tuple[CaseResult | None, ...]
 
 
 @dataclass(frozen=True)
 class Clips:
     """The clips of a group, worst first by the first headline metric that was measured on any."""
 
-    clips: tuple[Clip, ...]
+    clips: tuple[ClipComparison, ...]
     tables: tuple[ClipTable, ...]
     missing: int
 
 
-def group_clips(group: Group) -> Clips:
+def group_clips(group: BoardGroup) -> Clips:
     """Collect the clips of a group. `missing` counts clip files that runs list and that are not there."""
     by_entry = [{case.clip_id: case for case in entry.loaded.cases} for entry in group.entries]
     names = sorted({name for cases in by_entry for name in cases})
@@ -74,7 +74,7 @@ def group_clips(group: Group) -> Clips:
     return Clips(tuple(clips), tables, missing)
 
 
-def videos_of(clip: Clip, entries: tuple[Entry, ...]) -> list[tuple[Entry, Path, Video]]:
+def videos_of(clip: ClipComparison, entries: tuple[BoardEntry, ...]) -> list[tuple[BoardEntry, Path, Video]]:
     """The videos of a clip with the folder they lie in: the real one first, then the contestants."""
     pairs = [
         (entry, entry.loaded.folder, case.video)
@@ -86,11 +86,11 @@ def videos_of(clip: Clip, entries: tuple[Entry, ...]) -> list[tuple[Entry, Path,
     )
 
 
-def _clip(name: str, cases: tuple[Case | None, ...]) -> Clip:
+def _clip(name: str, cases: tuple[CaseResult | None, ...]) -> ClipComparison:
     known = [case for case in cases if case is not None]
     first = known[0]
     frames = max(case.num_frames for case in known)
-    return Clip(name, frames, first.width, first.height, _rate(first.fps), cases)
+    return ClipComparison(name, frames, first.width, first.height, _rate(first.fps), cases)
 
 
 def _rate(text: str) -> float:
@@ -101,11 +101,11 @@ def _rate(text: str) -> float:
     return rate if rate <= 1000 else 0.0
 
 
-def _score(case: Case | None, column: Column) -> CaseScore | None:
+def _score(case: CaseResult | None, column: Column) -> CaseScore | None:
     return case.metrics.get(column.name) if case is not None else None
 
 
-def _badness(clip: Clip, column: Column, group: Group) -> tuple[bool, float]:
+def _badness(clip: ClipComparison, column: Column, group: BoardGroup) -> tuple[bool, float]:
     """A sort key, worst first: the mean over models, or over all entries where there are no models."""
     counted = len(group.models) or len(group.entries)
     scores = [_score(case, column) for case in clip.cases[:counted]]
@@ -115,8 +115,8 @@ def _badness(clip: Clip, column: Column, group: Group) -> tuple[bool, float]:
     return (False, fmean(values) if column.direction == "higher" else -fmean(values))
 
 
-def _table(column: Column, clips: list[Clip], group: Group) -> ClipTable:
-    notes = Notes()
+def _table(column: Column, clips: list[ClipComparison], group: BoardGroup) -> ClipTable:
+    notes = RowNotes()
     order = sorted(range(len(clips)), key=lambda place: _badness(clips[place], column, group))
     values = sorted(
         score.value
@@ -132,7 +132,7 @@ def _table(column: Column, clips: list[Clip], group: Group) -> ClipTable:
     return ClipTable(column, tuple(rows) if measured else (), tuple(notes.texts))
 
 
-def _cell(score: CaseScore | None, column: Column, values: list[float], notes: Notes) -> ClipCell:
+def _cell(score: CaseScore | None, column: Column, values: list[float], notes: RowNotes) -> ClipCell:
     if score is None:
         return ClipCell(numbers.NOTHING)
     if is_infinite(score.value, score.n_infinite, score.state):

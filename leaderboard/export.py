@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from leaderboard.columns import columns_of
-from leaderboard.groups import Entry, Group
+from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.table import column_ranks, score_of
 
 BOARD_SCHEMA = "talkingpose.board/1"
@@ -22,7 +22,7 @@ _CSV_COLUMNS = (
 )
 
 
-def board_json(title: str, groups: Sequence[Group]) -> str:
+def board_json(title: str, groups: Sequence[BoardGroup]) -> str:
     """Every run and clip of every board as its own document says it."""
     document = {
         "schema": BOARD_SCHEMA,
@@ -40,7 +40,7 @@ def board_json(title: str, groups: Sequence[Group]) -> str:
     return json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def board_csv(groups: Sequence[Group]) -> str:
+def board_csv(groups: Sequence[BoardGroup]) -> str:
     """One line per run and metric. Empty cells are values that do not exist; `state` and `reason` say why.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
@@ -54,13 +54,13 @@ def board_csv(groups: Sequence[Group]) -> str:
     return buffer.getvalue()
 
 
-def _run_document(entry: Entry) -> dict[str, Any]:
+def _run_document(entry: BoardEntry) -> dict[str, Any]:
     cases = [case.model_dump(mode="json", by_alias=True) for case in entry.loaded.cases]
     run = entry.run.model_dump(mode="json", by_alias=True)
     return {"label": entry.label, "control": entry.control, "run": run, "cases": cases}
 
 
-def _lines(group: Group, entry: Entry) -> Iterator[list[str]]:
+def _lines(group: BoardGroup, entry: BoardEntry) -> Iterator[list[str]]:
     run, who = entry.run, entry.run.contestant
     for column in columns_of([run]):
         summary = run.metrics[column.name]

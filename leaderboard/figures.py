@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.results import Curve
 from leaderboard import svg
 from leaderboard.columns import Column
-from leaderboard.groups import Entry, Group
+from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.table import score_of, summary_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Panel:
     remark: str = ""
 
 
-def mark_of(entry: Entry) -> Mark:
+def mark_of(entry: BoardEntry) -> Mark:
     """Colour and shape of an entry; 64 models differ in at least one, controls are grey and hollow."""
     shape = (entry.series + entry.series // 8) % 8
     if entry.control:
@@ -73,7 +73,7 @@ def mark_of(entry: Entry) -> Mark:
     return Mark(f"m{entry.series}", entry.series % 8, shape)
 
 
-def drift_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
+def drift_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
     """One panel per metric that has a course over time in any run, in the order of the columns."""
     panels = []
     known = {column.name: column for column in reversed(columns)}
@@ -96,7 +96,7 @@ def drift_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet
     return panels
 
 
-def spectrum_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
+def spectrum_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
     """Jittering error over delta and, where there is a frozen control, skill over delta."""
     deltas = sorted((column for column in columns if column.delta), key=lambda column: column.delta or 0)
     if len({column.delta for column in deltas}) < 2:
@@ -107,7 +107,7 @@ def spectrum_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSh
     return [panel for panel in panels if panel.markup]
 
 
-def cost_panels(group: Group, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
+def cost_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
     """Headline metrics against seconds per frame, where at least two models have both."""
     panels = []
     for place, column in enumerate(column for column in columns if column.headline):
@@ -143,7 +143,7 @@ def _drift_panel(
     key: str,
     name: str,
     column: Column | None,
-    curves: Sequence[tuple[Entry, Curve]],
+    curves: Sequence[tuple[BoardEntry, Curve]],
     longest: float,
     styles: svg.StyleSheet,
 ) -> Panel:
@@ -173,7 +173,7 @@ def _drift_panel(
 
 
 def _spectrum(
-    group: Group, columns: Sequence[Column], styles: svg.StyleSheet, *, against_frozen: bool
+    group: BoardGroup, columns: Sequence[Column], styles: svg.StyleSheet, *, against_frozen: bool
 ) -> Panel:
     title, unit, arrow = ("Skill", "1 \u2212 TJE / TJE of frozen", "\u2191")
     if not against_frozen:
@@ -205,7 +205,7 @@ def _spectrum(
 
 
 def _points(
-    entry: Entry, columns: Sequence[Column], frozen: Entry | None, against_frozen: bool
+    entry: BoardEntry, columns: Sequence[Column], frozen: BoardEntry | None, against_frozen: bool
 ) -> Iterator[tuple[int, float, tuple[float, float] | None]]:
     for column in columns:
         summary = summary_of(entry.run, column)
@@ -247,12 +247,12 @@ def _axes() -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def _gid(entry: Entry) -> str:
+def _gid(entry: BoardEntry) -> str:
     mark = mark_of(entry)
     return f"curve {mark.name} {mark.shape}"
 
 
-def _style(entry: Entry) -> dict[str, Any]:
+def _style(entry: BoardEntry) -> dict[str, Any]:
     mark = mark_of(entry)
     colour = svg.CONTROL if mark.colour is None else svg.SERIES[mark.colour]
     shape: dict[str, Any] = {"marker": MARKERS[mark.shape], "ms": 5.5, "mec": colour, "clip_on": False}
@@ -297,7 +297,7 @@ def _plain_log(axes: Axes, values: Sequence[float], *, exact: bool = False) -> N
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _step(curves: Sequence[tuple[Entry, Curve]]) -> int:
+def _step(curves: Sequence[tuple[BoardEntry, Curve]]) -> int:
     longest = max(len(curve.time_s) for _, curve in curves)
     return max(1, math.ceil(longest * len(curves) / _POINTS_PER_PANEL))
 

@@ -14,7 +14,7 @@ CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "brightne
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class BoardEntry:
     """One run in its group. `series` numbers the models and the controls of a page, each from 0."""
 
     loaded: LoadedRun
@@ -33,17 +33,17 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Group:
+class BoardGroup:
     """Runs that may be compared with one another; `why` says why they stand apart from other groups."""
 
     number: int
     ranked: bool
     why: str
-    models: tuple[Entry, ...]
-    controls: tuple[Entry, ...]
+    models: tuple[BoardEntry, ...]
+    controls: tuple[BoardEntry, ...]
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[BoardEntry, ...]:
         """Models, then controls."""
         return self.models + self.controls
 
@@ -53,12 +53,12 @@ class Group:
         return self.entries[0].run
 
     @property
-    def frozen(self) -> Entry | None:
+    def frozen(self) -> BoardEntry | None:
         """The control that repeats its first frame, the zero of the skill score."""
         return next((entry for entry in self.controls if entry.run.contestant.name == "frozen"), None)
 
 
-def group_runs(runs: Sequence[LoadedRun]) -> list[Group]:
+def group_runs(runs: Sequence[LoadedRun]) -> list[BoardGroup]:
     """Sort runs into groups that may be compared; groups that are ranked come first."""
     by_key: dict[tuple[object, ...], list[LoadedRun]] = {}
     for loaded in runs:
@@ -70,11 +70,11 @@ def group_runs(runs: Sequence[LoadedRun]) -> list[Group]:
     for number, named in enumerate(labelled, start=1):
         run, first = named[0][0].run, ordered[0][0].run
         why = _why(run, first, alone=len(ordered) == 1, newest=_newest(runs, run.protocol.id))
-        entries = [Entry(loaded, label, series[_series_key(loaded, label)]) for loaded, label in named]
+        entries = [BoardEntry(loaded, label, series[_series_key(loaded, label)]) for loaded, label in named]
         entries.sort(key=lambda entry: entry.series)
         models = tuple(entry for entry in entries if not entry.control)
         controls = tuple(entry for entry in entries if entry.control)
-        groups.append(Group(number, is_rankable(run), why, models, controls))
+        groups.append(BoardGroup(number, is_rankable(run), why, models, controls))
     return groups
 
 

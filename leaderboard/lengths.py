@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.results import Case
+from benchmark.results import CaseResult
 from leaderboard import numbers
-from leaderboard.groups import Entry, Group
+from leaderboard.groups import BoardEntry, BoardGroup
 
 # The first class ends here; each further one is twice as long.
 _FIRST = 200
@@ -19,14 +19,14 @@ class CostTable:
     """Titles of the classes of length, and a row of cells for each contestant that generated."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[Entry, tuple[str, ...]], ...]
+    rows: tuple[tuple[BoardEntry, tuple[str, ...]], ...]
 
 
-def cost_by_length(group: Group) -> CostTable | None:
+def cost_by_length(group: BoardGroup) -> CostTable | None:
     """Seconds per frame, and peaks so far, by length of the clips; None where no case says what it took."""
-    found: list[tuple[Entry, dict[int, list[Case]]]] = []
+    found: list[tuple[BoardEntry, dict[int, list[CaseResult]]]] = []
     for entry in group.models:
-        classes: dict[int, list[Case]] = defaultdict(list)
+        classes: dict[int, list[CaseResult]] = defaultdict(list)
         for case in entry.loaded.cases:
             if case.cost is not None and case.cost.seconds_per_frame is not None:
                 classes[_end(case.num_frames)].append(case)
@@ -51,7 +51,7 @@ def _title(end: int) -> str:
     return f"below {end}" if end == _FIRST else f"{end // 2} to {end - 1}"
 
 
-def _cell(cases: Sequence[Case]) -> str:
+def _cell(cases: Sequence[CaseResult]) -> str:
     """Seconds per frame of all frames together, and the highest peak at the end of one of the clips."""
     if not cases:
         return numbers.NOTHING

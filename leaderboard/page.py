@@ -14,7 +14,7 @@ from benchmark.results import Horizon, Run
 from leaderboard import figures, numbers, svg
 from leaderboard.clips import Clips, videos_of
 from leaderboard.columns import Column
-from leaderboard.groups import Entry, Group, setting_text
+from leaderboard.groups import BoardEntry, BoardGroup, setting_text
 from leaderboard.lengths import CostTable, cost_by_length
 from leaderboard.published import published_families
 from leaderboard.table import FACT_UNITS, FACTS, Table, board_table
@@ -33,23 +33,26 @@ _CLEAN = dict.fromkeys(_UNSHOWABLE, "�") | {ord("\n"): "\n", ord("\t"): " ", 0
 class Board:
     """One group as the template shows it."""
 
-    group: Group
+    group: BoardGroup
     table: Table
     drift: Sequence[figures.Panel]
-    slopes: Sequence[tuple[Entry, Sequence[str]]]
+    slopes: Sequence[tuple[BoardEntry, Sequence[str]]]
     slope_columns: Sequence[str]
-    horizons: Sequence[tuple[Entry, Sequence[str]]]
+    horizons: Sequence[tuple[BoardEntry, Sequence[str]]]
     horizon_columns: Sequence[str]
     spectrum: Sequence[figures.Panel]
     cost: Sequence[figures.Panel]
     devices: Sequence[str]
     lengths: CostTable | None
     clips: Clips
-    players: Sequence[Sequence[tuple[Entry, str | None]]]
+    players: Sequence[Sequence[tuple[BoardEntry, str | None]]]
 
 
 def render_page(
-    title: str, groups: Sequence[Group], clips: Sequence[Clips], media: Mapping[tuple[Path, str], str | None]
+    title: str,
+    groups: Sequence[BoardGroup],
+    clips: Sequence[Clips],
+    media: Mapping[tuple[Path, str], str | None],
 ) -> str:
     """The whole page as HTML. `media` maps (run folder, path of a video) to its name under `media/`."""
     styles = svg.StyleSheet()
@@ -99,7 +102,7 @@ def clean(value: Any) -> Any:
 
 
 def _board(
-    group: Group, clips: Clips, media: Mapping[tuple[Path, str], str | None], styles: svg.StyleSheet
+    group: BoardGroup, clips: Clips, media: Mapping[tuple[Path, str], str | None], styles: svg.StyleSheet
 ) -> Board:
     table = board_table(group)
     names = [c.name for c in table.columns if any(c.name in entry.run.drift for entry in group.entries)]
@@ -178,7 +181,7 @@ def _share(values: Iterable[object]) -> str:
     return ", ".join(sorted({"not stated" if value is None else str(value) for value in values}))
 
 
-def _dates(group: Group) -> str:
+def _dates(group: BoardGroup) -> str:
     days = sorted({run.finished_at[:10] for run in (e.run for e in group.entries) if run.finished_at})
     if not days:
         return "not stated"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.results import Case, ResultError, Run, read_case, read_run
+from benchmark.results import CaseResult, ResultError, Run, read_case, read_run
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class LoadedRun:
 
     folder: Path
     run: Run
-    cases: tuple[Case, ...]
+    cases: tuple[CaseResult, ...]
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:

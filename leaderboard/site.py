@@ -11,11 +11,11 @@ from pathlib import Path
 
 from leaderboard.clips import Clips, group_clips, videos_of
 from leaderboard.export import board_csv, board_json
-from leaderboard.groups import Group, group_runs
+from leaderboard.groups import BoardGroup, group_runs
 from leaderboard.page import render_page
 from leaderboard.runs import find_runs, load_runs
 from leaderboard.videos import copy_video
-from talkingpose.errors import UserError
+from talkingpose.io.errors import UserError
 
 _FILES = {"index.html", "data.json", "board.csv", "media"}
 _MEDIA_NAME = re.compile(r"[0-9a-f]{16}\.[a-z0-9]+")
@@ -64,7 +64,7 @@ def build_site(paths: Sequence[Path], out: Path, title: str) -> SiteReport:
     return SiteReport(out, len(groups), len(folders), num_videos, page_bytes, tuple(left_out))
 
 
-def _write(groups: Sequence[Group], title: str, folder: Path) -> tuple[int, int]:
+def _write(groups: Sequence[BoardGroup], title: str, folder: Path) -> tuple[int, int]:
     clips = [group_clips(group) for group in groups]
     media = _copy_videos(groups, clips, folder)
     page = render_page(title, groups, clips, media).encode("utf-8")
@@ -75,7 +75,7 @@ def _write(groups: Sequence[Group], title: str, folder: Path) -> tuple[int, int]
 
 
 def _copy_videos(
-    groups: Sequence[Group], clips: Sequence[Clips], folder: Path
+    groups: Sequence[BoardGroup], clips: Sequence[Clips], folder: Path
 ) -> dict[tuple[Path, str], str | None]:
     media: dict[tuple[Path, str], str | None] = {}
     for group, group_clips_ in zip(groups, clips, strict=True):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from benchmark.results import MetricSummary, Run
 from leaderboard import numbers
 from leaderboard.columns import Column, column_of, columns_of
-from leaderboard.groups import Entry, Group
+from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.ranking import rank_ranges, skill
 
 
 @dataclass
-class Notes:
+class RowNotes:
     """Footnotes of a table: each text once, numbered from 1."""
 
     texts: list[str] = field(default_factory=list)
@@ -44,10 +44,10 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """One run: metric cells in the order of the columns, then cost and counts."""
 
-    entry: Entry
+    entry: BoardEntry
     badges: tuple[str, ...]
     metrics: tuple[Cell, ...]
     facts: tuple[Cell, ...]
@@ -58,8 +58,8 @@ class Table:
     """The table of a group. `sorted_by` is the place of the column the rows are ordered by, -1 for none."""
 
     columns: tuple[Column, ...]
-    models: tuple[Row, ...]
-    controls: tuple[Row, ...]
+    models: tuple[BoardRow, ...]
+    controls: tuple[BoardRow, ...]
     notes: tuple[str, ...]
     sorted_by: int
 
@@ -70,10 +70,10 @@ FACTS = ("Time", "Device", "Peak memory", "Parameters", "Clips", "Coverage", "Se
 FACT_UNITS = ("s / frame", "", "", "", "clips \u00b7 clusters \u00b7 frames", "lowest", "")
 
 
-def board_table(group: Group) -> Table:
+def board_table(group: BoardGroup) -> Table:
     """The table of a group: models by the first column that all of them have a number in, then controls."""
     columns = columns_of(entry.run for entry in group.entries)
-    notes = Notes()
+    notes = RowNotes()
     ranks = {column: column_ranks(group, column) for column in columns}
     rows = {entry: _row(entry, columns, ranks, group.frozen, notes) for entry in group.entries}
     by = next((place for place, column in enumerate(columns) if _complete(group, column)), -1)
@@ -96,7 +96,7 @@ def is_infinite(value: float | None, n_infinite: int, state: str) -> bool:
     return value is None and n_infinite > 0 and state == "ok"
 
 
-def score_of(entry: Entry, column: Column, frozen: Entry | None) -> float | None:
+def score_of(entry: BoardEntry, column: Column, frozen: BoardEntry | None) -> float | None:
     """The skill of an entry in a column of jittering errors, where there is a frozen control to compare."""
     if column.delta is None or frozen is None:
         return None
@@ -104,13 +104,13 @@ def score_of(entry: Entry, column: Column, frozen: Entry | None) -> float | None
     return skill(own.value, still.value) if own is not None and still is not None else None
 
 
-def _value(entry: Entry, column: Column) -> float:
+def _value(entry: BoardEntry, column: Column) -> float:
     summary = summary_of(entry.run, column)
     assert summary is not None and summary.value is not None
     return summary.value
 
 
-def column_ranks(group: Group, column: Column) -> dict[Entry, tuple[int, int]]:
+def column_ranks(group: BoardGroup, column: Column) -> dict[BoardEntry, tuple[int, int]]:
     """The ranges of ranks of a group's models in one column; empty where the group is not ranked."""
     if not group.ranked:
         return {}
@@ -118,18 +118,18 @@ def column_ranks(group: Group, column: Column) -> dict[Entry, tuple[int, int]]:
     return rank_ranges({e: s for e, s in summaries.items() if s is not None}, column.direction)
 
 
-def _complete(group: Group, column: Column) -> bool:
+def _complete(group: BoardGroup, column: Column) -> bool:
     summaries = [summary_of(entry.run, column) for entry in group.models]
     return column.direction != "none" and all(s is not None and s.value is not None for s in summaries)
 
 
 def _row(
-    entry: Entry,
+    entry: BoardEntry,
     columns: Sequence[Column],
-    ranks: dict[Column, dict[Entry, tuple[int, int]]],
-    frozen: Entry | None,
-    notes: Notes,
-) -> Row:
+    ranks: dict[Column, dict[BoardEntry, tuple[int, int]]],
+    frozen: BoardEntry | None,
+    notes: RowNotes,
+) -> BoardRow:
     usual = _counts(entry.run)
     cells = tuple(
         _cell(
@@ -141,7 +141,7 @@ def _row(
         )
         for column in columns
     )
-    return Row(entry, _badges(entry.run), cells, _facts(entry.run, usual))
+    return BoardRow(entry, _badges(entry.run), cells, _facts(entry.run, usual))
 
 
 def _cell(
@@ -149,7 +149,7 @@ def _cell(
     rank: tuple[int, int] | None,
     against_frozen: float | None,
     usual: tuple[int, int, int],
-    notes: Notes,
+    notes: RowNotes,
 ) -> Cell:
     if summary is None:
         return Cell("not measured", word=True)

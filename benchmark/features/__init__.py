@@ -8,15 +8,15 @@ from typing import Any
 
 from benchmark.features.alexnet import LpipsAlex
 from benchmark.features.arcface import ArcFace
-from benchmark.features.colour import Colour
-from benchmark.features.face import Face
+from benchmark.features.colour import ColourStatistics
+from benchmark.features.face import FaceBox
 from benchmark.features.feature import Arrays, Collecting, Collection, Extractor, FeatureError, FeatureSpec
 from benchmark.features.flow import Flow
 from benchmark.features.i3d import I3d
 from benchmark.features.inception import Inception
 from benchmark.features.laplacian import LaplacianVariance
-from benchmark.features.pose import Pose
-from benchmark.features.regions import Regions
+from benchmark.features.pose import DetectedPose
+from benchmark.features.regions import RegionMasks
 from benchmark.features.sface import SFace
 from talkingpose.weights import WeightsError, find, read_lock, status, verify, weights_folder
 
@@ -39,15 +39,15 @@ __all__ = [
 
 # Classes: `.spec` can be read of them, and calling one loads it.
 EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {
-    "colour": Colour,
-    "face": Face,
+    "colour": ColourStatistics,
+    "face": FaceBox,
     "flow": Flow,
     "identity-arcface": ArcFace,
     "identity-sface": SFace,
     "laplacian": LaplacianVariance,
     "lpips-alex": LpipsAlex,
-    "pose": Pose,
-    "regions": Regions,
+    "pose": DetectedPose,
+    "regions": RegionMasks,
 }
 COLLECTIONS: Mapping[str, Callable[[], Collection]] = {"i3d": I3d, "inception": Inception}
 

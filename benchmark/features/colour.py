@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from benchmark.metrics.window import PairWindow, Side
 
 
-class Colour:
+class ColourStatistics:
     """Moments of the channels."""
 
     spec = FeatureSpec(

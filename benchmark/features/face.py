@@ -18,7 +18,7 @@ NMS_THRESHOLD = 0.3
 TOP_K = 5000
 
 
-class Face:
+class FaceBox:
     """The largest face that YuNet finds."""
 
     spec = FeatureSpec(

@@ -29,7 +29,7 @@ class _Stream:
         self.next = 0
 
 
-class Pose:
+class DetectedPose:
     """Keypoints by mediapipe's holistic solution, which follows a person from frame to frame.
 
     It needs the frames of a clip in order, each once: the one feature that has a memory. Each side of each

@@ -40,7 +40,7 @@ class Area:
     pixels: int
 
 
-class Regions:
+class RegionMasks:
     """Masks from keypoints."""
 
     spec = FeatureSpec(

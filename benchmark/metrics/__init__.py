@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from benchmark.features.regions import REGIONS
 from benchmark.metrics.akd_target import AkdTarget
-from benchmark.metrics.colour import Colour
-from benchmark.metrics.flicker import Flicker
+from benchmark.metrics.colour import ColourDifference
+from benchmark.metrics.flicker import FlickerDifference
 from benchmark.metrics.groups import GROUPS
 from benchmark.metrics.keypoint_parts import PARTS
 from benchmark.metrics.l1 import L1
@@ -68,10 +68,10 @@ FAMILIES: Mapping[str, Callable[[Sequence[int]], Sequence[AnyMetric]]] = {
     "tje": lambda deltas: [Tje(delta) for delta in deltas],
     "tje_skill": lambda deltas: [TjeSkill(delta) for delta in deltas],
     "motion_ratio": lambda deltas: [MotionRatio()],
-    "flicker": lambda deltas: [Flicker()],
+    "flicker": lambda deltas: [FlickerDifference()],
     "warp_error": lambda deltas: [WarpError()],
     "seam_energy": lambda deltas: [SeamEnergy()],
-    "colour": lambda deltas: [Colour("mean"), Colour("std")],
+    "colour": lambda deltas: [ColourDifference("mean"), ColourDifference("std")],
     "sharpness": lambda deltas: [Sharpness()],
     "akd_target": lambda deltas: [AkdTarget(part) for part in PARTS],
     "mkr_target": lambda deltas: [MkrTarget(part) for part in PARTS],

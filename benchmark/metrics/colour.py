@@ -16,7 +16,7 @@ _WORDS = {"mean": "mean", "std": "standard deviation"}
 
 
 @dataclass(frozen=True)
-class Colour:
+class ColourDifference:
     """Difference of one moment of the channels, frame by frame."""
 
     moment: Literal["mean", "std"]

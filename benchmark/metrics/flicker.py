@@ -13,7 +13,7 @@ _STILL, _NEIGHBOURHOOD = 4, 5
 _MIN_SHARE = 0.01
 
 
-class Flicker:
+class FlickerDifference:
     """Change from frame to frame in still places."""
 
     spec = MetricSpec(

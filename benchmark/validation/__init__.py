@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from benchmark.bundled import TP_MINI, open_dataset
+from benchmark.data.bundled import TP_MINI, open_dataset
 from benchmark.errors import EvaluationError
-from benchmark.folder import RunFolder
-from benchmark.protocol import load_protocol
-from benchmark.registry import contestant_names, make_contestant
+from benchmark.protocols.protocol import load_protocol
 from benchmark.results import Document
+from benchmark.runner.registry import contestant_names, make_contestant
+from benchmark.runner.run_dir import RunDir
+from benchmark.validation.checks import CheckList, CheckResult
 from benchmark.validation.contestant import check_contestant
 from benchmark.validation.dataset import check_dataset
-from benchmark.validation.finding import Finding, Notes
 from benchmark.validation.predictions import check_predictions
 from benchmark.validation.run import check_run
 
@@ -22,13 +22,13 @@ Kind = Literal["run", "dataset", "predictions", "contestant"]
 KINDS: tuple[Kind, ...] = ("run", "dataset", "predictions", "contestant")
 
 
-class Validation(Document):
+class ValidationReport(Document):
     """The answer of `tp-eval validate`; `checked` says in words what was looked at."""
 
     kind: Kind
     target: str
     checked: str
-    findings: list[Finding]
+    findings: list[CheckResult]
 
     @property
     def sound(self) -> bool:
@@ -50,7 +50,7 @@ def validate(
     sample: int | None = None,
     checkpoint: str | None = None,
     device: str = "cpu",
-) -> Validation:
+) -> ValidationReport:
     """Check one thing and list what is wrong with it.
 
     Args:
@@ -70,11 +70,11 @@ def validate(
         raise ValidationError(f"--kind {kind}: choose one of {', '.join(KINDS)}")
     if sample is not None and sample < 1:
         raise ValidationError(f"--sample {sample}: give a number of clips from 1 on")
-    notes = Notes()
+    notes = CheckList()
     known = kind or _kind_of(target, dataset)
     if known == "run":
         clips = None if dataset is None else open_dataset(dataset)
-        checked = check_run(RunFolder(Path(target)), clips, notes)
+        checked = check_run(RunDir(Path(target)), clips, notes)
     elif known == "dataset":
         checked = check_dataset(open_dataset(target), sample, notes)
     elif known == "predictions":
@@ -87,7 +87,7 @@ def validate(
         checked = check_contestant(
             make_contestant(target, checkpoint=checkpoint, device=device, args={}), notes
         )
-    return Validation(kind=known, target=target, checked=checked, findings=notes.found)
+    return ValidationReport(kind=known, target=target, checked=checked, findings=notes.found)
 
 
 def _kind_of(target: str, dataset: str | None) -> Kind:
@@ -111,7 +111,7 @@ def _kind_of(target: str, dataset: str | None) -> Kind:
     )
 
 
-def lines(found: Validation) -> Iterator[str]:
+def lines(found: ValidationReport) -> Iterator[str]:
     """The answer as lines of text."""
     for finding in found.findings:
         yield f"{finding.severity}: {finding.where}: {finding.message}"

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.registry import describe
-from benchmark.validation.finding import Notes
-from talkingpose.contestant import Case, Contestant, ContestantInfo, Image, Keypoints
-from talkingpose.errors import UserError
+from benchmark.runner.registry import describe
+from benchmark.validation.checks import CheckList
+from talkingpose.data.contestant import Case, Contestant, ContestantInfo, Image, Keypoints
+from talkingpose.io.errors import UserError
 
 _FRAMES = 12
 _SIDE = 256
@@ -32,7 +32,7 @@ class _Poses:
             yield points
 
 
-def check_contestant(contestant: Contestant, notes: Notes) -> str:
+def check_contestant(contestant: Contestant, notes: CheckList) -> str:
     """Check information, shapes, repeatability, independence of the batch; says what was looked at."""
     info = contestant.info
     _check_info(info, notes)
@@ -63,7 +63,7 @@ def check_contestant(contestant: Contestant, notes: Notes) -> str:
     )
 
 
-def _check_info(info: ContestantInfo, notes: Notes) -> None:
+def _check_info(info: ContestantInfo, notes: CheckList) -> None:
     texts = {"name": info.name, "revision": info.revision, "licence": info.licence}
     for name, value in texts.items():
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
@@ -89,7 +89,7 @@ def _animated(
     contestant: Contestant,
     info: ContestantInfo,
     which: Sequence[tuple[str, int]],
-    notes: Notes,
+    notes: CheckList,
     *,
     first: bool,
 ) -> list[Image] | None:
@@ -137,7 +137,7 @@ def _step_fault(images: Any, expected: int, step: int) -> str | None:
     return None
 
 
-def _check_lazy(taken: int, info: ContestantInfo, notes: Notes) -> None:
+def _check_lazy(taken: int, info: ContestantInfo, notes: CheckList) -> None:
     """A model may read as far as its window, not the whole drive, before its first frame."""
     if taken == _FRAMES and info.window is not None and info.window < _FRAMES // 2:
         notes.warning(

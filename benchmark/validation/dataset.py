@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from benchmark.predictions import rates_differ
-from benchmark.validation.finding import Notes
-from talkingpose.dataset import Clip, ClipDataset, DatasetError
+from benchmark.runner.predictions import rates_differ
+from benchmark.validation.checks import CheckList
+from talkingpose.data.dataset import Clip, ClipDataset, DatasetError
 from talkingpose.media import MediaError, VideoReader
 
 
-def check_dataset(dataset: ClipDataset, sample: int | None, notes: Notes) -> str:
+def check_dataset(dataset: ClipDataset, sample: int | None, notes: CheckList) -> str:
     """Check all rows, and the files of all clips or of `sample` of them; says what was looked at."""
     clips: list[Clip] = []
     for split in dataset.splits:
@@ -29,7 +29,7 @@ def check_dataset(dataset: ClipDataset, sample: int | None, notes: Notes) -> str
     return f"rows of {len(clips)} clips; {len(chosen)} decoded, with their keypoints and hashes"
 
 
-def _check_disjoint(clips: Sequence[Clip], notes: Notes) -> None:
+def _check_disjoint(clips: Sequence[Clip], notes: CheckList) -> None:
     """No clip id twice, no person or source in two splits."""
     splits: dict[str, set[str]] = {}
     seen: dict[str, str] = {}
@@ -43,7 +43,7 @@ def _check_disjoint(clips: Sequence[Clip], notes: Notes) -> None:
             notes.error(cluster, f"this person or source is in {' and '.join(sorted(names))}")
 
 
-def _check_clip(dataset: ClipDataset, clip: Clip, notes: Notes) -> None:
+def _check_clip(dataset: ClipDataset, clip: Clip, notes: CheckList) -> None:
     try:
         keypoints = dataset.keypoints(clip)
         data = dataset.video(clip)

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.plan import make_plan
-from benchmark.predictions import PredictionError, match, read_prediction
-from benchmark.protocol import Protocol
-from benchmark.validation.finding import Notes
-from talkingpose.contestant import Case
-from talkingpose.dataset import ClipDataset
+from benchmark.protocols.protocol import Protocol
+from benchmark.runner.plan import plan_run
+from benchmark.runner.predictions import PredictionError, match, read_prediction
+from benchmark.validation.checks import CheckList
+from talkingpose.data.contestant import Case
+from talkingpose.data.dataset import ClipDataset
 from talkingpose.media import MediaError
 
 
 def check_predictions(
-    folder: Path, dataset: ClipDataset, protocol: Protocol, split: str | None, notes: Notes
+    folder: Path, dataset: ClipDataset, protocol: Protocol, split: str | None, notes: CheckList
 ) -> str:
     """Check a folder against the clips of a dataset; says what was looked at.
 
     Raises:
         UserError: no such folder, two predictions for a clip, or no clip.
     """
-    plan = make_plan(dataset, protocol, split=split, limit=None, max_frames=None, seed=0)
+    plan = plan_run(dataset, protocol, split=split, limit=None, max_frames=None, seed=0)
     cases = {planned.clip.clip_id: planned for planned in plan.cases}
     found = match(folder, list(cases))
     for clip_id in found.missing:

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.fold import fold, metrics_under
-from benchmark.folder import RunFolder
-from benchmark.plan import make_plan
-from benchmark.protocol import CrossProtocol, Protocol, ProtocolError, load_protocol
-from benchmark.recorder import file_sha256, read_frame_scores
-from benchmark.results import Case, ResultError, Run, read_case, read_run
-from benchmark.validation.finding import Notes, printable
-from talkingpose.dataset import Clip, ClipDataset, fingerprint
+from benchmark.protocols.protocol import CrossProtocol, Protocol, ProtocolError, load_protocol
+from benchmark.results import CaseResult, ResultError, Run, read_case, read_run
+from benchmark.runner.plan import plan_run
+from benchmark.runner.run_dir import RunDir
+from benchmark.runner.scorer import file_sha256, read_frame_scores
+from benchmark.runner.summarize import metrics_under, summarize
+from benchmark.validation.checks import CheckList, printable
+from talkingpose.data.dataset import Clip, ClipDataset, fingerprint
 
 # Sums of the same numbers may differ in their last bits between machines.
 _RELATIVE = 1e-9
 
 
-def check_run(folder: RunFolder, dataset: ClipDataset | None, notes: Notes) -> str:
+def check_run(folder: RunDir, dataset: ClipDataset | None, notes: CheckList) -> str:
     """Check the folder of a run, and its clips where their dataset is given; says what was looked at.
 
     Raises:
@@ -49,7 +49,7 @@ def check_run(folder: RunFolder, dataset: ClipDataset | None, notes: Notes) -> s
     return f"{len(cases)} of {len(run.cases)} cases: documents, files and their hashes, numbers folded again"
 
 
-def _checked_case(folder: RunFolder, clip_id: str, notes: Notes) -> Case | None:
+def _checked_case(folder: RunDir, clip_id: str, notes: CheckList) -> CaseResult | None:
     where = f"cases/{clip_id}.json"
     try:
         case = read_case(folder.case(clip_id))
@@ -71,7 +71,7 @@ def _checked_case(folder: RunFolder, clip_id: str, notes: Notes) -> Case | None:
     return case
 
 
-def _check_clips(run: Run, cases: Sequence[Case], dataset: ClipDataset, notes: Notes) -> None:
+def _check_clips(run: Run, cases: Sequence[CaseResult], dataset: ClipDataset, notes: CheckList) -> None:
     """Whether the clips of the run are those of the dataset, of the same people."""
     protocol = _protocol(run)
     if isinstance(protocol, CrossProtocol):
@@ -109,7 +109,7 @@ def _protocol(run: Run) -> Protocol | None:
 
 def _planned_clips(run: Run, dataset: ClipDataset, protocol: CrossProtocol) -> tuple[dict[str, Clip], str]:
     """The clips that pairs of the dataset's are to give, by id, and their fingerprint."""
-    plan = make_plan(
+    plan = plan_run(
         dataset,
         protocol,
         split=run.dataset.split if run.dataset.split in dataset.splits else None,
@@ -120,7 +120,7 @@ def _planned_clips(run: Run, dataset: ClipDataset, protocol: CrossProtocol) -> t
     return {case.clip.clip_id: case.clip for case in plan.cases}, plan.cases_sha256
 
 
-def _check_frames(folder: RunFolder, case: Case, notes: Notes) -> None:
+def _check_frames(folder: RunDir, case: CaseResult, notes: CheckList) -> None:
     """One row for each frame, numbered from 0."""
     where = f"frames/{case.clip_id}.parquet"
     try:
@@ -132,7 +132,7 @@ def _check_frames(folder: RunFolder, case: Case, notes: Notes) -> None:
         notes.error(where, f"has not one row for each of {case.num_frames} frames")
 
 
-def _check_numbers(folder: RunFolder, run: Run, cases: Sequence[Case], notes: Notes) -> None:
+def _check_numbers(folder: RunDir, run: Run, cases: Sequence[CaseResult], notes: CheckList) -> None:
     """Whether the cases give the numbers that stand in `run.json`."""
     try:
         protocol = load_protocol(f"{run.protocol.id}@{run.protocol.version}")
@@ -152,7 +152,7 @@ def _check_numbers(folder: RunFolder, run: Run, cases: Sequence[Case], notes: No
     if not cases:
         return
     try:
-        numbers = fold(folder, protocol, metrics, cases, run.dataset.n_cases)
+        numbers = summarize(folder, protocol, metrics, cases, run.dataset.n_cases)
     except (ResultError, ValueError, ArithmeticError, LookupError) as error:
         notes.error("run.json", f"its numbers cannot be folded again: {error}")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from curation.detect.measurements import Shot
 from curation.filters import (
     borders,
     brightness,
@@ -22,8 +23,7 @@ from curation.filters import (
     text,
     yaw,
 )
-from curation.filters.finding import Finding, Levels, answer
-from curation.measurement import Shot
+from curation.filters.filter_result import FilterResult, Levels, answer
 
 
 class Filter(Protocol):
@@ -71,7 +71,7 @@ def levels_of(shot: Shot, settings: dict[str, Any]) -> dict[str, Levels]:
     }
 
 
-def judge(shot: Shot, settings: dict[str, Any]) -> tuple[Finding, ...]:
+def judge(shot: Shot, settings: dict[str, Any]) -> tuple[FilterResult, ...]:
     """Ask every filter that has settings; each answers, also after one has said no."""
     findings = [answer(name, levels) for name, levels in levels_of(shot, settings).items()]
     if settings.get("length") is not None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Sample, Shot
+from curation.detect.measurements import FrameSample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 
 
 class Settings(SampleSettings):
@@ -25,7 +25,7 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     return Levels(values, settings.min_luma, True, settings.min_share, "luma, 0 to 255", "too dark")
 
 
-def luma_of(sample: Sample) -> float | None:
+def luma_of(sample: FrameSample) -> float | None:
     """Luma of the face, else of the picture inside borders; None where neither was measured."""
     if sample.face_luma is not None or sample.luma is None:
         return sample.face_luma

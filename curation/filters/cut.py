@@ -7,8 +7,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from curation.filters.finding import FilterSettings, Levels
-from curation.measurement import Sample, Shot
+from curation.detect.measurements import FrameSample, Shot
+from curation.filters.filter_result import FilterSettings, Levels
 
 
 class Settings(FilterSettings):
@@ -35,7 +35,7 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     )
 
 
-def change(one: Sample, other: Sample) -> float:
+def change(one: FrameSample, other: FrameSample) -> float:
     """The smaller of two distances, 0 to 1: of layout (correlation) and of colours (Bhattacharyya)."""
     if one.luma is None or other.luma is None or one.colours is None or other.colours is None:
         return 0.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from curation.filters.finding import Levels, SampleSettings, yes_or_no
-from curation.measurement import Sample, Shot
+from curation.detect.measurements import FrameSample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, yes_or_no
 from talkingpose.pose import FACE
 
 
@@ -16,6 +16,6 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     return yes_or_no(visible, shot, settings.min_share, "face not visible throughout", "no face to be seen")
 
 
-def visible(sample: Sample) -> bool:
+def visible(sample: FrameSample) -> bool:
     """Whether the face has landmarks. A detector alone takes a fist or a shirt for a face."""
     return sample.keypoints is not None and bool(sample.keypoints[FACE, 2].any())

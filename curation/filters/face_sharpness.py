@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Shot
+from curation.detect.measurements import Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 
 
 class Settings(SampleSettings):
-    """`min_sharpness`, see `curation.sharpness`, in `min_share` of the samples with a face."""
+    """`min_sharpness`, see `curation.detect.sharpness`, in `min_share` of the samples with a face."""
 
     min_sharpness: Annotated[float, Field(ge=0)]
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from curation.detect.measurements import FrameSample, Shot
 from curation.filters import face
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Sample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 
 
 class Settings(SampleSettings):
@@ -30,7 +30,7 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     )
 
 
-def height(sample: Sample, shot: Shot) -> float | None:
+def height(sample: FrameSample, shot: Shot) -> float | None:
     """None where the face has no landmarks."""
     if sample.face is None or not face.visible(sample):
         return None

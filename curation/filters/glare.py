@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Shot
+from curation.detect.measurements import Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 
 
 class Settings(SampleSettings):

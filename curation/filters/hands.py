@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Sample, Shot
+from curation.detect.measurements import FrameSample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
 HANDS = ((LEFT_HAND, 9), (RIGHT_HAND, 10))  # rows of the hand, and its wrist in the body
@@ -17,7 +17,7 @@ NUM_POINTS = 21
 class Settings(SampleSettings):
     """`min_usability`, 0 to 1, of the better hand in `min_share` of the samples.
 
-    `sharp_at`: sharpness (`curation.sharpness`) from which on a hand counts as in focus.
+    `sharp_at`: sharpness (`curation.detect.sharpness`) from which on a hand counts as in focus.
     """
 
     min_usability: Annotated[float, Field(ge=0, le=1)]
@@ -42,20 +42,20 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     )
 
 
-def usability(sample: Sample, sharp_at: float) -> tuple[float, float]:
+def usability(sample: FrameSample, sharp_at: float) -> tuple[float, float]:
     """Of the person's left and right hand, 0 to 1; 0 for a hand that was not found."""
     left, right = (_usability(sample, side, sharp_at) for side in (0, 1))
     return left, right
 
 
-def visible(sample: Sample) -> int:
+def visible(sample: FrameSample) -> int:
     """How many of the main person's hands were found: 0, 1 or 2."""
     if sample.keypoints is None:
         return 0
     return sum(bool(sample.keypoints[hand, 2].any()) for hand, _ in HANDS)
 
 
-def _usability(sample: Sample, side: int, sharp_at: float) -> float:
+def _usability(sample: FrameSample, side: int, sharp_at: float) -> float:
     detail = sample.hand_sharpness[side]
     if sample.keypoints is None or detail is None:
         return 0.0

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveFloat
 
-from curation.filters.finding import Levels, SampleSettings
-from curation.identity import mean_face
-from curation.measurement import Sample, Shot
+from curation.detect.face_embedding import mean_face
+from curation.detect.measurements import FrameSample, Shot
+from curation.filters.filter_result import Levels, SampleSettings
 
 
 class Settings(SampleSettings):
@@ -40,7 +40,7 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     )
 
 
-def similarities(samples: tuple[Sample, ...]) -> npt.NDArray[np.float64]:
+def similarities(samples: tuple[FrameSample, ...]) -> npt.NDArray[np.float64]:
     """Cosine of each sample's features and their mean; 1 where a sample has none, as when turned away."""
     mean = mean_face(samples)
     if mean is None:
@@ -60,7 +60,7 @@ def speeds(shot: Shot) -> npt.NDArray[np.float64]:
     return values
 
 
-def _jump(before: Sample, sample: Sample, shot: Shot) -> float:
+def _jump(before: FrameSample, sample: FrameSample, shot: Shot) -> float:
     """Distance of two faces in heights of the larger one."""
     assert before.face is not None and sample.face is not None
     one, other = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import PositiveFloat
 
-from curation.filters.finding import FilterSettings, Finding
+from curation.filters.filter_result import FilterResult, FilterSettings
 from curation.records import Step
 
 
@@ -14,8 +14,8 @@ class Settings(FilterSettings):
     min_s: PositiveFloat
 
 
-def judge(duration_s: float, settings: Settings, step: Step) -> Finding:
+def judge(duration_s: float, settings: Settings, step: Step) -> FilterResult:
     """Length in seconds: of a source by its packets (`index`), of a span by its frames (`scan`)."""
     passed = duration_s >= settings.min_s - 1e-9
     reason = None if passed else "too short"
-    return Finding("length", step, passed, round(duration_s, 6), settings.min_s, True, "s", reason)
+    return FilterResult("length", step, passed, round(duration_s, 6), settings.min_s, True, "s", reason)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Shot
+from curation.detect.measurements import Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 
 
 class Settings(SampleSettings):
-    """`min_change` within a second, see `curation.own_motion`, in `min_share` of the samples."""
+    """`min_change` within a second, see `curation.detect.person_motion`, in `min_share` of the samples."""
 
     min_change: Annotated[float, Field(ge=0)]
 

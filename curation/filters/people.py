@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from curation.filters.finding import Levels, SampleSettings, yes_or_no
-from curation.measurement import Sample, Shot
+from curation.detect.measurements import FrameSample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, yes_or_no
 
 
 class Settings(SampleSettings):
@@ -27,12 +27,12 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     return yes_or_no(lambda sample: alone(sample, settings), shot, settings.min_share, reason, reason)
 
 
-def alone(sample: Sample, settings: Settings) -> bool:
+def alone(sample: FrameSample, settings: Settings) -> bool:
     """Whether nobody else counts."""
     return count(sample, settings) <= 1 and sample.others < settings.min_relative_area
 
 
-def count(sample: Sample, settings: Settings) -> int:
+def count(sample: FrameSample, settings: Settings) -> int:
     """How many faces of a height near the main one's, the main one included."""
     heights = [face.height for face in sample.faces]
     return sum(height >= settings.min_relative_size * max(heights) for height in heights)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from curation.filters.finding import Levels, SampleSettings, yes_or_no
-from curation.measurement import Sample, Shot
+from curation.detect.measurements import FrameSample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, yes_or_no
 
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6  # COCO-WholeBody
 # mediapipe's own threshold for a visible landmark (drawing_utils.py).
@@ -20,7 +20,7 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     return yes_or_no(visible, shot, settings.min_share, reason, reason)
 
 
-def visible(sample: Sample) -> bool:
+def visible(sample: FrameSample) -> bool:
     """Whether both shoulders are in the picture and sure enough."""
     if sample.keypoints is None:
         return False

@@ -7,9 +7,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from curation.detect.measurements import FrameSample, Shot
 from curation.filters import shoulders
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Sample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 
 
 class Settings(SampleSettings):
@@ -31,7 +31,7 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     )
 
 
-def shoulder_width(sample: Sample, shot: Shot) -> float | None:
+def shoulder_width(sample: FrameSample, shot: Shot) -> float | None:
     """None where one of the shoulders is not seen."""
     if sample.keypoints is None or not shoulders.visible(sample):
         return None

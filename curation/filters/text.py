@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Box, Sample, Shot
+from curation.detect.measurements import Box, FrameSample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
 
@@ -39,19 +39,19 @@ def covered_throughout(shot: Shot) -> npt.NDArray[np.float64]:
     """
     by_index = {sample.index: sample for sample in shot.samples}
 
-    def look_of(sample: Sample) -> Sample:
+    def look_of(sample: FrameSample) -> FrameSample:
         return sample if sample.looked_at is None else by_index.get(sample.looked_at, sample)
 
     return measured_of(lambda sample: covered(look_of(sample)), shot)
 
 
-def covered(sample: Sample) -> float:
+def covered(sample: FrameSample) -> float:
     """0 where nothing lies over the person."""
     parts = [sample.face, *hand_boxes(sample)]
     return max((_share(part, sample.text) for part in parts if part is not None), default=0.0)
 
 
-def hand_boxes(sample: Sample) -> list[Box]:
+def hand_boxes(sample: FrameSample) -> list[Box]:
     """Boxes of the hands that were found."""
     if sample.keypoints is None:
         return []

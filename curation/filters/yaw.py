@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from curation.detect.measurements import FrameSample, Shot
 from curation.filters import face
-from curation.filters.finding import Levels, SampleSettings, measured_of
-from curation.measurement import Sample, Shot
+from curation.filters.filter_result import Levels, SampleSettings, measured_of
 from talkingpose.pose import FACE
 
 # A mean head in millimetres, x to the person's left, y down, z forward: tip of the nose, chin, outer corners
@@ -42,7 +42,7 @@ def levels(shot: Shot, settings: Settings) -> Levels:
     return Levels(values, settings.max_deg, False, settings.min_share, "degrees", "turned away")
 
 
-def yaw_deg(sample: Sample, shot: Shot) -> float | None:
+def yaw_deg(sample: FrameSample, shot: Shot) -> float | None:
     """Angle from the camera, 0 to 180; None where the face has no landmarks."""
     if sample.keypoints is None or not face.visible(sample):
         return None

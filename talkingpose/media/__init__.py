@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from talkingpose.media.error import MediaError
+from talkingpose.media.decode_report import DecodeReport
+from talkingpose.media.errors import MediaError
 from talkingpose.media.images import read_image, resize_image
 from talkingpose.media.index import PacketIndex, read_index
-from talkingpose.media.look import Look
+from talkingpose.media.lazy_frame import LazyFrame
 from talkingpose.media.policy import DECODER_POLICY, DecoderPolicy
 from talkingpose.media.reader import Frame, VideoReader, probe
-from talkingpose.media.report import DecodeReport
 from talkingpose.media.source import VideoInfo
 from talkingpose.media.writer import VideoWriter
 
@@ -17,7 +17,7 @@ __all__ = [
     "DecodeReport",
     "DecoderPolicy",
     "Frame",
-    "Look",
+    "LazyFrame",
     "MediaError",
     "PacketIndex",
     "VideoInfo",

@@ -9,7 +9,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from talkingpose.media.report import Account
+from talkingpose.media.decode_report import Account
 from talkingpose.media.source import video_end
 
 _Packet: TypeAlias = "av.Packet[VideoStream]"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from talkingpose.media.error import MediaError
+from talkingpose.media.errors import MediaError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
 
+from talkingpose.media.decode_report import Account, DecodeReport
 from talkingpose.media.decoder import decode
-from talkingpose.media.error import MediaError
-from talkingpose.media.look import Converters, Look
-from talkingpose.media.report import Account, DecodeReport
+from talkingpose.media.errors import MediaError
+from talkingpose.media.lazy_frame import Converters, LazyFrame
 from talkingpose.media.source import (
     DisplayTurn,
     VideoInfo,
@@ -29,7 +29,7 @@ from talkingpose.media.source import (
     video_stream,
 )
 
-_Shown = TypeVar("_Shown", "Frame", Look)
+_Shown = TypeVar("_Shown", "Frame", LazyFrame)
 _SEEK_BACK_S = (0, 1, 4, 16, 64)
 
 
@@ -52,7 +52,7 @@ class VideoReader:
 
     `source` is a path, or a file's content as bytes. `size` (width, height) scales each frame in the
     conversion itself; without it frames have the size in `info`. `name` stands for the file in messages
-    (default: the path as given, or "video of N bytes"). `glance` scales as `Look.glance` does, for
+    (default: the path as given, or "video of N bytes"). `glance` scales as `LazyFrame.glance` does, for
     detectors. Colours follow `DECODER_POLICY`.
 
     Decoding uses one thread: with more, FFmpeg may give other frames of a damaged file, and the
@@ -119,19 +119,19 @@ class VideoReader:
 
         return self._begin(self._iterate(start_pts, end_pts, show))
 
-    def looks(self) -> Iterator[Look]:
+    def looks(self) -> Iterator[LazyFrame]:
         """All frames in order of presentation, each converted only as far as it is looked at.
 
         So one decoding serves several sizes. `size` does not count here.
         """
         converters = Converters(self.info, self._turn)
 
-        def show(index: int, pts: int, time: Fraction, frame: av.VideoFrame) -> Look:
-            return Look(index, pts, time, frame, converters)
+        def show(index: int, pts: int, time: Fraction, frame: av.VideoFrame) -> LazyFrame:
+            return LazyFrame(index, pts, time, frame, converters)
 
         return self._begin(self._iterate(None, None, show))
 
-    def key_frames(self) -> Iterator[Look]:
+    def key_frames(self) -> Iterator[LazyFrame]:
         """The frames that need no other one, and only those are decoded; `index` counts them.
 
         What cannot be decoded is left out, and there is no report.
@@ -157,7 +157,7 @@ class VideoReader:
             assert first.pts is not None
             return video_info(container, stream, first, self.name), display_turn(first), first.pts
 
-    def _key_frames(self) -> Generator[Look, None, None]:
+    def _key_frames(self) -> Generator[LazyFrame, None, None]:
         nothing = Account(claim=None, codec="", fps=Fraction(1), time_base=Fraction(1))
         converters = Converters(self.info, self._turn)
         with open_video(self._source, self.name) as container:
@@ -165,7 +165,7 @@ class VideoReader:
             stream.codec_context.skip_frame = "NONKEY"
             for index, frame in enumerate(decode(container, stream, nothing)):
                 assert frame.pts is not None
-                yield Look(index, frame.pts, frame.pts * self.info.time_base, frame, converters)
+                yield LazyFrame(index, frame.pts, frame.pts * self.info.time_base, frame, converters)
 
     def _iterate(
         self,

@@ -18,7 +18,7 @@ from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from talkingpose.media.error import MediaError
+from talkingpose.media.errors import MediaError
 from talkingpose.media.policy import MATRIX_NAMES, RANGE_NAMES, square_size
 
 # FFmpeg's messages are dropped inside FFmpeg, by a C function that never touches Python. A callback into

@@ -24,7 +24,7 @@ from av.video.reformatter import (
 )
 from av.video.stream import VideoStream
 
-from talkingpose.media.error import MediaError
+from talkingpose.media.errors import MediaError
 
 # The number of threads changes what x264 writes, so it is fixed rather than the machine's.
 _THREADS = 4

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from talkingpose import console
-from talkingpose.training.error import TrainingError
+from talkingpose.io import console
+from talkingpose.training.errors import TrainingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ class ClipPairs:
     """
 
     def __init__(self, dataset: str, split: str = "train", min_frames: int = 20) -> None:
-        from talkingpose.dataset import ClipDataset
+        from talkingpose.data.dataset import ClipDataset
 
         self._dataset = ClipDataset(dataset)
         clips = self._dataset.clips(split)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from talkingpose.training.error import TrainingError
+from talkingpose.training.errors import TrainingError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -25,7 +25,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Part(_Section):
+class PartConfig(_Section):
     """Where a part of the model comes from: a folder, a Hub repository, or a configuration for a fresh start.
 
     Attributes:
@@ -40,28 +40,28 @@ class Part(_Section):
     config: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _one_origin(self) -> Part:
+    def _one_origin(self) -> PartConfig:
         if (self.pretrained is None) == (self.config is None):
             raise ValueError("give either pretrained or config")
         return self
 
 
-class Model(_Section):
+class ModelConfig(_Section):
     """The parts. `reference_unet` starts as `unet` where it is not given.
 
     Attributes:
         freeze: parts, or beginnings of parameter names (`reference_unet.up_blocks.3`), not to be trained.
     """
 
-    vae: Part
-    unet: Part | None = None
-    reference_unet: Part | None = None
-    image_encoder: Part | None = None
-    pose_guider: Part | None = None
+    vae: PartConfig
+    unet: PartConfig | None = None
+    reference_unet: PartConfig | None = None
+    image_encoder: PartConfig | None = None
+    pose_guider: PartConfig | None = None
     freeze: tuple[str, ...] = ()
 
 
-class Source(_Section):
+class SourceConfig(_Section):
     """A training source by its name in the entry-point group `talkingpose.training_sources`.
 
     Attributes:
@@ -74,7 +74,7 @@ class Source(_Section):
     validation: dict[str, Any] = {}
 
 
-class Augmentation(_Section):
+class AugmentationConfig(_Section):
     """What is done to the frames of a group before they become a pair.
 
     Attributes:
@@ -92,7 +92,7 @@ class Augmentation(_Section):
     min_distance: Count = 10
 
 
-class Pool(_Section):
+class PoolConfig(_Section):
     """Groups prepared once and used again: for sources that are slower than a training step.
 
     Attributes:
@@ -106,7 +106,7 @@ class Pool(_Section):
     frames: Annotated[int, Field(ge=2)]
 
 
-class Optimizer(_Section):
+class OptimizerConfig(_Section):
     """AdamW and its schedule. `decay` `cosine` falls to `final` of the rate at the last step."""
 
     learning_rate: Positive
@@ -118,7 +118,7 @@ class Optimizer(_Section):
     max_grad_norm: Positive = 1.0
 
 
-class Diffusion(_Section):
+class DiffusionConfig(_Section):
     """The denoiser's objective. The schedule is written into the checkpoint for inference.
 
     Attributes:
@@ -134,7 +134,7 @@ class Diffusion(_Section):
     hand_weight: Annotated[float, Field(ge=1)] = 1.0
 
 
-class Autoencoder(_Section):
+class AutoencoderConfig(_Section):
     """The autoencoder's objective.
 
     Attributes:
@@ -151,7 +151,7 @@ class Autoencoder(_Section):
     kl_weight: Annotated[float, Field(ge=0)] = 1e-5
 
 
-class Validation(_Section):
+class ValidationConfig(_Section):
     """The fixed validation set: a sheet and a PSNR every `every` steps."""
 
     every: Count = 1000
@@ -190,14 +190,14 @@ class TrainConfig(_Section):
     ema_decay: Share = 0.999
     save_every: Count = 250
     save_dtype: Literal["float32", "float16"] = "float32"
-    source: Source
-    pool: Pool | None = None
-    augmentation: Augmentation = Augmentation()
-    model: Model
-    optimizer: Optimizer
-    diffusion: Diffusion = Diffusion()
-    autoencoder: Autoencoder = Autoencoder()
-    validation: Validation = Validation()
+    source: SourceConfig
+    pool: PoolConfig | None = None
+    augmentation: AugmentationConfig = AugmentationConfig()
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    diffusion: DiffusionConfig = DiffusionConfig()
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    validation: ValidationConfig = ValidationConfig()
 
     @model_validator(mode="after")
     def _stage_has_its_parts(self) -> TrainConfig:

@@ -16,15 +16,15 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPImageProcessor
 
-from talkingpose.attention import (
+from talkingpose.model.inference_settings import InferenceSettings
+from talkingpose.model.pose_guider import install_pose_input
+from talkingpose.model.reference_attention import (
     install_reference_reader,
     install_reference_writer,
     project_reference,
     write_bank,
 )
-from talkingpose.inference import Inference
-from talkingpose.pipeline import TalkingPosePipeline
-from talkingpose.pose_guider import install_pose_input
+from talkingpose.pipeline.pipeline import TalkingPosePipeline
 from talkingpose.training import loss
 from talkingpose.training.config import TrainConfig
 from talkingpose.training.models import vae_factor
@@ -243,7 +243,7 @@ class DenoiserTask:
         }
         TalkingPosePipeline(**parts).save_pretrained(folder)
         validation = self._config.validation
-        Inference(
+        InferenceSettings(
             num_inference_steps=validation.inference_steps,
             guidance_scale=validation.guidance_scale,
             pose_picture="proportional",

@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 
 from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND, mirror
-from talkingpose.pose.picture import pose_picture
-from talkingpose.training.config import Augmentation
-from talkingpose.training.error import TrainingError
+from talkingpose.pose.pose_image import pose_image
+from talkingpose.training.config import AugmentationConfig
+from talkingpose.training.errors import TrainingError
 from talkingpose.training.source import FrameSource
 
 _MIN_CONFIDENCE = 0.3
 
 
 @dataclass(frozen=True)
-class Group:
+class FrameGroup:
     """M frames of one person, ready for training.
 
     Attributes:
@@ -44,9 +44,9 @@ def make_group(
     clip: int,
     count: int,
     size: int,
-    augmentation: Augmentation | None,
+    augmentation: AugmentationConfig | None,
     rng: np.random.Generator,
-) -> Group:
+) -> FrameGroup:
     """Take `count` frames of a clip, crop and mirror them, draw their poses.
 
     Args:
@@ -56,7 +56,7 @@ def make_group(
     Raises:
         TrainingError: the clip is too short for frames so far apart.
     """
-    distance = augmentation.min_distance if augmentation else Augmentation().min_distance
+    distance = augmentation.min_distance if augmentation else AugmentationConfig().min_distance
     indices = spread(source.num_frames(clip), count, distance, rng)
     cropped = augmentation is not None and rng.random() < augmentation.crop
     flipped = augmentation is not None and rng.random() < augmentation.flip
@@ -74,9 +74,9 @@ def make_group(
             frames[row] = cut(image, keypoints, crop, size)
     if flipped:
         frames = [(np.ascontiguousarray(image[:, ::-1]), mirror(keypoints)) for image, keypoints in frames]
-    return Group(
+    return FrameGroup(
         images=np.stack([image for image, _ in frames]),
-        poses=np.stack([pose_picture(keypoints, size, size) for _, keypoints in frames]),
+        poses=np.stack([pose_image(keypoints, size, size) for _, keypoints in frames]),
         keypoints=np.stack([keypoints for _, keypoints in frames]).astype(np.float32),
         separate=separate,
     )
@@ -147,7 +147,7 @@ def region_weights(keypoints: np.ndarray, size: int, face: float, hand: float) -
 
 
 def _crop(
-    augmentation: Augmentation | None, cropped: bool, rng: np.random.Generator
+    augmentation: AugmentationConfig | None, cropped: bool, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     if augmentation is None or not cropped:
         return (1.0, 0.5, 0.5)

@@ -19,11 +19,11 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 import talkingpose
-from talkingpose import console
+from talkingpose.io import console
 from talkingpose.training.autoencoder import AutoencoderTask
-from talkingpose.training.config import Optimizer, TrainConfig
+from talkingpose.training.config import OptimizerConfig, TrainConfig
 from talkingpose.training.denoiser import DenoiserTask
-from talkingpose.training.error import TrainingError
+from talkingpose.training.errors import TrainingError
 from talkingpose.training.memory import check_memory, estimate
 from talkingpose.training.models import build_parts, check_fit
 from talkingpose.training.samples import Sample, Samples, batches
@@ -262,7 +262,7 @@ class _Run:
         }
 
 
-def learning_rate(options: Optimizer, step: int, steps: int) -> float:
+def learning_rate(options: OptimizerConfig, step: int, steps: int) -> float:
     """Rate of step `step` (from 0) of `steps`: linear warm-up, then constant or half a cosine."""
     if step < options.warmup_steps:
         return options.learning_rate * (step + 1) / options.warmup_steps

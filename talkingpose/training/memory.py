@@ -11,7 +11,7 @@ from torch import nn
 from talkingpose.training.autoencoder import AutoencoderModel
 from talkingpose.training.config import TrainConfig
 from talkingpose.training.denoiser import DenoiserModel, freeze
-from talkingpose.training.error import TrainingError
+from talkingpose.training.errors import TrainingError
 from talkingpose.training.models import vae_factor
 
 # Bytes per trained parameter: weight, gradient, two moments of AdamW, moving average; all float32.

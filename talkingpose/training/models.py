@@ -11,9 +11,9 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from talkingpose.pose_guider import PoseGuider
-from talkingpose.training.config import Part, TrainConfig
-from talkingpose.training.error import TrainingError
+from talkingpose.model.pose_guider import PoseGuider
+from talkingpose.training.config import PartConfig, TrainConfig
+from talkingpose.training.errors import TrainingError
 
 _KINDS: dict[str, Any] = {
     "vae": AutoencoderKL,
@@ -24,7 +24,7 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def build_part(name: str, part: Part, *, weights: bool = True) -> nn.Module:
+def build_part(name: str, part: PartConfig, *, weights: bool = True) -> nn.Module:
     """Make one part.
 
     Args:
@@ -100,7 +100,7 @@ def build_parts(config: TrainConfig, *, weights: bool = True) -> dict[str, nn.Mo
     model = config.model
     if config.stage == "vae":
         return {"vae": build_part("vae", model.vae, weights=weights)}
-    given: dict[str, Part | None] = {
+    given: dict[str, PartConfig | None] = {
         "vae": model.vae,
         "unet": model.unet,
         "reference_unet": model.reference_unet or model.unet,
@@ -123,7 +123,7 @@ def _check_size(size: int, divisor: int, why: str) -> None:
         raise TrainingError(f"size: {size} is not divisible by {divisor}: {why}: give a multiple")
 
 
-def _pretrained(name: str, part: Part, weights: bool) -> nn.Module:
+def _pretrained(name: str, part: PartConfig, weights: bool) -> nn.Module:
     kind = _KINDS[name]
     place = {"subfolder": part.subfolder or "", "revision": part.revision}
     try:
@@ -162,7 +162,7 @@ def _pretrained(name: str, part: Part, weights: bool) -> nn.Module:
 
 
 def _pose_guider_of(
-    description: Mapping[str, Any], part: Part, place: dict[str, Any], weights: bool
+    description: Mapping[str, Any], part: PartConfig, place: dict[str, Any], weights: bool
 ) -> PoseGuider:
     """The conditioning embedding of a ControlNet as a pose guider."""
     stages = tuple(description["conditioning_embedding_out_channels"])
@@ -174,7 +174,7 @@ def _pose_guider_of(
     return guider.float()
 
 
-def _reason(part: Part, kind: Any, error: Exception) -> str:
+def _reason(part: PartConfig, kind: Any, error: Exception) -> str:
     if Path(str(part.pretrained)).is_dir():
         reason = str(error).strip().partition("\n")[0]
         return f"cannot be read as {kind.__name__}: {reason}: give another folder or fetch it again"
@@ -184,5 +184,5 @@ def _reason(part: Part, kind: Any, error: Exception) -> str:
     )
 
 
-def _where(part: Part) -> str:
+def _where(part: PartConfig) -> str:
     return f"{part.pretrained}/{part.subfolder}" if part.subfolder else str(part.pretrained)

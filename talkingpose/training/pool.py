@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from talkingpose.training.error import TrainingError
-from talkingpose.training.groups import Group
+from talkingpose.training.errors import TrainingError
+from talkingpose.training.groups import FrameGroup
 
 
 class GroupPool:
@@ -69,14 +69,14 @@ class GroupPool:
                 f"pool {folder}: cannot be written or read ({error}): give another"
             ) from error
 
-    def get(self, index: int) -> Group | None:
+    def get(self, index: int) -> FrameGroup | None:
         """A group as memory-mapped arrays, None while it is not there."""
         if not self._arrays["ready"][index]:
             return None
         images, poses, keypoints = (self._arrays[name][index] for name in ("images", "poses", "keypoints"))
-        return Group(images, poses, keypoints, bool(self._arrays["separate"][index]))
+        return FrameGroup(images, poses, keypoints, bool(self._arrays["separate"][index]))
 
-    def put(self, index: int, group: Group) -> None:
+    def put(self, index: int, group: FrameGroup) -> None:
         """Keep a group; it counts as there only after all of it is written."""
         for name in ("images", "poses", "keypoints", "separate"):
             self._arrays[name][index] = getattr(group, name)

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from talkingpose.training.config import TrainConfig
-from talkingpose.training.groups import Group, make_group, random_stream, region_weights
+from talkingpose.training.groups import FrameGroup, make_group, random_stream, region_weights
 from talkingpose.training.pool import GroupPool
 from talkingpose.training.source import FrameSource, open_source
 
@@ -37,7 +37,7 @@ class Samples(Dataset[Sample]):
         self._config, self._weight_size, self._weights = config, weight_size, weights
         self._source = open_source(config.source.name, config.source.options)
         self._order = (-1, np.empty(0, np.int64))
-        self._made: tuple[int, Group] | None = None
+        self._made: tuple[int, FrameGroup] | None = None
         self.pool: GroupPool | None = None
         if config.pool:
             key = {
@@ -77,7 +77,7 @@ class Samples(Dataset[Sample]):
             group, portrait = self.group(index), frame
         return make_sample(group, portrait, frame, index, pair, self._weight_size, self._weights)
 
-    def group(self, index: int) -> Group:
+    def group(self, index: int) -> FrameGroup:
         """Group of the pool, made now if it is not there yet."""
         assert self.pool is not None and self._config.pool is not None
         group = self.pool.get(index)
@@ -86,13 +86,13 @@ class Samples(Dataset[Sample]):
             self.pool.put(index, group)
         return group
 
-    def _fresh_group(self, pair: int, count: int) -> Group:
+    def _fresh_group(self, pair: int, count: int) -> FrameGroup:
         """Group of a pair without a pool; kept for the samples that follow and share it."""
         if self._made is None or self._made[0] != pair:
             self._made = (pair, self._make(pair, self._shuffled(pair, len(self._source)), count))
         return self._made[1]
 
-    def _make(self, number: int, clip: int, count: int) -> Group:
+    def _make(self, number: int, clip: int, count: int) -> FrameGroup:
         rng = random_stream(self._config.seed, "group", number)
         return make_group(self._source, clip, count, self._config.size, self._config.augmentation, rng)
 
@@ -105,7 +105,7 @@ class Samples(Dataset[Sample]):
 
 
 def make_sample(
-    group: Group,
+    group: FrameGroup,
     portrait: int,
     frame: int,
     index: int,
@@ -165,7 +165,7 @@ def _one_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _choose(group: Group, targets: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+def _choose(group: FrameGroup, targets: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     """Draw one portrait and `targets` different targets; returns their pairs."""
     count = len(group.images)
     if group.separate:

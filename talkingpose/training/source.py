@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
-from talkingpose.training.error import TrainingError
+from talkingpose.training.errors import TrainingError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from talkingpose.training.config import TrainConfig, checked
-from talkingpose.training.error import TrainingError
+from talkingpose.training.errors import TrainingError
 
 # What may change from one run to the next without making it another training.
 _FREE = frozenset({"out", "steps", "save_every", "save_dtype", "workers", "threads", "validation"})

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from talkingpose.weights.archive import read_member
 from talkingpose.weights.errors import UnreachableError, WeightsError
-from talkingpose.weights.fetch import Fetched, FetchListener, fetch
+from talkingpose.weights.fetch import FetchedWeights, FetchListener, fetch
 from talkingpose.weights.folder import VARIABLE, WeightStatus, find, status, verify, weights_folder
 from talkingpose.weights.lock import LOCK_FILE, WeightFile, files_for, pick, read_lock
 from talkingpose.weights.offline import offline_environment
@@ -22,7 +22,7 @@ __all__ = [
     "LOCK_FILE",
     "VARIABLE",
     "FetchListener",
-    "Fetched",
+    "FetchedWeights",
     "UnreachableError",
     "WeightFile",
     "WeightStatus",

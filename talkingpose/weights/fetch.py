@@ -32,7 +32,7 @@ class FetchListener:
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedWeights:
     """What became of one file: `error` is None where it is here and checked."""
 
     id: str
@@ -48,7 +48,7 @@ def fetch(
     accept_licence: bool = False,
     listener: FetchListener | None = None,
     lock: Path | None = None,
-) -> list[Fetched]:
+) -> list[FetchedWeights]:
     """Fetch files that are not here yet; one that is damaged is fetched again.
 
     Args:
@@ -77,7 +77,7 @@ def fetch(
     return [
         _fetch_one(entry, folder, listener)
         if entry in lacking
-        else Fetched(entry.id, folder / entry.file, downloaded=False, error=None)
+        else FetchedWeights(entry.id, folder / entry.file, downloaded=False, error=None)
         for entry in entries
     ]
 
@@ -99,20 +99,20 @@ def _is_here(entry: WeightFile, folder: Path) -> bool:
     return check(entry, folder).state in ("present", "verified")
 
 
-def _fetch_one(entry: WeightFile, folder: Path, listener: FetchListener) -> Fetched:
+def _fetch_one(entry: WeightFile, folder: Path, listener: FetchListener) -> FetchedWeights:
     path = folder / entry.file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _only_one(path, entry, listener):
             if _is_here(entry, folder):  # another process was faster
-                return Fetched(entry.id, path, downloaded=False, error=None)
+                return FetchedWeights(entry.id, path, downloaded=False, error=None)
             _from_any_address(entry, folder, listener)
     except OSError as error:
         problem = WeightsError(f"{entry.id}: {path.parent}: cannot be written ({error.strerror})")
-        return Fetched(entry.id, path, downloaded=False, error=problem)
+        return FetchedWeights(entry.id, path, downloaded=False, error=problem)
     except WeightsError as error:
-        return Fetched(entry.id, path, downloaded=False, error=error)
-    return Fetched(entry.id, path, downloaded=True, error=None)
+        return FetchedWeights(entry.id, path, downloaded=False, error=error)
+    return FetchedWeights(entry.id, path, downloaded=True, error=None)
 
 
 @contextmanager

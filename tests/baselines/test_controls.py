@@ -7,18 +7,27 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from baselines.brightness import Brightness
-from baselines.drift import Drift
-from baselines.flicker import Flicker
-from baselines.frozen import Frozen
-from baselines.ground_truth import GroundTruth
-from baselines.lag import Lag
-from baselines.late_blur import LateBlur
-from baselines.reencode import Reencode, _encoder, reencoded
-from talkingpose.contestant import Case, Contestant, ContestantError
+from baselines.brightness import BrightnessControl
+from baselines.drift import DriftControl
+from baselines.flicker import FlickerControl
+from baselines.frozen import FrozenControl
+from baselines.ground_truth import GroundTruthControl
+from baselines.lag import LagControl
+from baselines.late_blur import LateBlurControl
+from baselines.reencode import ReencodeControl, _encoder, reencoded
+from talkingpose.data.contestant import Case, Contestant, ContestantError
 
 LENGTHS = (20, 33, 5)
-CONTROLS = [Frozen, GroundTruth, Reencode, Lag, Drift, Brightness, Flicker, LateBlur]
+CONTROLS = [
+    FrozenControl,
+    GroundTruthControl,
+    ReencodeControl,
+    LagControl,
+    DriftControl,
+    BrightnessControl,
+    FlickerControl,
+    LateBlurControl,
+]
 
 
 def frames(seed: int, count: int) -> Iterator[np.ndarray]:
@@ -74,12 +83,12 @@ def test_a_control_has_no_checkpoint(kind: type) -> None:
 
 def test_frozen_is_the_portrait() -> None:
     given = cases()
-    steps = list(Frozen(checkpoint=None, device="cpu").animate(given, seed=0))
+    steps = list(FrozenControl(checkpoint=None, device="cpu").animate(given, seed=0))
     assert all(np.array_equal(images[0], given[0].reference) for images in steps[:20])
 
 
 def test_ground_truth_is_the_driving_video() -> None:
-    steps = list(GroundTruth(checkpoint=None, device="cpu").animate(cases(), seed=0))
+    steps = list(GroundTruthControl(checkpoint=None, device="cpu").animate(cases(), seed=0))
     assert np.array_equal([images[0] for images in steps[:20]], list(frames(0, 20)))
 
 
@@ -115,7 +124,7 @@ def test_reencode_holds_a_bounded_number_of_frames() -> None:
 
 def test_controls_read_no_further_than_they_must() -> None:
     given = cases()
-    stream = GroundTruth(checkpoint=None, device="cpu").animate(given, seed=0)
+    stream = GroundTruthControl(checkpoint=None, device="cpu").animate(given, seed=0)
     list(itertools.islice(stream, 3))
     assert [case.driving_frames.taken for case in given] == [3, 3, 3]
 
@@ -125,7 +134,7 @@ def test_a_control_without_driving_frames_says_so() -> None:
 
     bare = [dataclasses.replace(case, driving_frames=None) for case in cases()]
     with pytest.raises(ContestantError, match="no driving frames"):
-        list(GroundTruth(checkpoint=None, device="cpu").animate(bare, seed=0))
+        list(GroundTruthControl(checkpoint=None, device="cpu").animate(bare, seed=0))
 
 
 def changed(kind: type, **args: str) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -136,46 +145,46 @@ def changed(kind: type, **args: str) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def test_lag_is_late_by_its_frames() -> None:
-    pairs = changed(Lag, frames="3")
+    pairs = changed(LagControl, frames="3")
     for t, (_, late) in enumerate(pairs):
         assert np.array_equal(late, pairs[max(0, t - 3)][0])
 
 
 def test_brightness_adds_the_same_everywhere() -> None:
-    for real, brighter in changed(Brightness):
+    for real, brighter in changed(BrightnessControl):
         assert np.array_equal(brighter, (real.astype(int) + 15).clip(0, 255))
 
 
 def test_drift_starts_at_nothing_and_ends_at_its_strength() -> None:
-    pairs = changed(Drift, levels="30")
+    pairs = changed(DriftControl, levels="30")
     for t, (real, drifted) in enumerate(pairs):
         assert np.array_equal(drifted, (real + np.rint(30 * t / 19)).clip(0, 255))
 
 
 def test_flicker_stays_in_its_range_and_follows_the_seed() -> None:
-    shifts = [int(np.median(after.astype(int) - real)) for real, after in changed(Flicker)]
+    shifts = [int(np.median(after.astype(int) - real)) for real, after in changed(FlickerControl)]
     assert max(map(abs, shifts)) <= 6 and len(set(shifts)) > 5
     steps = [
-        [images[0] for images in Flicker(checkpoint=None, device="cpu").animate(cases(), seed=seed)]
+        [images[0] for images in FlickerControl(checkpoint=None, device="cpu").animate(cases(), seed=seed)]
         for seed in (1, 1, 2)
     ]
     assert np.array_equal(steps[0], steps[1]) and not np.array_equal(steps[0], steps[2])
 
 
 def test_late_blur_leaves_the_beginning_alone() -> None:
-    pairs = changed(LateBlur, sigma="2")
+    pairs = changed(LateBlurControl, sigma="2")
     assert [np.array_equal(real, after) for real, after in pairs] == [t < 15 for t in range(20)]
 
 
 @pytest.mark.parametrize(
     ("kind", "args"),
     [
-        (Lag, {"frames": "0"}),
-        (Lag, {"frames": "1.5"}),
-        (Drift, {"levels": "much"}),
-        (Flicker, {"levels": "0"}),
-        (LateBlur, {"sigma": "0"}),
-        (LateBlur, {"share": "1.5"}),
+        (LagControl, {"frames": "0"}),
+        (LagControl, {"frames": "1.5"}),
+        (DriftControl, {"levels": "much"}),
+        (FlickerControl, {"levels": "0"}),
+        (LateBlurControl, {"sigma": "0"}),
+        (LateBlurControl, {"share": "1.5"}),
     ],
 )
 def test_a_strength_that_cannot_be_is_one_line(kind: type, args: dict[str, str]) -> None:

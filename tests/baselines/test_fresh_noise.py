@@ -7,7 +7,7 @@ import pytest
 
 from baselines.fresh_noise import FreshNoise
 from baselines.talkingpose_model import OpenLoop, TalkingPose
-from talkingpose.contestant import Case
+from talkingpose.data.contestant import Case
 from tests.baselines.test_talkingpose_model import PARITY, case
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from baselines.talkingpose_model import OpenLoop, TalkingPose
-from talkingpose.contestant import Case
-from talkingpose.errors import UserError
+from talkingpose.data.contestant import Case
+from talkingpose.io.errors import UserError
 
 PARITY = Path(__file__).parents[1] / "data" / "parity"
 
@@ -91,7 +91,7 @@ def test_another_feedback_by_its_name_and_settings() -> None:
 
 
 def test_both_layouts_give_the_same_frames(model: TalkingPose, tmp_path: Path) -> None:
-    from talkingpose.pipeline import TalkingPosePipeline
+    from talkingpose.pipeline.pipeline import TalkingPosePipeline
 
     TalkingPosePipeline.from_official(PARITY).save_pretrained(tmp_path / "diffusers")
     other = TalkingPose(checkpoint=str(tmp_path / "diffusers"), device="cpu", steps="2")

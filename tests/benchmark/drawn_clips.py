@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from talkingpose.dataset import COLUMNS, SCORES, features
+from talkingpose.data.dataset import COLUMNS, SCORES, features
 from talkingpose.media import VideoWriter
 
 NTSC = Fraction(30000, 1001)

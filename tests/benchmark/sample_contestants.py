@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from talkingpose.contestant import Case, ContestantInfo, Image, case_seed, running
+from talkingpose.data.contestant import Case, ContestantInfo, Image, case_seed, running
 
 
 class Noise:

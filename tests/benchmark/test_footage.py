@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.footage import Driving, Footage
+from benchmark.runner.reference_video import DrivingFrames, ReferenceVideo
 from talkingpose.media import MediaError
 from tests.benchmark.drawn_clips import Drawn, video_bytes
 
@@ -19,13 +19,13 @@ def video(tmp_path: Path) -> bytes:
 
 
 def frames(video: bytes) -> list[np.ndarray]:
-    return list(Footage(video, None, "clip").decode())
+    return list(ReferenceVideo(video, None, "clip").decode())
 
 
 def test_scores_and_contestant_share_one_decoding(video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = frames(video)
-    footage = Footage(video, None, "clip")
-    driving = iter(Driving(footage, 12))
+    footage = ReferenceVideo(video, None, "clip")
+    driving = iter(DrivingFrames(footage, 12))
     monkeypatch.setattr(footage, "decode", None)
     for frame in expected:
         assert np.array_equal(next(driving), frame)
@@ -34,15 +34,15 @@ def test_scores_and_contestant_share_one_decoding(video: bytes, monkeypatch: pyt
 
 
 def test_a_contestant_may_read_everything_first(video: bytes) -> None:
-    footage = Footage(video, None, "clip")
-    assert np.array_equal(list(Driving(footage, 12)), frames(video))
+    footage = ReferenceVideo(video, None, "clip")
+    assert np.array_equal(list(DrivingFrames(footage, 12)), frames(video))
     assert np.array_equal([footage.next() for _ in range(12)], frames(video))
 
 
 @pytest.mark.parametrize("scored", [3, 12])
 def test_a_contestant_that_falls_behind_still_gets_every_frame(video: bytes, scored: int) -> None:
-    footage = Footage(video, None, "clip")
-    driving = iter(Driving(footage, 12))
+    footage = ReferenceVideo(video, None, "clip")
+    driving = iter(DrivingFrames(footage, 12))
     seen = [next(driving)]
     for _ in range(scored):
         footage.next()
@@ -50,20 +50,20 @@ def test_a_contestant_that_falls_behind_still_gets_every_frame(video: bytes, sco
 
 
 def test_driving_frames_can_be_read_twice(video: bytes) -> None:
-    driving = Driving(Footage(video, None, "clip"), 7)
+    driving = DrivingFrames(ReferenceVideo(video, None, "clip"), 7)
     assert np.array_equal(list(driving), list(driving))
 
 
 def test_looking_at_the_first_frame_does_not_score_it(video: bytes) -> None:
-    footage = Footage(video, None, "clip")
+    footage = ReferenceVideo(video, None, "clip")
     assert np.array_equal(footage.first(), footage.next())
 
 
 def test_a_clip_that_ends_early_says_so(video: bytes) -> None:
     with pytest.raises(MediaError, match="ends after 12 frames"):
-        list(Driving(Footage(video, None, "clip"), 13))
+        list(DrivingFrames(ReferenceVideo(video, None, "clip"), 13))
 
 
 def test_frames_are_scaled_in_the_reader(video: bytes) -> None:
-    first = Footage(video, (16, 24), "clip").first()
+    first = ReferenceVideo(video, (16, 24), "clip").first()
     assert first is not None and first.shape == (24, 16, 3)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.evaluate import Listener, Settings, evaluate
-from benchmark.protocol import Protocol, load_protocol
+from benchmark.protocols.protocol import Protocol, load_protocol
 from benchmark.results import Run
+from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 from talkingpose.media import VideoWriter
 from tests.benchmark.drawn_clips import Drawn, picture, row, video_bytes, write_dataset
 
@@ -84,8 +84,8 @@ def write_pngs(folder: Path, images: Sequence[np.ndarray], name: str = "{:04}.pn
 
 def run(model: str, dataset: Path, out: Path, **options: Any) -> Run:
     """Generate and score."""
-    settings = Settings(model=model, dataset=str(dataset), out=out, device="cpu", **options)
-    return evaluate(settings, Listener(say=lambda line: None))
+    settings = RunSettings(model=model, dataset=str(dataset), out=out, device="cpu", **options)
+    return evaluate(settings, Progress(say=lambda line: None))
 
 
 def score(predictions: Path, dataset: Path, out: Path, **options: Any) -> Run:

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from curation.detectors import Detectors, Image, Keypoints
-from curation.measurement import Box, Sample
-from talkingpose.media import Look, VideoInfo
+from curation.detect.detectors import Detectors, Image, Keypoints
+from curation.detect.measurements import Box, FrameSample
+from talkingpose.media import LazyFrame, VideoInfo
 from talkingpose.pose import FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 
 # Mean colours of made-up shots, RGB.
@@ -51,7 +51,7 @@ FACE_BOX = Box(0.45, 0.2, 0.55, 0.4)
 
 def sample(
     keypoints: Keypoints | None = None, faces: tuple[Box, ...] | None = None, index: int = 0, **known: object
-) -> Sample:
+) -> FrameSample:
     """What a good analyser would say of a frame with this person; `known` stands over it."""
     faces = faces if faces is not None else ((FACE_BOX,) if keypoints is not None else ())
     found = {
@@ -67,7 +67,7 @@ def sample(
         found["hand_sharpness"] = tuple(
             0.2 if keypoints[hand, 2].any() else None for hand in (LEFT_HAND, RIGHT_HAND)
         )
-    return Sample(index, faces, keypoints, **found | known)  # type: ignore[arg-type]
+    return FrameSample(index, faces, keypoints, **found | known)  # type: ignore[arg-type]
 
 
 class FakeAnalyser:
@@ -76,7 +76,7 @@ class FakeAnalyser:
     def __init__(self, info: VideoInfo | None = None, longer_side: int = 0) -> None:
         pass
 
-    def __call__(self, look: Look, small: Image) -> Sample:
+    def __call__(self, look: LazyFrame, small: Image) -> FrameSample:
         time.sleep(float(os.environ.get("TEST_SLOW_S", "0")))
         kind = _kind(small)
         if kind == CRASH:
@@ -97,7 +97,7 @@ class FakeAnalyser:
 class KnowingAnalyser(FakeAnalyser):
     """Sees features of a face as well, of the same person in every picture."""
 
-    def __call__(self, look: Look, small: Image) -> Sample:
+    def __call__(self, look: LazyFrame, small: Image) -> FrameSample:
         features = np.ones(512) + 0.1 * np.sin(np.arange(512) * (1 + look.index % 7))
         return replace(
             super().__call__(look, small), identity=(features / np.linalg.norm(features)).astype(np.float32)

@@ -10,11 +10,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_detectors import FAKE
 
-import curation.collect
+import curation.orchestrator
 import curation.run
-from curation.cli import main
+from curation.cli.app import main
 
 if __name__ == "__main__":
     curation.run.plan_only = functools.partial(curation.run.plan_only, detectors=FAKE)
-    curation.collect.fetch_and_curate = functools.partial(curation.collect.fetch_and_curate, detectors=FAKE)
+    curation.orchestrator.fetch_and_curate = functools.partial(
+        curation.orchestrator.fetch_and_curate, detectors=FAKE
+    )
     main()

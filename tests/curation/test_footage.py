@@ -10,12 +10,12 @@ import pytest
 from fake_detectors import FAKE
 
 from curation.config import Config, load_config
-from curation.detectors import MEDIAPIPE
-from curation.process import Job, process
+from curation.detect.detectors import MEDIAPIPE
+from curation.detect.scan import scan
 from curation.run import curate, find
-from curation.scan import scan
 from curation.sources import find_sources, identify
-from talkingpose.dataset import ClipDataset
+from curation.worker import Job, process
+from talkingpose.data.dataset import ClipDataset
 from talkingpose.media import VideoReader
 from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND
 

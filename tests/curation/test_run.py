@@ -19,7 +19,7 @@ from shot_videos import write_shots
 from curation.config import load_config
 from curation.run import curate, find
 from curation.store import StoreError
-from talkingpose.dataset import CONFIGS, ClipDataset, features
+from talkingpose.data.dataset import CONFIGS, ClipDataset, features
 from talkingpose.media import VideoReader
 
 

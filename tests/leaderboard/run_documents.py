@@ -11,8 +11,8 @@ import av
 import numpy as np
 
 from benchmark.results import (
-    Case,
     CaseCost,
+    CaseResult,
     CaseScore,
     ContestantRef,
     Cost,
@@ -154,7 +154,7 @@ def make_run(name: str = "talkingpose", *, look: tuple | None = None, n_cases: i
     return Run(**(fields | more))
 
 
-def make_case(run: Run, number: int, video: Video | None = None) -> Case:
+def make_case(run: Run, number: int, video: Video | None = None) -> CaseResult:
     """One clip of a run: values spread around those of the run."""
     shift = 1 + 0.06 * math.sin(7.1 * number + len(run.contestant.name))
     scores = {
@@ -167,7 +167,7 @@ def make_case(run: Run, number: int, video: Video | None = None) -> Case:
         )
         for name, found in run.metrics.items()
     }
-    return Case(
+    return CaseResult(
         key="k",
         clip_id=run.cases[number],
         split="test",

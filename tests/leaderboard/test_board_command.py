@@ -15,7 +15,7 @@ import pytest
 from benchmark.results import ResultError
 from leaderboard.cli import app, main
 from leaderboard.site import SiteError, build_site
-from talkingpose import console
+from talkingpose.io import console
 from tests.leaderboard.run_documents import make_run, write_run
 
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from benchmark.results import Run
 from leaderboard import numbers
-from leaderboard.groups import Group, group_runs
+from leaderboard.groups import BoardGroup, group_runs
 from leaderboard.ranking import rank_ranges, skill
 from leaderboard.runs import LoadedRun
 from leaderboard.table import board_table
 from tests.leaderboard.run_documents import LOOKS, make_run, summary
 
 
-def groups_of(*runs: Run) -> list[Group]:
+def groups_of(*runs: Run) -> list[BoardGroup]:
     return group_runs([LoadedRun(Path("run"), run, ()) for run in runs])
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from baselines.settings import number  # noqa: E402 - of this checkout
+from baselines.arguments import number  # noqa: E402
 from baselines.talkingpose_model import TalkingPose  # noqa: E402
 
 # Name, steps, guidance, first and last share of the guided steps. The first is what the others are judged by.
@@ -53,7 +53,7 @@ class OnInterval(TalkingPose):
 
 def tp_eval(*words: str) -> str:
     """Run `tp-eval` to its end and return what it printed; exit code 3 (partial) ends this script too."""
-    command = "import sys; from benchmark.cli import main; sys.exit(main())"
+    command = "import sys; from benchmark.cli.app import main; sys.exit(main())"
     path = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
     environment = dict(os.environ) | {"PYTHONPATH": path}
     found = subprocess.run([sys.executable, "-c", command, *words], stdout=subprocess.PIPE, env=environment)

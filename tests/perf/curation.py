@@ -77,9 +77,9 @@ def write(path: Path, pictures: Iterator[Image]) -> Path:
 def curated(path: Path, folder: Path) -> tuple[float, dict[str, float], list[tuple[str, str | None]]]:
     """CPU time of one source through the cascade: in all, by step; and its verdicts."""
     from curation.config import load_config
-    from curation.detectors import MEDIAPIPE
-    from curation.process import Job, process
+    from curation.detect.detectors import MEDIAPIPE
     from curation.sources import find_sources, identify
+    from curation.worker import Job, process
 
     (found,) = find_sources([path])
     job = Job(identify(found), load_config(), "perf", {}, MEDIAPIPE, folder)
@@ -91,7 +91,7 @@ def curated(path: Path, folder: Path) -> tuple[float, dict[str, float], list[tup
 
 def dense_pose_alone(path: Path) -> float:
     """CPU time of the pose model over every frame, at the size the cascade gives it; decoding not counted."""
-    from curation.detectors import sample_size
+    from curation.detect.detectors import sample_size
     from talkingpose.media import VideoReader
     from talkingpose.pose import HolisticEstimator
 
@@ -174,7 +174,7 @@ def _sharpness(path: Path, per_second: float) -> None:
 def _text(path: Path, per_second: float) -> None:
     import cv2
 
-    from curation.overlays import TextFinder
+    from curation.detect.text_overlay import TextFinder
 
     find = TextFinder()
     for image in _sampled(path, 1.0):
@@ -193,10 +193,10 @@ def _bystanders(path: Path, per_second: float) -> None:
 def _motion(path: Path, per_second: float) -> None:
     import cv2
 
-    from curation.measurement import WHOLE
-    from curation.own_motion import OwnMotion
+    from curation.detect.measurements import WHOLE
+    from curation.detect.person_motion import PersonMotion
 
-    motion = OwnMotion()
+    motion = PersonMotion()
     for image in _sampled(path, 1.0):
         motion(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8), WHOLE)
 

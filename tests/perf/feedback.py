@@ -87,12 +87,12 @@ def main() -> None:
 
 def run(name: str, options: argparse.Namespace) -> None:
     """Generate and score one row; what is done stays."""
-    from benchmark.bundled import TP_MINI, protocol_of
-    from benchmark.evaluate import Settings, evaluate
+    from benchmark.data.bundled import TP_MINI, protocol_of
+    from benchmark.runner.evaluate import RunSettings, evaluate
 
     variant = VARIANTS[name]
     evaluate(
-        Settings(
+        RunSettings(
             model=variant.model,
             dataset=TP_MINI,
             out=place(options.out, name),
@@ -115,7 +115,7 @@ def place(out: Path, name: str) -> Path:
 
 def table(names: list[str], out: Path) -> list[str]:
     """Markdown: one line a row, means and paired differences to the paper's loop."""
-    from benchmark.compare import compare
+    from benchmark.analysis.compare import compare
 
     lines = [
         f"| | {' | '.join(METRICS)} | tje@2 against the paper's loop | psnr against it |",
@@ -140,7 +140,7 @@ def plot_gains(out: Path, file: Path) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "feedback", "font.size": 9})
     from matplotlib import pyplot
 
-    from benchmark.compare import compare
+    from benchmark.analysis.compare import compare
 
     gains = [gain for gain in GAINS if gain]
     rows = {

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # For the packages of this checkout.
 sys.path.insert(0, str(ROOT))
 
-from talkingpose.feedback import (  # noqa: E402
+from talkingpose.pipeline.feedback import (  # noqa: E402
     CONTROLLERS,
     FeedbackState,
     FixedGain,
@@ -44,11 +44,11 @@ class Clip:
 
     def __init__(self, dataset, clip, vae: AutoencoderKL, frames: int | None) -> None:  # type: ignore[no-untyped-def]
         from talkingpose.media import VideoReader
-        from talkingpose.pose.picture import pose_picture
+        from talkingpose.pose.pose_image import pose_image
 
         self.pictures = np.stack([f.image for f in VideoReader(dataset.video(clip))][:frames])
         keypoints = np.asarray(dataset.keypoints(clip), np.float32)[:frames]
-        self.poses = torch.from_numpy(np.stack([pose_picture(k, clip.height, clip.width) for k in keypoints]))
+        self.poses = torch.from_numpy(np.stack([pose_image(k, clip.height, clip.width) for k in keypoints]))
         pixels = torch.from_numpy(self.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
         means = [vae.encode(part).latent_dist.mean for part in pixels.split(CHUNK)]
         self.latents = torch.cat(means) * vae.config.scaling_factor
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, help="of a clip")
     parser.add_argument("--only", help="of the controllers, those whose name begins so")
     options = parser.parse_args()
-    from benchmark.bundled import open_dataset
+    from benchmark.data.bundled import open_dataset
 
     torch.set_grad_enabled(False)
     vae = AutoencoderKL.from_pretrained(VAE).float()

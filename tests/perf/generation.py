@@ -57,8 +57,8 @@ def random_model(
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
     from talkingpose import TalkingPosePipeline
-    from talkingpose.checkpoint import OFFICIAL_SCHEDULER
-    from talkingpose.pose_guider import PoseGuider
+    from talkingpose.model.official_checkpoint import OFFICIAL_SCHEDULER
+    from talkingpose.model.pose_guider import PoseGuider
 
     torch.manual_seed(0)
     with torch.device(device):
@@ -290,8 +290,8 @@ def stream_to_file(frames: int, checkpoint: str | None) -> None:
 
     import numpy as np
 
-    from talkingpose.loading import load_pipeline
     from talkingpose.media import VideoWriter
+    from talkingpose.pipeline.load import load_pipeline
 
     def pictures() -> Iterator[Any]:
         generator = np.random.default_rng(0)

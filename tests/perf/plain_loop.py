@@ -22,7 +22,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from PIL import Image
 
 from talkingpose import TalkingPosePipeline
-from talkingpose.pose_guider import install_pose_input
+from talkingpose.model.pose_guider import install_pose_input
 
 
 @dataclass

@@ -76,7 +76,7 @@ def draw(folder: Path, clips: int, frames: int, side: int) -> None:
 
 def score(folder: Path, dataset: Path, made: Path) -> Taken:
     """`tp-eval score` with the metrics of tp-long@1, start-up included."""
-    command = "import sys; from benchmark.cli import main; sys.exit(main())"
+    command = "import sys; from benchmark.cli.app import main; sys.exit(main())"
     words = [sys.executable, "-c", command, "score", "--predictions", str(made), "--name", "drawn"]
     return measure([*words, "--dataset", str(dataset), "--out", str(folder / "run")], folder / "score")
 
@@ -94,7 +94,7 @@ def compute(group: str, folder: Path) -> None:
     import torchmetrics.image  # noqa: F401 - loaded before the clock starts
     from separately import GROUPS
 
-    from talkingpose.dataset import ClipDataset
+    from talkingpose.data.dataset import ClipDataset
 
     dataset = ClipDataset(str(folder / "dataset"))
     clips = [(clip.clip_id, dataset.keypoints(clip)) for clip in dataset.clips("test")]

@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmark.metrics import Metric
 from benchmark.metrics.metric import CaseShape
-from benchmark.recorder import Scoring
 from benchmark.results import CaseScore
+from benchmark.runner.scorer import Scoring
 
 Frames = np.ndarray
 

@@ -21,8 +21,8 @@ from benchmark.metrics.frechet import bootstrap_interval, frechet_distance, in_t
 from benchmark.metrics.fvd import Fvd
 from benchmark.metrics.fvd_third import THIRDS, FvdThird
 from benchmark.metrics.kid import Kid, squared_discrepancy
-from benchmark.protocol import load_protocol
-from benchmark.recorder import Scoring, npz, read_features
+from benchmark.protocols.protocol import load_protocol
+from benchmark.runner.scorer import Scoring, npz, read_features
 
 RULE = load_protocol("tp-long@1").aggregation
 Floats = npt.NDArray[np.float64]

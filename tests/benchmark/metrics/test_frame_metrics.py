@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.features.regions import REGIONS, Region, regions
-from benchmark.metrics.colour import Colour
+from benchmark.metrics.colour import ColourDifference
 from benchmark.metrics.l1 import L1
 from benchmark.metrics.lpips import Lpips
 from benchmark.metrics.region_l1 import RegionL1
@@ -110,14 +110,14 @@ def test_without_keypoints_there_is_no_region_and_the_score_says_so() -> None:
 
 def test_colour_of_a_shift_and_of_less_contrast() -> None:
     real = np.stack([texture(t) for t in range(3)]) // 2 + 40
-    assert score(Colour("mean"), real, real + 7)[0].value == pytest.approx(7)
-    assert score(Colour("std"), real, real + 7)[0].value == pytest.approx(0, abs=1e-9)
+    assert score(ColourDifference("mean"), real, real + 7)[0].value == pytest.approx(7)
+    assert score(ColourDifference("std"), real, real + 7)[0].value == pytest.approx(0, abs=1e-9)
     tinted = real.copy()
     tinted[..., 1] += 9
-    assert score(Colour("mean"), real, tinted)[0].value == pytest.approx(3)
+    assert score(ColourDifference("mean"), real, tinted)[0].value == pytest.approx(3)
     flat = np.full_like(real, 90)
     expected = real.reshape(3, -1, 3).std(axis=1).mean()
-    assert score(Colour("std"), real, flat)[0].value == pytest.approx(expected)
+    assert score(ColourDifference("std"), real, flat)[0].value == pytest.approx(expected)
 
 
 def test_sharpness_falls_with_blur_and_rises_with_noise() -> None:

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from benchmark.evaluate import Listener, Settings, evaluate
 from benchmark.metrics import FAMILIES, metrics_of
 from benchmark.metrics.groups import GROUPS, versions_of
-from benchmark.protocol import ProtocolError, load_protocol
-from benchmark.rescore import RescoreError, rescore
+from benchmark.protocols.protocol import ProtocolError, load_protocol
 from benchmark.results import Run, read_case
+from benchmark.runner.evaluate import Progress, RunSettings, evaluate
+from benchmark.runner.rescore import RescoreError, rescore
 from talkingpose.weights import VARIABLE
 
 
 def run(dataset: Path, out: Path, groups: str, **options: Any) -> Run:
-    settings = Settings(
+    settings = RunSettings(
         model="reencode",
         dataset=str(dataset),
         out=out,
@@ -26,7 +26,7 @@ def run(dataset: Path, out: Path, groups: str, **options: Any) -> Run:
         max_frames=101,
         **options,
     )
-    return evaluate(settings, Listener(say=lambda line: None))
+    return evaluate(settings, Progress(say=lambda line: None))
 
 
 def test_a_group_makes_another_protocol() -> None:

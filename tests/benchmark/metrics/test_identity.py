@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pytest
 
 from benchmark.features.arcface import TEMPLATE, align
-from benchmark.features.face import Face
+from benchmark.features.face import FaceBox
 from benchmark.metrics import AnyMetric, CaseShape, PairWindow
 from benchmark.metrics.aed import Aed
 from benchmark.metrics.csim import Csim
 from benchmark.metrics.groups import GROUPS
-from benchmark.recorder import Scoring
 from benchmark.results import CaseScore
+from benchmark.runner.scorer import Scoring
 from tests.benchmark.metrics.standins import FACE_SIDE
 
 Image = npt.NDArray[np.uint8]
@@ -107,7 +107,7 @@ def test_without_any_face_there_is_no_value() -> None:
 def test_a_face_is_found_where_it_is() -> None:
     window = PairWindow(0)
     window.push(face(1), nobody())
-    detector = Face()
+    detector = FaceBox()
     found = detector.extract(window, "real", 0)
     assert found is not None and found.shape == (15,)
     left, top = found[4:14].reshape(5, 2).mean(axis=0) - FACE_SIDE / 2
@@ -129,7 +129,7 @@ def test_the_largest_face_is_the_main_one(monkeypatch: pytest.MonkeyPatch) -> No
 
     window = PairWindow(0)
     window.push(face(1), nobody())
-    detector = Face()
+    detector = FaceBox()
     monkeypatch.setattr(detector, "_detector", Several())
     found = detector.extract(window, "real", 0)
     assert found is not None and tuple(found[2:4]) == (30, 40)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmark.features.flow import Flow, _dis
 from benchmark.metrics import PairWindow
-from benchmark.metrics.flicker import Flicker
+from benchmark.metrics.flicker import FlickerDifference
 from benchmark.metrics.motion_ratio import MotionRatio
 from benchmark.metrics.seam_energy import SeamEnergy
 from benchmark.metrics.tje_skill import TjeSkill
@@ -26,7 +26,7 @@ def test_flicker_is_the_change_of_a_still_scene() -> None:
     real = still()
     generated = real.copy()
     generated[1::2] += 3
-    result, scores = score(Flicker(), real, generated)
+    result, scores = score(FlickerDifference(), real, generated)
     assert (result.value, result.n_frames, result.coverage) == (3, 4, 1)
     assert np.isnan(scores[0]) and scores[1:] == [3, 3, 3, 3]
 
@@ -37,14 +37,14 @@ def test_flicker_looks_only_where_the_real_video_is_still() -> None:
         real[t, :, :50] = texture(t + 1)[:, :50]
     generated = real.copy()
     generated[1::2, :, 60:] += 5
-    result, _ = score(Flicker(), real, generated)
+    result, _ = score(FlickerDifference(), real, generated)
     columns = 112 - 50 - 2  # two columns of the neighbourhood see the moving half
     assert result.value == pytest.approx(5 * (112 - 60) / columns, rel=0.05)
 
 
 def test_flicker_needs_a_still_place() -> None:
     moving = np.stack([texture(t) for t in range(4)])
-    result, _ = score(Flicker(), moving, moving)
+    result, _ = score(FlickerDifference(), moving, moving)
     assert (result.value, result.state) == (None, "unavailable")
 
 
@@ -52,7 +52,7 @@ def test_flicker_does_not_see_a_frozen_video_but_the_motion_ratio_does() -> None
     real = panned(0)
     real[:, :40] = texture(9)[:40]
     frozen = np.repeat(real[:1], len(real), axis=0)
-    assert score(Flicker(), real, frozen)[0].value == 0
+    assert score(FlickerDifference(), real, frozen)[0].value == 0
     assert score(MotionRatio(), real, frozen)[0].value == 0
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from benchmark.metrics import CaseShape, Metric, metrics_of
-from benchmark.protocol import load_protocol
-from benchmark.recorder import Scoring
+from benchmark.protocols.protocol import load_protocol
+from benchmark.runner.scorer import Scoring
 from tests.benchmark.drawn_clips import Drawn, picture, skeleton
 from tests.benchmark.metrics import posed_pairs
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.features.pose import Pose
+from benchmark.features.pose import DetectedPose
 from benchmark.metrics import CaseShape, PairWindow
 from benchmark.metrics.akd import Akd
 from benchmark.metrics.akd_shoulder import AkdShoulder
@@ -155,7 +155,7 @@ def test_pixels_are_those_of_a_frame_of_512() -> None:
 
 
 def test_the_detector_takes_every_frame_once_and_in_order() -> None:
-    pose = Pose()
+    pose = DetectedPose()
     window = PairWindow(1, reference=np.zeros((64, 64, 3), np.uint8), extractors={"pose": pose})
     for _ in range(2):
         window.push(np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8))
@@ -182,7 +182,7 @@ def test_real_footage_against_itself_and_against_what_is_late(footage: Path) -> 
 
 def distances(images: list[npt.NDArray[np.uint8]], lags: tuple[int, ...]) -> list[float]:
     """AKD of the hands of late videos, all scored in lockstep by one detector as the clips of a batch are."""
-    pose = Pose()
+    pose = DetectedPose()
     case = CaseShape("talk", Fraction(23), images[0].shape[1], images[0].shape[0], len(images))
     clips = [(lag, PairWindow(0, extractors={"pose": pose}), Akd("hands").start(case)) for lag in lags]
     for t in range(max(lags), len(images)):

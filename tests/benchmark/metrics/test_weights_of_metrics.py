@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.evaluate import Settings, evaluate
-from benchmark.protocol import Protocol, load_protocol
+from benchmark.protocols.protocol import Protocol, load_protocol
 from benchmark.results import MetricSummary, Run
+from benchmark.runner.evaluate import RunSettings, evaluate
 from talkingpose.weights import VARIABLE, fetch, read_lock, verify
 
 
@@ -50,10 +50,10 @@ def test_missing_fetched_used_and_refused(
 ) -> None:
     rules = load_protocol("tp-long@1").model_dump() | {"metrics": {"psnr": 1, "fvd": 1, "fvd_third": 1}}
     protocol = Protocol.model_validate(rules)
-    monkeypatch.setattr("benchmark.evaluate.load_protocol", lambda name: protocol)
+    monkeypatch.setattr("benchmark.runner.evaluate.load_protocol", lambda name: protocol)
 
     def run(name: str) -> tuple[Run, MetricSummary]:
-        settings = Settings(
+        settings = RunSettings(
             model="frozen", dataset=str(dataset), out=tmp_path / name, device="cpu", max_frames=101
         )
         found = evaluate(settings)

@@ -1,0 +1,1 @@
+"""Statistics of runs: intervals, drift, horizon, comparison."""

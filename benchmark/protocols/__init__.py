@@ -1,0 +1,1 @@
+"""Protocols: frozen, versioned scoring rules."""

@@ -1,0 +1,1 @@
+"""Runs: plan, generate, score, store, summarize."""

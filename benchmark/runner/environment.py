@@ -1,0 +1,58 @@
+"""With what a run was made: versions of everything that may move a number."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    "av", "diffusers", "mediapipe", "numpy", "onnxruntime", "opencv-contrib-python", "opencv-python",
+    "pillow", "pyarrow", "scipy", "torch", "torch-fidelity", "transformers",
+)  # fmt: skip
+
+
+def project_version() -> str:
+    """Version of the project."""
+    return version("talkingpose")
+
+
+def environment() -> dict[str, Any]:
+    """Versions of project, Python, packages and codecs; no name of a machine or a user."""
+    import av
+
+    return {
+        "talkingpose": project_version(),
+        "git": _git(),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "ffmpeg": {name: ".".join(map(str, numbers)) for name, numbers in av.library_versions.items()},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of the project's own checkout and whether it was changed; None for any other installation."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _output(root, "rev-parse", "HEAD")
+        changed = _output(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit, "dirty": bool(changed)}
+
+
+def _output(root: Path, *args: str) -> str:
+    done = subprocess.run(["git", *args], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,266 @@
+"""What a run will do: which clips, at which size and length, under which key. Nothing is generated here."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.errors import EvaluationError
+from benchmark.protocols.protocol import CrossProtocol, Protocol
+from benchmark.results import AuditEntry
+from talkingpose.data.contestant import ContestantInfo, case_seed
+from talkingpose.data.dataset import Clip, ClipDataset, DatasetError, fingerprint
+from talkingpose.media import VideoReader
+
+DEFAULT_SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Whose portrait is driven by whose poses, and whether these are given the portrait's proportions."""
+
+    portrait: Clip
+    driving: Clip
+    retarget: bool
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """One clip to generate and score: its size in pixels and number of frames under the protocol.
+
+    Across identities `clip` is the one to be made, which no dataset holds: size, person and split of the
+    portrait's, length and rate of the driving one, and an id and a hash over both.
+    """
+
+    clip: Clip
+    width: int
+    height: int
+    num_frames: int
+    seed: int
+    pair: Pair | None = None
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the protocol changes the size of the clip."""
+        return (self.width, self.height) != (self.clip.width, self.clip.height)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The clips of a run, sorted by clip id, and what a reader must know of the choice."""
+
+    split: str
+    cases: tuple[PlannedCase, ...]
+    audit: tuple[AuditEntry, ...]
+    cases_sha256: str
+
+    @property
+    def num_frames(self) -> int:
+        """Frames to generate, over all clips."""
+        return sum(case.num_frames for case in self.cases)
+
+
+def plan_run(
+    dataset: ClipDataset,
+    protocol: Protocol,
+    *,
+    split: str | None,
+    limit: int | None,
+    max_frames: int | None,
+    seed: int,
+) -> RunPlan:
+    """Choose the clips and look into every one of their files.
+
+    Without `split`, `test` where it has clips that the protocol admits, else all splits together.
+
+    Raises:
+        EvaluationError: a limit that cannot be, or no clip that the protocol admits.
+        DatasetError: the dataset holds something that no clip can be.
+        MediaError: the video of a chosen clip cannot be opened.
+    """
+    _check_limits(protocol, limit, max_frames)
+    label, clips = _choose_split(dataset, protocol, split)
+    admitted, too_short = _admit(clips, protocol)
+    if not admitted:
+        raise EvaluationError(
+            f"dataset {dataset.location}, split {label}: none of {len(clips)} clips has the "
+            f"{protocol.admission.min_frames} frames that {protocol.name} asks for: give another split"
+        )
+    if isinstance(protocol, CrossProtocol):
+        chosen, number, unpaired = _paired(dataset, admitted, protocol, label, limit)
+    else:
+        chosen = [(_examined(dataset, clip), None) for clip in admitted[:limit]]
+        number, unpaired = len(admitted), []
+    cases = tuple(_planned(clip, protocol, max_frames, seed, pair) for clip, pair in chosen)
+    audit = [
+        *(_left_out(clip, protocol) for clip in too_short),
+        *unpaired,
+        *(_scaled(case, protocol) for case in cases if case.scaled),
+        *_limited(number, limit, max_frames),
+    ]
+    return RunPlan(label, cases, tuple(audit), fingerprint([clip for clip, _ in chosen]))
+
+
+def batches(cases: Sequence[PlannedCase], batch_size: int) -> Iterator[tuple[PlannedCase, ...]]:
+    """Groups of cases of one frame size, at most `batch_size` each, in the order of their clip ids.
+
+    They are formed from the whole plan, whatever is done already: a clip that is generated again after an
+    interruption meets the same neighbours, so that its bits are the same even where a library's kernels
+    depend on the size of the batch.
+    """
+    by_size: dict[tuple[int, int], list[PlannedCase]] = {}
+    for case in cases:
+        by_size.setdefault((case.width, case.height), []).append(case)
+    for group in by_size.values():
+        for first in range(0, len(group), batch_size):
+            yield tuple(group[first : first + batch_size])
+
+
+def case_key(
+    case: PlannedCase,
+    *,
+    protocol_sha256: str,
+    contestant: ContestantInfo,
+    metric_versions: dict[str, int],
+    max_frames: int | None,
+    project_version: str,
+    prediction: str | None = None,
+) -> str:
+    """SHA-256, in hex, over everything that the numbers of a case depend on.
+
+    `prediction` is what identifies a finished video; the revision of its folder as a whole does not count.
+    """
+    facts: dict[str, Any] = {
+        "protocol": protocol_sha256,
+        "contestant": [contestant.name, prediction or contestant.revision, dict(contestant.args)],
+        "weights": [[weight.name, weight.sha256] for weight in contestant.weights],
+        "clip": [case.clip.clip_id, case.clip.sha256, str(case.clip.fps)],
+        "frames": [case.width, case.height, case.num_frames],
+        "seed": case.seed,
+        "max_frames": max_frames,
+        "metrics": metric_versions,
+        "project": project_version,
+    }
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_limits(protocol: Protocol, limit: int | None, max_frames: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise EvaluationError(f"--limit {limit}: give a number of clips from 1 on")
+    if max_frames is not None and max_frames < protocol.admission.min_frames:
+        raise EvaluationError(
+            f"--max-frames {max_frames}: {protocol.name} asks for {protocol.admission.min_frames} or more"
+        )
+
+
+def _choose_split(dataset: ClipDataset, protocol: Protocol, split: str | None) -> tuple[str, list[Clip]]:
+    if split is not None:
+        return split, dataset.clips(split)
+    if DEFAULT_SPLIT in dataset.splits:
+        clips = dataset.clips(DEFAULT_SPLIT)
+        if _admit(clips, protocol)[0]:
+            return DEFAULT_SPLIT, clips
+    everything = [clip for name in dataset.splits for clip in dataset.clips(name)]
+    everything.sort(key=lambda clip: clip.clip_id)
+    twice = _first_twice(clip.clip_id for clip in everything)
+    if twice is not None:
+        raise DatasetError(
+            f"dataset {dataset.location}: clip id {twice} is in two splits: give --split, or curate it again"
+        )
+    return "+".join(dataset.splits), everything
+
+
+def _first_twice(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _admit(clips: Sequence[Clip], protocol: Protocol) -> tuple[list[Clip], list[Clip]]:
+    least = protocol.admission.min_frames
+    return [c for c in clips if c.num_frames >= least], [c for c in clips if c.num_frames < least]
+
+
+def _examined(dataset: ClipDataset, clip: Clip) -> Clip:
+    """The clip with the hash of its file, once file and row agree."""
+    where = f"dataset {dataset.location}, clip {clip.clip_id}"
+    data = dataset.video(clip)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if clip.sha256 is not None and clip.sha256 != sha256:
+        raise DatasetError(f"{where}: its video is not the one its sha256 names: copy the dataset again")
+    info = VideoReader(data, name=f"{where}, video").info
+    if (info.width, info.height) != (clip.width, clip.height):
+        raise DatasetError(
+            f"{where}: its video is {info.width}x{info.height}, its row says {clip.width}x{clip.height}: "
+            "curate the clip again"
+        )
+    return dataclasses.replace(clip, sha256=sha256)
+
+
+def _paired(
+    dataset: ClipDataset, clips: Sequence[Clip], protocol: CrossProtocol, split: str, limit: int | None
+) -> tuple[list[tuple[Clip, Pair | None]], int, list[AuditEntry]]:
+    """The first pairs by the id of their case, how many there are, and the clips that have none."""
+    from benchmark.protocols.pairs import case_id, choose_pairs
+
+    found, audit = choose_pairs(dataset, clips, protocol)
+    if not found:
+        raise EvaluationError(
+            f"dataset {dataset.location}, split {split}: {len(clips)} clips, and no two of different people "
+            f"and equal aspect for {protocol.name}: give another split"
+        )
+    found.sort(key=lambda pair: case_id(*pair))
+    examined = {clip.clip_id: clip for pair in found[:limit] for clip in pair}
+    examined = {clip_id: _examined(dataset, clip) for clip_id, clip in examined.items()}
+    chosen: list[tuple[Clip, Pair | None]] = []
+    for portrait, driving in ((examined[p.clip_id], examined[d.clip_id]) for p, d in found[:limit]):
+        both = hashlib.sha256(f"{portrait.sha256} {driving.sha256}".encode()).hexdigest()
+        made = dataclasses.replace(
+            portrait,
+            clip_id=case_id(portrait, driving),
+            fps=driving.fps,
+            num_frames=driving.num_frames,
+            sha256=both,
+        )
+        chosen.append((made, Pair(portrait, driving, protocol.retarget)))
+    return chosen, len(found), audit
+
+
+def _planned(
+    clip: Clip, protocol: Protocol, max_frames: int | None, seed: int, pair: Pair | None
+) -> PlannedCase:
+    width, height = protocol.size.apply(clip.width, clip.height)
+    num_frames = clip.num_frames if max_frames is None else min(clip.num_frames, max_frames)
+    return PlannedCase(clip, width, height, num_frames, case_seed(seed, clip.clip_id), pair)
+
+
+def _left_out(clip: Clip, protocol: Protocol) -> AuditEntry:
+    message = f"left out: {clip.num_frames} frames, {protocol.name} asks for {protocol.admission.min_frames}"
+    return AuditEntry(kind="too-short", clip_id=clip.clip_id, message=message)
+
+
+def _scaled(case: PlannedCase, protocol: Protocol) -> AuditEntry:
+    message = (
+        f"scaled from {case.clip.width}x{case.clip.height} to {case.width}x{case.height}, "
+        f"{protocol.size.filter}, before anything is generated or scored"
+    )
+    return AuditEntry(kind="scaled", clip_id=case.clip.clip_id, message=message)
+
+
+def _limited(num_admitted: int, limit: int | None, max_frames: int | None) -> list[AuditEntry]:
+    entries = []
+    if limit is not None:
+        message = f"the first {min(limit, num_admitted)} of {num_admitted} admitted clips by clip id"
+        entries.append(AuditEntry(kind="limit", message=message))
+    if max_frames is not None:
+        message = f"at most {max_frames} frames of each clip"
+        entries.append(AuditEntry(kind="max-frames", message=message))
+    return entries

@@ -1,0 +1,103 @@
+"""What is stored of the cases of a run becomes its numbers; the one fold of a run, a rescore and a check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from benchmark.analysis.drift import FrameScores, bins, curve
+from benchmark.analysis.horizon import horizon, lifetime
+from benchmark.features import Arrays
+from benchmark.metrics import AnyMetric, metrics_of
+from benchmark.protocols.protocol import CrossProtocol, Protocol, ProtocolError
+from benchmark.results import CaseResult, Curve, LongForm, MetricSummary
+from benchmark.runner.aggregate import summaries
+from benchmark.runner.codec_control import CodecControl
+from benchmark.runner.run_dir import RunDir
+from benchmark.runner.scorer import read_features, read_frame_scores
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a run."""
+
+    metrics: dict[str, MetricSummary]
+    drift: dict[str, Curve]
+    long_form: LongForm | None
+
+
+def summarize(
+    folder: RunDir,
+    protocol: Protocol,
+    metrics: Sequence[AnyMetric],
+    cases: Sequence[CaseResult],
+    num_planned: int,
+    control: CodecControl | None = None,
+) -> Numbers:
+    """Fold the cases that were scored, sorted by clip id, out of `num_planned`."""
+    rule = protocol.aggregation
+    per_frame = [
+        metric.spec.id
+        for metric in metrics
+        if metric.spec.per_frame and any(case.metrics[metric.spec.id].state == "ok" for case in cases)
+    ]
+
+    def stored(case: CaseResult) -> dict[str, Arrays]:
+        return {} if case.features is None else read_features(folder.path / case.features.path)
+
+    return Numbers(
+        metrics=summaries(metrics, cases, num_planned, rule, stored),
+        drift={name: curve(_frame_scores(folder, cases, name), protocol.drift, rule) for name in per_frame},
+        long_form=_long_form(folder, protocol, per_frame, cases, control) if control and cases else None,
+    )
+
+
+def _long_form(
+    folder: RunDir,
+    protocol: Protocol,
+    per_frame: Sequence[str],
+    cases: Sequence[CaseResult],
+    control: CodecControl,
+) -> LongForm:
+    rules = protocol.drift
+    drift, horizons = {}, {}
+    for name in per_frame:
+        clips = [
+            FrameScores(clip.cluster, clip.fps, clip.scores - control.frame_scores(case.clip_id, name))
+            for clip, case in zip(_frame_scores(folder, cases, name), cases, strict=True)
+        ]
+        drift[name] = curve(clips, rules, protocol.aggregation)
+        if name in rules.thresholds:
+            threshold = rules.thresholds[name]
+            lifetimes = [lifetime(bins(c.scores, c.fps), threshold, rules.lasting_s) for c in clips]
+            horizons[name] = horizon(
+                lifetimes, threshold, rules.lasting_s, [c.cluster for c in clips], protocol.aggregation
+            )
+    of = control.run.contestant
+    return LongForm(control=of.name, revision=of.revision, drift=drift, horizons=horizons)
+
+
+def metrics_under(protocol: Protocol) -> list[AnyMetric]:
+    """The metrics that a protocol names.
+
+    Raises:
+        ProtocolError: this version of the project has them not, or in another version.
+    """
+    try:
+        metrics = metrics_of(protocol.metrics, protocol.deltas)
+    except LookupError as error:
+        raise ProtocolError(
+            f"protocol {protocol.name}: {error}: install the version it was made for"
+        ) from error
+    # Of a family such as csim, with a metric to the portrait and one to the frame, a case without real frames
+    # has the former alone.
+    cross = isinstance(protocol, CrossProtocol)
+    return [metric for metric in metrics if not (cross and metric.spec.needs_real)]
+
+
+def _frame_scores(folder: RunDir, cases: Sequence[CaseResult], metric: str) -> list[FrameScores]:
+    return [
+        FrameScores(case.cluster, Fraction(case.fps), read_frame_scores(folder.frames(case.clip_id), metric))
+        for case in cases
+    ]

@@ -1,0 +1,1 @@
+"""Command line of `tp-curate`: one module per group of commands."""

@@ -1,0 +1,1 @@
+"""From an accepted span to a clip: trim, crop, encode, score."""

@@ -1,0 +1,66 @@
+"""The scores of a kept clip: what was measured, whether or not a filter asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import fmean, median
+
+from curation.clips.crop import Crop
+from curation.detect.measurements import FrameSample, Shot
+from curation.filters import cut, face, face_size, hands, identity, shoulders, text, yaw
+
+# For a score of its own, whatever the configuration asks: see default.yaml.
+_SHARP_AT = 0.1
+_CUT_S = 1.0
+
+
+def score(shot: Shot, crop: Crop) -> dict[str, float]:
+    """Scores by name, as in `talkingpose.data.dataset.SCORES`; what was not measured is left out.
+
+    Args:
+        shot: with at least one sample.
+        crop: of the source, in pixels.
+    """
+    found: dict[str, float | None] = {
+        "face_height_px": _median(lambda s: s.face.height * shot.height if s.face else None, shot),
+        "face_area": _median(
+            lambda s: s.face.area * shot.width * shot.height / (crop.width * crop.height) if s.face else None,
+            shot,
+        ),
+        "yaw_deg": _median(lambda s: yaw.yaw_deg(s, shot), shot),
+        "hands_visible": _share(lambda s: hands.visible(s) >= 1, shot),
+        "both_hands_visible": _share(lambda s: hands.visible(s) == 2, shot),
+        "shoulders_visible": _share(shoulders.visible, shot),
+        "single_person": _share(lambda s: face.visible(s) and len(s.faces) <= 1, shot),
+        "face_sharpness": _median(lambda s: s.face_sharpness, shot),
+        "hand_sharpness": _median(_sharpest, shot),
+        "left_hand_usability": fmean(hands.usability(s, _SHARP_AT)[0] for s in shot.samples),
+        "right_hand_usability": fmean(hands.usability(s, _SHARP_AT)[1] for s in shot.samples),
+        "motion": _median(lambda s: s.change, shot),
+        "face_luma": _median(lambda s: s.face_luma, shot),
+        "text_area": median(sum(line.area for line in s.text) for s in shot.samples),
+        "text_covered": median(text.covered_throughout(shot).tolist()),
+        "picture_area": shot.picture.area,
+        "others_area": max(s.others for s in shot.samples),
+        "face_share": _median(lambda s: face_size.height(s, shot), shot),
+    }
+    settings = cut.Settings(max_change=1.0, window_s=_CUT_S)
+    found["cut_max"] = float(cut.levels(shot, settings).values.max())
+    if any(sample.identity is not None for sample in shot.samples):
+        found["identity_min"] = float(identity.similarities(shot.samples).min())
+    else:
+        found["face_speed_max"] = float(identity.speeds(shot).max())
+    return {name: round(float(value), 6) for name, value in found.items() if value is not None}
+
+
+def _sharpest(sample: FrameSample) -> float | None:
+    return max((value for value in sample.hand_sharpness if value is not None), default=None)
+
+
+def _median(value: Callable[[FrameSample], float | None], shot: Shot) -> float | None:
+    known = [found for found in map(value, shot.samples) if found is not None]
+    return median(known) if known else None
+
+
+def _share(holds: Callable[[FrameSample], bool], shot: Shot) -> float:
+    return sum(map(holds, shot.samples)) / len(shot.samples)

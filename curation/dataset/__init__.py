@@ -1,0 +1,1 @@
+"""From clips to a Hugging Face dataset: export, splits, duplicates, card."""

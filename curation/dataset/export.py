@@ -1,0 +1,271 @@
+"""From records and clip files to the dataset of contract 1: Parquet, card, verdicts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.config import ExportSettings
+from curation.dataset.card import FOOTAGE, Wording, card
+from curation.dataset.dedup import find_duplicates
+from curation.dataset.leakage import find_leakage
+from curation.dataset.persons import groups_of, persons_of
+from curation.dataset.splits import split_of
+from curation.records import ClipRecord, SourceRecord
+from curation.store import Store
+from talkingpose.data.dataset import CONFIGS, NUM_KEYPOINTS, SCORES, SPLITS, features
+from talkingpose.io.atomic import move
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The layout of the export; a new number makes the next run write it anew.
+_VERSION = 5
+# Readers fetch a row group whole, so one of clips holds few of them.
+_ROW_GROUP_BYTES = 32_000_000
+_KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
+_ZSTD_LEVEL = 9
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """A clip on its way into the dataset."""
+
+    source: SourceRecord
+    clip: ClipRecord
+    split: str
+    person_id: str | None
+
+    def cells(self) -> dict[str, Any]:
+        """Every column but the video, the keypoints and the boxes."""
+        own = self.clip.model_dump(exclude={"scores", "num_bytes", "face"})
+        return {
+            **own,
+            "crop_xyxy": list(self.clip.crop_xyxy),
+            "scores": {name: self.clip.scores.get(name) for name in SCORES},
+            "source": self.source.source,
+            "source_id": self.source.source_id,
+            "source_sha256": self.source.source_sha256,
+            "config_hash": self.source.config_hash,
+            "tool_versions": json.dumps(self.source.tool_versions, sort_keys=True),
+            "url": self.source.url,
+            "person_id": self.person_id,
+            "license": self.source.license,
+            "uploader_id": self.source.uploader_id,
+            "fetched_at": dt.datetime.fromisoformat(self.source.fetched_at)
+            if self.source.fetched_at
+            else None,
+            "rights_evidence": self.source.rights_evidence,
+        }
+
+
+def export(
+    store: Store, records: Sequence[SourceRecord], settings: ExportSettings, wording: Wording = FOOTAGE
+) -> bool:
+    """Write the dataset that the records describe; the same records give the same bytes.
+
+    New files replace old ones one by one, then the card names the new ones, then what is left over goes.
+
+    Args:
+        wording: what the card says of the clips.
+
+    Returns:
+        False where it is there already.
+    """
+    digest = _digest(records, settings, wording)
+    before = store.exported()
+    files: list[str] = before.get("files", [])
+    if before.get("digest") == digest and all((store.out / name).is_file() for name in files):
+        return False
+    rows = _rows(store, records, settings)
+    staged = store.state / "export"
+    shutil.rmtree(staged, ignore_errors=True)
+    layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
+    (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records, settings)), encoding="utf-8")
+    leakage = find_leakage(rows)
+    report = json.dumps(leakage.document(), indent=1, ensure_ascii=False) + "\n"
+    (staged / "leakage.json").write_text(report, encoding="utf-8")
+    text = card(layout, rows, records, leakage, digest, wording)
+    (staged / "README.md").write_text(text, encoding="utf-8")
+    data_files = [name for splits in layout.values() for names in splits.values() for name in names]
+    written = [*data_files, "leakage.json", "verdicts.jsonl", "README.md"]
+    # Named before they appear, so that --fresh finds them whatever happens in between.
+    store.remember_export({"digest": None, "files": sorted({*files, *written})})
+    for name in written:
+        (store.out / name).parent.mkdir(exist_ok=True)
+        move(staged / name, store.out / name)
+    for name in set(files) - set(written):
+        (store.out / name).unlink(missing_ok=True)
+    for config in CONFIGS:
+        folder = store.out / config
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    shutil.rmtree(staged, ignore_errors=True)
+    store.remember_export(
+        {"digest": digest, "files": sorted(written), "settings": settings.model_dump(mode="json")}
+    )
+    return True
+
+
+def _digest(records: Sequence[SourceRecord], settings: ExportSettings, wording: Wording) -> str:
+    """Changes whenever the export would come out otherwise."""
+    parts = [record.model_dump_json(exclude={"seconds"}) for record in records]
+    text = "\n".join([str(_VERSION), settings.model_dump_json(), repr(wording), *parts])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rows(store: Store, records: Sequence[SourceRecord], settings: ExportSettings) -> list[DatasetRow]:
+    """All clips but those whose footage another source has as well, by split and clip id."""
+    twice = find_duplicates(records, settings.duplicates)
+    persons = persons_of(store, records, settings.persons)
+    groups = groups_of(records, persons)
+    rows = [
+        DatasetRow(
+            record, clip, split_of(groups[record.source_id], settings.splits), persons.get(clip.clip_id)
+        )
+        for record in records
+        for clip in record.clips
+        if clip.clip_id not in twice
+    ]
+    return sorted(rows, key=lambda row: (SPLITS.index(row.split), row.clip.clip_id))
+
+
+def _write_config(
+    store: Store, staged: Path, config: str, rows: Sequence[DatasetRow], settings: ExportSettings
+) -> dict[str, list[str]]:
+    """Write one configuration under `staged`; names of its files by split, splits without clips left out."""
+    folder = staged / config
+    folder.mkdir(parents=True)
+    layout = {}
+    for split in SPLITS:
+        shards = list(_shards([row for row in rows if row.split == split], config, settings))
+        names = [f"{config}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
+        for name, shard in zip(names, shards, strict=True):
+            _write_shard(store, staged / name, config, shard)
+        if names:
+            layout[split] = names
+    return layout
+
+
+def _shards(rows: Sequence[DatasetRow], config: str, settings: ExportSettings) -> Iterator[list[DatasetRow]]:
+    return _chunks(rows, config, settings.max_shard_mb * 1e6)
+
+
+def _chunks(rows: Sequence[DatasetRow], config: str, limit: float) -> Iterator[list[DatasetRow]]:
+    """Rows in order, as many together as stay under the limit in bytes, at least one."""
+    chunk: list[DatasetRow] = []
+    size = 0
+    for row in rows:
+        own = _size(row, config)
+        if chunk and size + own > limit:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(row)
+        size += own
+    if chunk:
+        yield chunk
+
+
+def _size(row: DatasetRow, config: str) -> int:
+    """About how many bytes a row takes."""
+    text = 2000
+    if config == "manifest":
+        return text
+    keypoints = row.clip.num_frames * _KEYPOINT_BYTES
+    return text + keypoints + (row.clip.num_bytes if config == "clips" else 0)
+
+
+def _write_shard(store: Store, path: Path, config: str, rows: Sequence[DatasetRow]) -> None:
+    import pyarrow.parquet as pq
+
+    columns = features(config)
+    schema = columns.arrow_schema
+    # Video is compressed already.
+    compression = {leaf: "none" if leaf.startswith("video") else "zstd" for leaf in _leaves(schema)}
+    # Neighbouring keypoints are alike: at this level they take a sixth less than at the default.
+    levels = {leaf: _ZSTD_LEVEL for leaf, name in compression.items() if name == "zstd"}
+    with pq.ParquetWriter(
+        path, schema, compression=compression, compression_level=levels, use_dictionary=False
+    ) as writer:
+        for group in _chunks(rows, config, _ROW_GROUP_BYTES):
+            writer.write_table(_table(store, schema, group))
+
+
+def _table(store: Store, schema: pa.Schema, rows: Sequence[DatasetRow]) -> pa.Table:
+    import pyarrow as pa
+
+    cells = [row.cells() for row in rows]
+    arrays: dict[str, list[npt.NDArray[Any]]] = {"keypoints": [], "boxes": []}
+    videos = []
+    for row in rows:
+        folder = store.clip_folder(row.source.source_id, row.source.recipe)
+        if "keypoints" in schema.names:
+            with np.load(folder / f"{row.clip.clip_id}.npz") as saved:
+                for name, values in arrays.items():
+                    values.append(saved[name])
+        if "video" in schema.names:
+            name = f"{row.clip.clip_id}.mp4"
+            videos.append({"bytes": (folder / name).read_bytes(), "path": name})
+    columns = []
+    for field in schema:
+        if field.name in arrays:
+            columns.append(_nested(field.type, arrays[field.name]))
+        else:
+            plain = videos if field.name == "video" else [cell[field.name] for cell in cells]
+            columns.append(pa.array(plain, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _nested(kind: pa.DataType, values: Sequence[npt.NDArray[Any]]) -> pa.Array:
+    """Arrays of equal shape but for the first axis, as nested lists without a detour over Python's."""
+    import pyarrow as pa
+
+    joined = np.concatenate(values)
+    array: pa.Array = pa.array(joined.reshape(-1))
+    for length in joined.shape[:0:-1]:
+        offsets = np.arange(0, len(array) + 1, length, dtype=np.int32)
+        array = pa.ListArray.from_arrays(pa.array(offsets), array)
+    rows = np.cumsum([0, *(len(value) for value in values)], dtype=np.int32)
+    array = pa.ListArray.from_arrays(pa.array(rows), array)
+    if isinstance(kind, pa.ExtensionType):
+        return pa.ExtensionArray.from_storage(kind, array.cast(kind.storage_type))
+    return array.cast(kind)
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Names of the Parquet columns, nested ones as paths."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), file)
+    found = pq.ParquetFile(pa.BufferReader(file.getvalue())).schema
+    return [found.column(i).path for i in range(len(found.names))]
+
+
+def _verdict_lines(records: Sequence[SourceRecord], settings: ExportSettings) -> Iterator[str]:
+    """One line per span, and one per source that could not be judged.
+
+    `duplicate_of`: the clip that stands for a kept one in the dataset.
+    """
+    twice = find_duplicates(records, settings.duplicates)
+    for record in records:
+        source: Mapping[str, Any] = {"source_id": record.source_id, "name": record.name}
+        loss = {"lost_frames": record.lost_frames} if record.lost_frames else {}
+        if record.error is not None:
+            yield (
+                json.dumps({**source, "verdict": "error", "reason": record.error}, ensure_ascii=False) + "\n"
+            )
+        for shot in record.shots:
+            copied = {"duplicate_of": twice[shot.clip_id]} if shot.clip_id in twice else {}
+            line = {**source, **loss, **shot.model_dump(mode="json"), **copied}
+            yield json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"

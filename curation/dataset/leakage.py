@@ -1,0 +1,122 @@
+"""What two splits share that they should not: sources, persons, uploaders, the same footage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from talkingpose.data.dataset import SPLITS
+
+if TYPE_CHECKING:
+    from curation.dataset.export import DatasetRow
+
+# Mean bits, of 64, by which the perceptual hashes of a clip and its re-encoded copy differ at most; those of
+# different pictures differ in about half of their bits.
+SAME_LOOK_BITS = 10.0
+_HASH_DIGITS = 16
+_ROWS_AT_ONCE = 4096
+_LISTED = 100
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What is shared between splits.
+
+    Attributes:
+        sources, persons: that lie in several splits; there should be none.
+        uploaders: the same; one uploader may show many people, so this is a hint only.
+        look_alike: pairs of clips of different splits whose pictures look the same at three times, with the
+            mean difference of their hashes in bits of 64; at most 100 are listed.
+        num_look_alike: how many there are.
+        clips, clips_without_person: all, and those whose person nobody knows, who may be in another split.
+    """
+
+    sources: tuple[str, ...]
+    persons: tuple[str, ...]
+    uploaders: tuple[str, ...]
+    look_alike: tuple[tuple[str, str, float], ...]
+    num_look_alike: int
+    clips: int
+    clips_without_person: int
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no source, no person and no picture is in two splits."""
+        return not (self.sources or self.persons or self.num_look_alike)
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        pairs = [{"clips": [one, other], "bits": bits} for one, other, bits in self.look_alike]
+        return asdict(self) | {"look_alike": pairs, "is_clean": self.is_clean}
+
+    def text(self) -> str:
+        """The same for a reader of the card."""
+        unknown = (
+            f"No person is known of {self.clips_without_person} of {self.clips} clips: whether one is in two "
+            "splits cannot be said.\n"
+            if self.clips_without_person
+            else ""
+        )
+        counts = (
+            ("sources", len(self.sources)),
+            ("known persons", len(self.persons)),
+            ("uploaders", len(self.uploaders)),
+            ("pairs of clips that look alike", self.num_look_alike),
+        )
+        lines = [f"| {name} | {number} |" for name, number in counts]
+        return "\n".join(["| in more than one split | |", "|---|---:|", *lines, "", unknown])
+
+
+def find_leakage(rows: Sequence[DatasetRow]) -> Leakage:
+    """Compare all splits with one another."""
+    pairs = list(_look_alike(rows))
+    return Leakage(
+        sources=_shared(rows, lambda row: row.source.source_id),
+        persons=_shared(rows, lambda row: row.person_id),
+        uploaders=_shared(rows, lambda row: row.source.uploader_id),
+        look_alike=tuple(sorted(pairs, key=lambda pair: (pair[2], pair[:2]))[:_LISTED]),
+        num_look_alike=len(pairs),
+        clips=len(rows),
+        clips_without_person=sum(row.person_id is None for row in rows),
+    )
+
+
+def _shared(rows: Sequence[DatasetRow], name_of: Callable[[DatasetRow], str | None]) -> tuple[str, ...]:
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        name = name_of(row)
+        if name is not None:
+            splits.setdefault(name, set()).add(row.split)
+    return tuple(sorted(name for name, found in splits.items() if len(found) > 1))
+
+
+def _look_alike(rows: Sequence[DatasetRow]) -> Iterator[tuple[str, str, float]]:
+    by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
+    for first, second in combinations([part for part in by_split.values() if part], 2):
+        signs, others = _signs(first), _signs(second)
+        frames = signs.shape[1] / 64
+        for start in range(0, len(first), _ROWS_AT_ONCE):
+            # Of vectors of +1 and -1 the product is bits alike minus bits that differ.
+            product = signs[start : start + _ROWS_AT_ONCE] @ others.T
+            bits = (signs.shape[1] - product) / 2 / frames
+            for i, j in np.argwhere(bits <= SAME_LOOK_BITS):
+                pair = first[start + i].clip.clip_id, second[j].clip.clip_id
+                yield *pair, round(float(bits[i, j]), 3)
+
+
+def _signs(rows: Sequence[DatasetRow]) -> npt.NDArray[np.float32]:
+    """The bits of three perceptual hashes, (N, 192), as +1 and -1, from whatever number a row has."""
+    hashes = np.array([list(bytes.fromhex(_three(row.clip.phash))) for row in rows], np.uint8)
+    return np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
+
+
+def _three(phash: str) -> str:
+    """Hashes at one sixth, a half and five sixths of a clip."""
+    count = len(phash) // _HASH_DIGITS
+    places = [(2 * i + 1) * count // 6 * _HASH_DIGITS for i in range(3)]
+    return "".join(phash[place : place + _HASH_DIGITS] for place in places)

@@ -1,0 +1,111 @@
+"""A dataset as WebDataset: tar files for training that reads from front to back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curation.release.release import ReleaseError
+from talkingpose.data.dataset import Clip, ClipDataset
+from talkingpose.io.atomic import move
+
+_ARRAYS = ("keypoints", "boxes")
+
+
+def write_webdataset(folder: Path, to: Path, *, max_shard_mb: float = 500) -> list[Path]:
+    """Write SPLIT-NNNNN.tar files with ID.mp4, ID.json, ID.keypoints.npy and ID.boxes.npy for each clip.
+
+    `json` has every other column of the configuration `clips`. The same dataset gives the same bytes; a shard
+    is closed before it would exceed the size, and holds at least one clip.
+
+    Args:
+        folder: a dataset that tp-curate wrote.
+        to: a new or empty folder, or one that this function wrote.
+
+    Returns:
+        The files, in the order of splits and clip ids.
+
+    Raises:
+        DatasetError: no dataset in `folder`.
+        ReleaseError: `to` holds other files.
+    """
+    dataset = ClipDataset(str(folder))
+    if to.exists() and (not to.is_dir() or any(path.suffix != ".tar" for path in to.iterdir())):
+        raise ReleaseError(f"webdataset {to}: it holds other files: give a new folder")
+    to.mkdir(parents=True, exist_ok=True)
+    staged = to / ".part"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
+    for split in dataset.splits:
+        _write_split(dataset, split, staged, max_shard_mb * 1e6)
+    for stale in to.glob("*.tar"):
+        stale.unlink()
+    written = []
+    for path in sorted(staged.iterdir(), key=lambda path: path.name):
+        move(path, to / path.name)
+        written.append(to / path.name)
+    staged.rmdir()
+    return written
+
+
+def renew_webdataset(folder: Path, to: Path, *, keep: bool) -> None:
+    """Write tar files anew after the dataset has changed, or delete them where nothing of it is left."""
+    if keep:
+        write_webdataset(folder, to)
+    else:
+        for path in to.glob("*.tar"):
+            path.unlink()
+
+
+def _write_split(dataset: ClipDataset, split: str, folder: Path, limit: float) -> None:
+    clips = iter(dataset.clips(split))
+    clip = next(clips, None)
+    waiting = [] if clip is None else list(_members(dataset, clip))
+    number = 0
+    while clip is not None:
+        with tarfile.open(folder / f"{split}-{number:05d}.tar", "w") as shard:
+            size = 0
+            while clip is not None and (not size or size + _size(waiting) <= limit):
+                size += _size(waiting)
+                for name, data in waiting:
+                    # Times and owners stay 0, so that the same clips give the same bytes.
+                    entry = tarfile.TarInfo(f"{clip.clip_id}.{name}")
+                    entry.size = len(data)
+                    shard.addfile(entry, io.BytesIO(data))
+                clip = next(clips, None)
+                waiting = [] if clip is None else list(_members(dataset, clip))
+        number += 1
+
+
+def _size(members: list[tuple[str, bytes]]) -> int:
+    """About what members take in a tar file: a header of 512 bytes each, and whole blocks."""
+    return sum(len(data) + 1024 for _, data in members)
+
+
+def _members(dataset: ClipDataset, clip: Clip) -> Iterator[tuple[str, bytes]]:
+    row = dataset.row(clip)
+    yield "mp4", dataset.video(clip)
+    plain = {name: value for name, value in row.items() if name not in ("video", *_ARRAYS)}
+    yield "json", json.dumps(plain, default=_plain, ensure_ascii=False, allow_nan=False).encode()
+    yield "keypoints.npy", _npy(dataset.keypoints(clip).astype(np.float16))
+    yield "boxes.npy", _npy(np.array(row["boxes"], np.float32).reshape(-1, 4))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    raise TypeError(f"no JSON: {value!r}")
+
+
+def _npy(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()

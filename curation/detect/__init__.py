@@ -1,0 +1,1 @@
+"""Detectors: shots, faces, hands, text, letterboxes and motion in footage."""

@@ -1,0 +1,277 @@
+"""The models that look at frames, behind two calls: one for samples, one for every frame of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.detect import face_embedding
+from curation.detect.bystanders import Bystanders
+from curation.detect.letterbox import inside_letterbox
+from curation.detect.measurements import Box, FrameSample
+from curation.detect.person_motion import PersonMotion
+from curation.detect.sharpness import sharpness
+from curation.detect.text_overlay import TextFinder
+from talkingpose.media import LazyFrame, VideoInfo
+from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND, PoseEstimator
+
+Image = npt.NDArray[np.uint8]
+Keypoints = npt.NDArray[np.float32]
+
+# mediapipe's default for both of its face detectors.
+_MIN_FACE_SCORE = 0.5
+_SHORT_RANGE, _FULL_RANGE = 0, 1
+# What changes slowly is looked at once in so many seconds: borders, text, bystanders, identity.
+_SLOW_S = 1.0
+_COLOUR_BINS = (16, 4, 8)  # of hue, saturation, value
+# Below this a point is a guess; DWPose's drawing leaves such points out as well.
+_MIN_CONFIDENCE = 0.3
+
+
+class Analyser(Protocol):
+    """Looks at single frames of one video, in order."""
+
+    def __call__(self, look: LazyFrame, small: Image) -> FrameSample:
+        """Measure a frame; `small` is the same frame, uint8 (H, W, 3) RGB, about 256 pixels wide."""
+
+    def close(self) -> None:
+        """Release the models."""
+
+
+class FaceFinder(Protocol):
+    """Says whether a picture shows a face; the cheapest look at a source."""
+
+    def __call__(self, image: Image) -> bool:
+        """`image` is uint8 (H, W, 3) RGB."""
+
+    def close(self) -> None:
+        """Release the models."""
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """How to make the models, each anew per video or clip; every part can be pickled.
+
+    `analyser` takes the video and the longer side, in pixels, at which bodies are searched. `versions`
+    names what changes the answers; `identity` says by what a person is known.
+    """
+
+    analyser: Callable[[VideoInfo, int], Analyser]
+    estimator: Callable[[], PoseEstimator]
+    versions: Callable[[], Mapping[str, str]]
+    faces: Callable[[], FaceFinder]
+    identity: Callable[[], str] = face_embedding.method
+
+
+def sample_size(info: VideoInfo, longer_side: int) -> tuple[int, int]:
+    """Width and height to look at, never larger than the source."""
+    scale = min(longer_side / max(info.width, info.height), 1)
+    return max(round(info.width * scale), 1), max(round(info.height * scale), 1)
+
+
+class MediapipeFaces:
+    """Two face detectors that together see nearly all.
+
+    The short-range one misses faces farther than two metres away, the full-range one close and tilted ones.
+    """
+
+    def __init__(self) -> None:
+        from mediapipe.python.solutions import face_detection
+
+        self._near, self._far = (
+            face_detection.FaceDetection(model_selection=model, min_detection_confidence=_MIN_FACE_SCORE)
+            for model in (_SHORT_RANGE, _FULL_RANGE)
+        )
+
+    def find(self, image: Image) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
+        """Faces of the full-range detector, and where it sees none, those of the other one."""
+        image = np.ascontiguousarray(image)
+        far = _boxes(self._far.process(image))
+        return far, () if far else _boxes(self._near.process(image))
+
+    def close(self) -> None:
+        """Release the models."""
+        self._near.close()
+        self._far.close()
+
+
+class MediapipeKeyframeFaces:
+    """A face counts where landmarks fit it; they are searched only where a detector sees one."""
+
+    def __init__(self) -> None:
+        self._faces = MediapipeFaces()
+        self._holistic: Any = None
+
+    def __call__(self, image: Image) -> bool:
+        """See `FaceFinder`."""
+        faces, near = self._faces.find(image)
+        if not faces and not near:
+            return False
+        from mediapipe.python.solutions import holistic
+
+        if self._holistic is None:
+            self._holistic = holistic.Holistic(static_image_mode=True, model_complexity=1)
+        return self._holistic.process(np.ascontiguousarray(image)).face_landmarks is not None
+
+    def close(self) -> None:
+        """See `FaceFinder`."""
+        self._faces.close()
+        if self._holistic is not None:
+            self._holistic.close()
+
+
+class MediapipeAnalyser:
+    """Faces first; body, face and hands only where there is one, and the rest only of what was found.
+
+    Only the full-range detector counts faces: the other one sees faces in prints and folds of clothes.
+    Whether a face is one is decided by the landmarks, not here. Pixels of faces and hands are taken from the
+    frame at its own resolution, everything else from smaller ones.
+    """
+
+    def __init__(self, info: VideoInfo, longer_side: int) -> None:
+        from mediapipe.python.solutions import holistic
+
+        self._info = info
+        self._size = sample_size(info, longer_side)
+        self._faces = MediapipeFaces()
+        self._holistic = holistic.Holistic(static_image_mode=True, model_complexity=1)
+        self._bystanders = Bystanders()
+        self._text = TextFinder()
+        self._motion = PersonMotion()
+        self._identify = face_embedding.identifier()
+        self._slow: dict[str, Any] = {"looked_at": None}
+        self._due: float | None = None
+
+    def __call__(self, look: LazyFrame, small: Image) -> FrameSample:
+        """See `Analyser`."""
+        from talkingpose.pose import from_holistic
+
+        image = np.ascontiguousarray(look.glance(self._size))
+        faces, near = self._faces.find(image)
+        sample = FrameSample(look.index, faces, None, float(look.time), face=_largest(faces or near))
+        if sample.face is not None:
+            keypoints = from_holistic(self._holistic.process(image))
+            sample = replace(sample, keypoints=keypoints, face=_face_of(keypoints) or sample.face)
+        if self._due is None or look.time >= self._due:
+            self._due = float(look.time) + _SLOW_S
+            self._slow = self._look_slowly(look, image, small, sample)
+        return replace(sample, **self._near_by(look, sample), **_whole(small), **self._slow)
+
+    def close(self) -> None:
+        """See `Analyser`."""
+        for model in (self._faces, self._holistic, self._bystanders):
+            model.close()
+
+    def _look_slowly(
+        self, look: LazyFrame, image: Image, small: Image, sample: FrameSample
+    ) -> dict[str, Any]:
+        luma = look.luma()
+        person = None if sample.keypoints is None else person_box(sample.keypoints)
+        found: dict[str, Any] = {
+            "looked_at": look.index,
+            "compared_with": self._slow["looked_at"],
+            "picture": inside_letterbox(luma),
+            "text": self._text(luma),
+            "change": self._motion(_gray(small), person),
+            "others": 0.0,
+            "identity": None,
+        }
+        if sample.keypoints is None:
+            return found
+        if person is not None:
+            found["others"] = self._bystanders(image, person)
+        if self._identify is not None:
+            found["identity"] = self._identify(image, sample.keypoints)
+        return found
+
+    def _near_by(self, look: LazyFrame, sample: FrameSample) -> dict[str, Any]:
+        """Light and sharpness of the face and of the hands."""
+        if sample.face is None:
+            return {}
+        face = look.luma(self._pixels(sample.face))
+        hands: list[float | None] = [None, None]
+        if sample.keypoints is not None:
+            for side, rows in enumerate((LEFT_HAND, RIGHT_HAND)):
+                box = points_box(sample.keypoints[rows], 0.1)
+                if box is not None:
+                    hands[side] = sharpness(look.luma(self._pixels(box)))
+        return {
+            "face_luma": float(np.median(face)) if face.size else None,
+            "face_sharpness": sharpness(face),
+            "hand_sharpness": (hands[0], hands[1]),
+        }
+
+    def _pixels(self, box: Box) -> tuple[int, int, int, int]:
+        width, height = self._info.width, self._info.height
+        return (
+            int(np.floor(box.x0 * width)),
+            int(np.floor(box.y0 * height)),
+            int(np.ceil(box.x1 * width)),
+            int(np.ceil(box.y1 * height)),
+        )
+
+
+def points_box(points: Keypoints, margin: float = 0.0) -> Box | None:
+    """The box around sure points (N, 3), widened by a share of its sides; None without any."""
+    sure = points[points[:, 2] >= _MIN_CONFIDENCE, :2].astype(float)
+    if not len(sure):
+        return None
+    low, high = sure.min(axis=0), sure.max(axis=0)
+    edge = margin * (high - low)
+    return Box(*map(float, (*(low - edge), *(high + edge))))
+
+
+def person_box(keypoints: Keypoints) -> Box | None:
+    """The box around all sure points of a person."""
+    return points_box(keypoints)
+
+
+def _face_of(keypoints: Keypoints) -> Box | None:
+    """The face from brows to chin."""
+    return points_box(keypoints[FACE])
+
+
+def _largest(faces: tuple[Box, ...]) -> Box | None:
+    return max(faces, key=lambda face: face.area, default=None)
+
+
+def _whole(small: Image) -> dict[str, Any]:
+    """What the whole picture looks like: brightness and colours."""
+    import cv2
+
+    gray = _gray(small)
+    hsv = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV), np.uint8)
+    colours = cv2.calcHist([hsv], [0, 1, 2], None, list(_COLOUR_BINS), [0, 180, 0, 256, 0, 256])
+    return {
+        "luma": np.asarray(cv2.resize(gray, (32, 18), interpolation=cv2.INTER_AREA), np.uint8),
+        "colours": np.asarray(colours, np.float32).ravel() / gray.size,
+    }
+
+
+def _gray(image: Image) -> npt.NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _boxes(result: Any) -> tuple[Box, ...]:
+    boxes = (found.location_data.relative_bounding_box for found in result.detections or ())
+    return tuple(Box(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes)
+
+
+def _holistic_estimator() -> PoseEstimator:
+    from talkingpose.pose import HolisticEstimator
+
+    return HolisticEstimator()
+
+
+def _mediapipe_versions() -> Mapping[str, str]:
+    return {"mediapipe": version("mediapipe"), **face_embedding.versions()}
+
+
+MEDIAPIPE = Detectors(MediapipeAnalyser, _holistic_estimator, _mediapipe_versions, MediapipeKeyframeFaces)

@@ -1,0 +1,101 @@
+"""The one full decode of a source: shot boundaries and samples from the same frames."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+from curation.config import Config
+from curation.detect.detectors import Analyser
+from curation.detect.detectors import sample_size as sample_size
+from curation.detect.measurements import FrameSample, Shot
+from curation.detect.shots import ShotDetector, spans
+from talkingpose.media import DecodeReport, VideoInfo, VideoReader
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a source found.
+
+    Attributes:
+        pts: presentation time of every frame, in ticks of the source's time base.
+        end_pts: when the last frame ends.
+        cuts: first frame of every shot but the first.
+        shots: spans to be judged, with their samples.
+    """
+
+    info: VideoInfo
+    report: DecodeReport
+    pts: tuple[int, ...]
+    end_pts: int
+    cuts: tuple[int, ...]
+    shots: tuple[Shot, ...]
+
+    def pts_of(self, index: int) -> int:
+        """Presentation time of a frame, in ticks; of the end for the index after the last frame."""
+        return self.pts[index] if index < len(self.pts) else self.end_pts
+
+    @cached_property
+    def times(self) -> tuple[float, ...]:
+        """Of every frame, and of the end, in seconds."""
+        return tuple(float(pts * self.info.time_base) for pts in (*self.pts, self.end_pts))
+
+
+def scan(
+    reader: VideoReader,
+    config: Config,
+    analyser: Analyser,
+    wanted: Sequence[tuple[float, float]] = (),
+) -> Scan:
+    """Decode a source once; every frame goes to shot detection, some are looked at.
+
+    Args:
+        wanted: (start, end) in seconds of the source; shots end there, and what lies outside is left out.
+            None means everything.
+
+    Raises:
+        MediaError: the source cannot be decoded.
+    """
+    info = reader.info
+    detector = ShotDetector(config.shots, info.fps)
+    interval = 1 / Fraction(config.sampling.per_second).limit_denominator(1000)
+    width = min(config.shots.width, info.width)
+    small_size = (width, max(round(info.height * width / info.width), 1))
+    samples: list[FrameSample] = []
+    pts: list[int] = []
+    next_sample: Fraction | None = None
+    for look in reader.looks():
+        small = look.glance(small_size)
+        detector.feed(small)
+        pts.append(look.pts)
+        if next_sample is None or look.time >= next_sample:
+            next_sample = _after(look.time if next_sample is None else next_sample, look.time, interval)
+            if not wanted or any(begin <= look.time < end for begin, end in wanted):
+                samples.append(analyser(look, small))
+    end_pts = pts[-1] + max(round(1 / info.fps / info.time_base), 1)
+    cuts = detector.finish()
+    times = [tick * info.time_base for tick in pts]
+    borders = {bisect_left(times, Fraction(edge)) for span in wanted for edge in span} - {0, len(times)}
+    found = spans(sorted({*cuts, *borders}), times, end_pts * info.time_base, config.shots.max_s)
+    if wanted:
+        found = [shot for shot in found if any(begin <= times[shot[0]] < end for begin, end in wanted)]
+    edges = [*pts, end_pts]
+    shots = tuple(
+        Shot.between(
+            start,
+            end,
+            float((edges[end] - edges[start]) * info.time_base),
+            (info.width, info.height),
+            samples,
+        )
+        for start, end in found
+    )
+    return Scan(info, reader.report, tuple(pts), end_pts, tuple(cuts), shots)
+
+
+def _after(due: Fraction, now: Fraction, interval: Fraction) -> Fraction:
+    """The next point of the grid of sampling times after `now`."""
+    return due + ((now - due) // interval + 1) * interval

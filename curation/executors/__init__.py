@@ -1,0 +1,1 @@
+"""Executors of curation jobs: local processes or a Ray cluster."""

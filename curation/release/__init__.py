@@ -1,0 +1,1 @@
+"""Releases of ids alone: write, rebuild, forget."""

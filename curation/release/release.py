@@ -1,0 +1,91 @@
+"""A release of ids alone: what is needed to make the clips anew, no pixel and no keypoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from curation.store import Store
+from talkingpose.io.atomic import write_text
+from talkingpose.io.errors import UserError
+
+_TEXT = """# Upper-body clips: ids, spans, hashes, licences
+
+No pixel and no keypoint is in here. Each row names a source, an exact span and crop in it, and the hashes of
+the clip. This makes the clips anew from the sources, checks them, and says what is missing and why:
+
+    tp-curate rebuild THIS_FOLDER --out DIR
+
+Each source keeps its licence (`license`, as it was seen at `fetched_at`). Who wants to be taken out writes to
+whoever published this folder, who runs `tp-curate forget ID`.
+"""
+
+
+class ReleaseError(UserError):
+    """A release that cannot be written or read."""
+
+
+def release_ids(out: Path, to: Path) -> list[Path]:
+    """Write the manifest of a dataset, and a card, into a folder of its own.
+
+    The same dataset gives the same bytes; files of an earlier release of it are replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        ReleaseError: no dataset in `out`, or `to` holds files of other hands.
+    """
+    import pyarrow.parquet as pq
+
+    shards = sorted((out / "manifest").glob("*.parquet"))
+    if not shards:
+        raise ReleaseError(f"folder {out}: it holds no manifest: give the --out of a tp-curate run")
+    earlier = to / "README.md"
+    ours = earlier.is_file() and "tp-curate rebuild" in earlier.read_text(encoding="utf-8")
+    if to.exists() and not ours and (not to.is_dir() or any(to.iterdir())):
+        raise ReleaseError(f"release {to}: it holds other files: give a new folder")
+    (to / "manifest").mkdir(parents=True, exist_ok=True)
+    splits: dict[str, list[str]] = {}
+    written = []
+    for shard in shards:
+        target = to / "manifest" / shard.name
+        table = pq.read_table(shard)
+        temporary = target.with_name(f".{target.name}.part")
+        pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(target)
+        splits.setdefault(shard.name.split("-")[0], []).append(f"manifest/{shard.name}")
+        written.append(target)
+    for stale in set((to / "manifest").glob("*.parquet")) - set(written):
+        stale.unlink()
+    header = {
+        "configs": [
+            {
+                "config_name": "manifest",
+                "default": True,
+                "data_files": [{"split": name, "path": paths} for name, paths in sorted(splits.items())],
+            }
+        ]
+    }
+    write_text(earlier, f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n{_TEXT}")
+    return [*written, earlier]
+
+
+def remember_release(out: Path, to: Path) -> None:
+    """Note in the dataset's ledger where a release went, for `forget`."""
+    from curation.download.downloader import open_ledger
+
+    with open_ledger(out) as ledger:
+        ledger.remember_release(str(to.absolute()))
+
+
+def delete_release(to: Path) -> None:
+    """Delete the files of a release, nothing else."""
+    for path in [*(to / "manifest").glob("*.parquet"), to / "README.md"]:
+        path.unlink(missing_ok=True)
+
+
+def is_published(store: Store) -> bool:
+    """Whether the export of a dataset has clips."""
+    return any(name.startswith("manifest/") for name in store.exported().get("files", []))

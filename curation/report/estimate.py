@@ -1,0 +1,152 @@
+"""What a run would keep and cost, from a sample of its sources."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from curation.download.source_list import RemoteSource
+from curation.orchestrator import Inputs
+from curation.records import SourceRecord
+from curation.report.ratio_estimator import Predicted, ratio_total
+from curation.sources import LocalSource
+from talkingpose.io.errors import UserError
+from talkingpose.media import MediaError, probe
+
+_GB = 1e9
+
+
+class EstimateError(UserError):
+    """Nothing can be predicted."""
+
+
+@dataclass(frozen=True)
+class SourceSample:
+    """Sources drawn at random, and how large everything is.
+
+    Attributes:
+        chosen: the sample.
+        count: all sources.
+        seconds: of each local source by name, of all of them together under None; empty where sources are to
+            be fetched, whose length nobody knows before: then sources count alike.
+        unreadable: local sources that cannot be opened; they are left out of everything.
+    """
+
+    chosen: Inputs
+    count: int
+    seconds: dict[str | None, float]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Predictions for all sources. Hours of footage, CPU hours of curating, gigabytes of clips."""
+
+    sources: int
+    sampled: int
+    by: str
+    hours_in: float | None
+    hours_kept: Predicted
+    clips: Predicted
+    cpu_hours: Predicted
+    gigabytes: Predicted
+    errors: int
+    unreadable: tuple[str, ...]
+    level: float
+
+    def document(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """The same for people."""
+        footage = "" if self.hours_in is None else f", {self.hours_in:.4g} hours"
+        yield f"{self.sources} sources{footage}; {self.sampled} of them judged ({self.by})"
+        rows = (
+            ("hours kept", self.hours_kept),
+            ("clips", self.clips),
+            ("CPU hours", self.cpu_hours),
+            ("gigabytes", self.gigabytes),
+        )
+        for name, one in rows:
+            if one.low is None or one.high is None:
+                bounds = "no interval: judge at least 2 sources (--sample)"
+            else:
+                bounds = f"{self.level:.0%} interval {one.low:.4g} to {one.high:.4g}"
+            yield f"{name:<12}{one.value:>12.4g}   {bounds}"
+        if self.errors:
+            yield f"{self.errors} sampled sources could not be judged and count as nothing kept"
+        if self.unreadable:
+            yield f"{len(self.unreadable)} sources cannot be opened and are left out: {self.unreadable[0]}, …"
+
+
+def draw(chosen: Inputs, size: int, seed: int) -> SourceSample:
+    """Draw sources at random, the same ones for the same sources, size and seed.
+
+    Raises:
+        EstimateError: no source can be used.
+    """
+    seconds: dict[str | None, float] = {}
+    unreadable = []
+    if not chosen.wanted:
+        for found in chosen.local:
+            try:
+                seconds[found.name] = _duration(found.path)
+            except MediaError:
+                unreadable.append(found.name)
+        seconds[None] = sum(seconds.values())
+    usable = [found for found in chosen.local if chosen.wanted or found.name in seconds]
+    everything: list[LocalSource | RemoteSource] = [*usable, *chosen.wanted]
+    if not everything:
+        raise EstimateError("sources: none of them can be opened: give videos, folders of them, or ids")
+    drawn = random.Random(seed).sample(everything, min(size, len(everything)))
+    local = tuple(one for one in drawn if isinstance(one, LocalSource))
+    wanted = tuple(one for one in drawn if not isinstance(one, LocalSource))
+    return SourceSample(Inputs(local, wanted, ()), len(everything), seconds, tuple(unreadable))
+
+
+def predict(sample: SourceSample, records: Sequence[SourceRecord], *, level: float = 0.95) -> Estimate:
+    """Totals for all sources from the records of the sampled ones.
+
+    Raises:
+        EstimateError: nothing of the sample was judged.
+    """
+    if not records:
+        raise EstimateError("sample: none of its sources could be fetched: try others, or a larger --sample")
+    by_length = bool(sample.seconds)
+    sizes = [sample.seconds.get(record.name, 0.0) if by_length else 1.0 for record in records]
+    total = sample.seconds[None] if by_length else float(sample.count)
+    if sum(sizes) <= 0:
+        raise EstimateError("sample: its videos say no length: give others, or a larger --sample")
+
+    def all_of(quantity: Callable[[SourceRecord], float]) -> Predicted:
+        return ratio_total([quantity(r) for r in records], sizes, total, sample.count, level=level)
+
+    return Estimate(
+        sources=sample.count,
+        sampled=len(records),
+        by="totals by length" if by_length else "totals by number: lengths are not known before fetching",
+        hours_in=sample.seconds[None] / 3600 if by_length else None,
+        hours_kept=all_of(lambda r: sum(clip.end_s - clip.start_s for clip in r.clips) / 3600),
+        clips=all_of(lambda r: len(r.clips)),
+        cpu_hours=all_of(lambda r: sum(r.seconds.values()) / 3600),
+        gigabytes=all_of(lambda r: sum(clip.num_bytes for clip in r.clips) / _GB),
+        errors=sum(bool(record.errors) for record in records),
+        unreadable=sample.unreadable,
+        level=level,
+    )
+
+
+def _duration(path: Path) -> float:
+    """Seconds, by the container's word, or by its number of frames.
+
+    Raises:
+        MediaError: it cannot be opened.
+    """
+    info = probe(path)
+    if info.duration_s:
+        return info.duration_s
+    return float(info.num_frames / info.fps) if info.num_frames else 0.0

@@ -1,0 +1,1 @@
+"""Portrait and driving video to a film: the work behind `tp-animate`."""

@@ -1,0 +1,1 @@
+"""The dataset schema, its reader, and the contestant contract."""

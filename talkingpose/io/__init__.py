@@ -1,0 +1,1 @@
+"""Shared input and output: errors, console, atomic files, documents."""

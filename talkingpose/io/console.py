@@ -1,0 +1,118 @@
+"""The boundary of every command: errors become one line and an exit code, progress goes to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import typer
+    from rich.progress import Progress
+
+EXIT_COMPLETE = 0
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+EXIT_REGRESSION = 4
+EXIT_INTERRUPTED = 130
+
+
+def application(summary: str) -> typer.Typer:
+    """A typer application with the habits of this project: plain help, `-h`, no boxed tracebacks."""
+    import typer
+
+    return typer.Typer(
+        help=summary,
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+
+
+def run(
+    app: typer.Typer,
+    program: str,
+    args: list[str] | None = None,
+    *,
+    stopped: str = "the same command goes on from here",
+) -> NoReturn:
+    """Run a command line and leave the process with its exit code.
+
+    What the user can mend (see `user_errors`) ends as one line on stderr with exit code 2; Ctrl-C with
+    130 and the remark `stopped`. Anything else is a fault of this project and keeps its traceback.
+    """
+    from typer.exceptions import Abort, TyperException
+
+    # Read by torch's thread pool when it is loaded. Its threads wait for one another by spinning, which on a
+    # machine with other work made two threads twenty times slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        code = app(args=args, prog_name=program, standalone_mode=False)
+    except TyperException as error:
+        message = error.format_message()
+        if message.startswith("Usage:"):  # a command without arguments shows its help
+            print(message)
+            sys.exit(EXIT_USAGE)
+        fail(program, f"{_one_line(message)} ({program} --help lists what is possible)")
+    except (KeyboardInterrupt, Abort):
+        code = EXIT_INTERRUPTED
+    except Exception as error:
+        if isinstance(error, user_errors()):
+            fail(program, str(error))
+        raise
+    if code == EXIT_INTERRUPTED:  # how typer reports a Ctrl-C
+        note(f"{program}: stopped; {stopped}")
+    sys.exit(code if isinstance(code, int) else EXIT_COMPLETE)
+
+
+def user_errors() -> tuple[type[Exception], ...]:
+    """The classes of errors that a user can mend, each with a message of one line."""
+    from talkingpose.io.errors import UserError
+    from talkingpose.media import MediaError
+    from talkingpose.pose import PoseError
+    from talkingpose.weights import WeightsError
+
+    return (UserError, MediaError, PoseError, WeightsError)
+
+
+def fail(program: str, message: str) -> NoReturn:
+    """Print one line on stderr and leave with exit code 2."""
+    note(f"{program}: error: {_one_line(message)}")
+    sys.exit(EXIT_USAGE)
+
+
+def note(message: str) -> None:
+    """Print one line on stderr, beside the progress bar and out of the way of results."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def emit_json(document: Any) -> None:
+    """Print one JSON document on stdout; a NaN or an infinity in it is a fault and raises ValueError."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A rich progress display on stderr: count, speed, time left; silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        yield progress
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

@@ -1,0 +1,1 @@
+"""Network parts and weight formats of the reference model."""

@@ -1,0 +1,1 @@
+"""The diffusion pipeline: from a portrait and poses to frames of any length."""

@@ -1,9 +1,0 @@
-"""What keeps a training from starting or going on, for reasons the user can mend."""
-
-from __future__ import annotations
-
-from talkingpose.errors import UserError
-
-
-class TrainingError(UserError):
-    """A configuration, a source or an output folder that cannot be used; one line for the user."""

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from benchmark.protocols.protocol import ProtocolError, Rules, SizeRule, load_protocol, protocol_names
+
+# A new value here is a new protocol: a new file with a new version, and this one stays.
+FROZEN = {
+    "tp-long@1": "389b63985989de6a3f34c9bb9d117d1dfc3697d00bb46ab686707da8d44c0609",
+    "tp-mini@1": "e08ed6962b0266ea1fb73b439f05b57db9355fdad2d03b78ee10c9fcaac967a5",
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_protocol_is_frozen(name: str) -> None:
+    assert load_protocol(name).sha256() == FROZEN[name]
+
+
+def changed(rules: Rules, name: str) -> Iterator[tuple[str, Rules]]:
+    """Copies of the rules with one leaf changed each, with the path of the leaf."""
+    for field, value in rules:
+        path = f"{name}.{field}"
+        if isinstance(value, Rules):
+            yield from ((leaf, rules.model_copy(update={field: new})) for leaf, new in changed(value, path))
+        elif isinstance(value, Mapping):
+            for key in value:
+                yield f"{path}.{key}", rules.model_copy(update={field: {**value, key: 99}})
+            yield f"{path}.new", rules.model_copy(update={field: {**value, "new": 1}})
+        else:
+            other = (
+                f"{value}x"
+                if isinstance(value, str)
+                else (1, 3)
+                if isinstance(value, tuple)
+                else not value
+                if isinstance(value, bool)
+                else value + 1
+            )
+            yield path, rules.model_copy(update={field: other})
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_every_rule_but_the_title_is_in_the_hash(name: str) -> None:
+    protocol = load_protocol(name)
+    hashes = {path: copy.sha256() for path, copy in changed(protocol, name)}
+    assert hashes.pop(f"{name}.title") == protocol.sha256()
+    assert protocol.sha256() not in hashes.values()
+    assert len(set(hashes.values())) == len(hashes) > 30
+
+
+@pytest.mark.parametrize("name", ["regions", "flow", "lpips-alex"])
+def test_a_feature_that_comes_out_otherwise_changes_the_hash(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark.features import EXTRACTORS
+
+    protocol = load_protocol("tp-long@1")
+    before = protocol.sha256()
+    kind = EXTRACTORS[name]
+    monkeypatch.setattr(kind, "spec", dataclasses.replace(kind.spec, version=9))
+    assert protocol.sha256() != before
+
+
+def test_another_weight_file_changes_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark import features
+
+    protocol = load_protocol("tp-long@1")
+    before, lock = protocol.sha256(), dict(features.read_lock())
+    lock["lpips-alex"] = dataclasses.replace(lock["lpips-alex"], sha256="0" * 64)
+    monkeypatch.setattr(features, "read_lock", lambda: lock)
+    assert protocol.sha256() != before
+
+
+def test_tp_mini_is_scored_as_tp_long_is() -> None:
+    mini, long = load_protocol("tp-mini@1"), load_protocol("tp-long@1")
+    assert (mini.metrics, mini.deltas, mini.drift) == (long.metrics, long.deltas, long.drift)
+
+
+def test_the_hash_covers_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    from talkingpose import media
+
+    protocol = load_protocol("tp-long@1")
+    before = protocol.sha256()
+    monkeypatch.setattr(media, "DECODER_POLICY", media.DecoderPolicy(unspecified_matrix="bt709"))
+    assert protocol.sha256() != before
+
+
+def test_an_unknown_protocol_is_one_line_with_the_known_ones() -> None:
+    assert protocol_names() == ["tp-cross-raw@1", "tp-cross@1", "tp-long@1", "tp-mini@1"]
+    with pytest.raises(ProtocolError, match="tp-long@1"):
+        load_protocol("../../etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("stored", "evaluated"),
+    [
+        ((512, 512), (512, 512)),
+        ((128, 64), (128, 64)),
+        ((1920, 1080), (512, 288)),
+        ((1080, 1920), (288, 512)),
+        ((854, 480), (512, 288)),
+        ((500, 300), (496, 296)),
+        ((519, 511), (512, 504)),
+        ((516, 8), (512, 8)),
+        ((4096, 16), (512, 8)),
+    ],
+)
+def test_sizes(stored: tuple[int, int], evaluated: tuple[int, int]) -> None:
+    rule = SizeRule(max_side=512, multiple=8, filter="bicubic")
+    assert rule.apply(*stored) == evaluated
+
+
+def test_the_size_rule_never_scales_up_and_gives_multiples() -> None:
+    rule = SizeRule(max_side=512, multiple=8, filter="bicubic")
+    for width in range(8, 700, 13):
+        for height in range(8, 700, 17):
+            w, h = rule.apply(width, height)
+            assert w % 8 == h % 8 == 0
+            assert 8 <= w <= min(width, 512) and 8 <= h <= min(height, 512)
+            assert rule.apply(w, h) == (w, h)
+
+
+def test_a_clip_of_a_few_pixels_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        SizeRule(max_side=512, multiple=8, filter="bicubic").apply(7, 100)

@@ -1,0 +1,90 @@
+"""Drift against the codec control: what is left once content and compression are taken away."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from benchmark.analysis.control_table import tables
+from benchmark.errors import EvaluationError
+from benchmark.results import Run, json_schema, read_run
+from benchmark.runner.evaluate import Progress, RunSettings, evaluate
+
+LISTENER = Progress(say=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def control(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "reencode"
+    evaluate(RunSettings(model="reencode", dataset=str(dataset), out=out, device="cpu"), LISTENER)
+    return out
+
+
+def run(dataset: Path, out: Path, model: str, control: Path | None, **more: object) -> Run:
+    settings = RunSettings(
+        model=model, dataset=str(dataset), out=out, device="cpu", codec_run=control, **more
+    )
+    return evaluate(settings, LISTENER)
+
+
+def test_a_drifting_video_drifts_and_crosses(dataset: Path, tmp_path: Path, control: Path) -> None:
+    out = tmp_path / "run"
+    found = run(dataset, out, "drift", control, model_args={"levels": "60"}).long_form
+    assert found is not None
+    colour = found.drift["colour.mean"]
+    # 60 levels over about 120 frames, less what is clipped.
+    assert colour.slope_per_100_frames == pytest.approx(60 / 120 * 100, rel=0.15)
+    crossed = found.horizons["colour.mean"]
+    assert crossed.n_crossed == crossed.n_clips == 3 and crossed.median_s == 1
+    assert found.horizons["sharpness"].n_crossed == 0
+    assert "lpips" not in found.drift
+    document = json.loads((out / "run.json").read_text())
+    jsonschema.validate(document, json_schema())
+    assert read_run(out).long_form == found
+    own, other = read_run(out).drift["ssim"], read_run(control).drift["ssim"]
+    expected = np.array(own.mean, float) - np.array(other.mean, float)
+    assert found.drift["ssim"].mean == pytest.approx(list(expected), abs=1e-12)
+    text = tables(control, [out, control])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line]
+    assert rows[0] == ["clip", "drift", "reencode"] and ["slope", "drift", "reencode"] in rows
+    first = {row[0]: row[1:] for row in reversed(rows)}
+    assert float(first["`colour.mean`"][0].lstrip(">")) > 10 and first["`colour.mean`"][1] == "0"
+    assert first["`tje@1`"][0].startswith(("-", "<-"))
+
+
+def test_the_same_command_with_a_control_adds_it_without_generating(
+    dataset: Path, control: Path, tmp_path: Path
+) -> None:
+    """The control against itself, which does not drift."""
+    out = tmp_path / "reencode"
+    shutil.copytree(control, out)
+    stamps = {path: path.stat().st_mtime_ns for path in (out / "cases").iterdir()}
+    plain = read_run(control)
+    found = run(dataset, out, "reencode", control)
+    assert plain.long_form is None and found.metrics == plain.metrics and found.long_form is not None
+    assert {path: path.stat().st_mtime_ns for path in (out / "cases").iterdir()} == stamps
+    for name, curve in found.long_form.drift.items():
+        assert all(mean in (0, None) for mean in curve.mean), name
+    assert all(horizon.n_crossed == 0 for horizon in found.long_form.horizons.values())
+
+
+def test_a_run_that_is_no_control_of_these_clips_is_refused(
+    dataset: Path, tmp_path: Path, control: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    document = json.loads((control / "run.json").read_text())
+    document["contestant"]["name"] = "frozen"
+    (other / "run.json").write_text(json.dumps(document))
+    with pytest.raises(EvaluationError, match=r"--codec-run .*run of frozen.*--model reencode"):
+        run(dataset, tmp_path / "a", "lag", other)
+    with pytest.raises(EvaluationError, match="other clips"):
+        run(dataset, tmp_path / "b", "lag", control, limit=1)
+    with pytest.raises(EvaluationError, match="--max-frames"):
+        run(dataset, tmp_path / "c", "lag", control, max_frames=105)
+    assert not (tmp_path / "a").exists()

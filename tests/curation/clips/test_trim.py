@@ -1,0 +1,118 @@
+"""The good parts of a shot: as long as they can be, passing when judged alone, exact to the frame."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from fake_detectors import FACE_BOX, person, sample
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from curation.clips.trim import STEADY, longest_gap_s, parts_of
+from curation.config import load_config
+from curation.detect.measurements import Box, Shot
+from curation.filters import judge
+
+CONFIG = load_config()
+FPS, STEP = 25, 5  # frames a second; frames between samples
+OTHERS = (FACE_BOX, Box(0.1, 0.2, 0.2, 0.38))
+
+
+def shot_of(kinds: str, *, start: int = 100) -> tuple[Shot, list[float]]:
+    """A letter per sample: g good, h no hands, n nobody, t two people. With the times of all frames."""
+    samples = []
+    for i, kind in enumerate(kinds):
+        keypoints = None if kind == "n" else person(hands=0 if kind == "h" else 2, raised=0.1 * np.sin(i))
+        faces = OTHERS if kind == "t" else None
+        samples.append(sample(keypoints, faces, index=start + STEP * i))
+    end = start + STEP * len(kinds)
+    times = [frame / FPS for frame in range(end + 60)]
+    return Shot(start, end, (end - start) / FPS, 1280, 720, tuple(samples)), times
+
+
+def kept(kinds: str, config=CONFIG) -> list[tuple[int, int]]:
+    shot, times = shot_of(kinds)
+    parts = parts_of(shot, config, times)
+    assert parts[0].shot.start == shot.start and parts[-1].shot.end == shot.end
+    assert all(a.shot.end == b.shot.start for a, b in pairwise(parts))
+    return [(part.shot.start, part.shot.end) for part in parts if part.passed]
+
+
+def test_a_good_shot_is_kept_whole_to_the_frame():
+    assert kept("g" * 40) == [(100, 300)]
+
+
+def test_the_good_half_is_kept():
+    # Frames after the last good sample and before the next bad one are nobody's.
+    assert kept("n" * 30 + "g" * 30) == [(250, 400)]
+    assert kept("g" * 30 + "n" * 30) == [(100, 246)]
+
+
+def test_two_good_parts_are_both_kept_and_the_rest_says_why():
+    shot, times = shot_of("g" * 20 + "t" * 20 + "g" * 30)
+    parts = parts_of(shot, CONFIG, times)
+    assert [(p.shot.start, p.shot.end, p.passed) for p in parts] == [
+        (100, 196, True),
+        (196, 300, False),
+        (300, 450, True),
+    ]
+    reasons = [f.reason for f in parts[1].findings if not f.passed]
+    assert "more than one person" in reasons
+
+
+def test_what_is_too_short_is_not_kept():
+    assert kept("n" * 20 + "g" * 14 + "n" * 20) == []
+    assert kept("n" * 20 + "g" * 17 + "n" * 20) == [(200, 281)]
+
+
+def test_short_failures_are_borne_and_long_ones_are_not():
+    assert kept("g" * 20 + "n" * 3 + "g" * 20) == [(100, 315)]
+    # Nine tenths have a face, but for 1.4 seconds nobody is there.
+    assert kept("g" * 40 + "n" * 7 + "g" * 40) == [(100, 296), (335, 535)]
+
+
+def test_a_span_opens_only_where_all_is_well_for_a_while():
+    # A single good sample beside the failure does not open a span: two of them do.
+    assert kept("n" * 20 + "gn" + "g" * 30) == [(100 + 22 * STEP, 360)]
+
+
+def test_hands_may_rest_as_long_as_the_share_is_reached():
+    assert kept("g" * 20 + "h" * 18) == [(100, 290)]
+    (span,) = kept("g" * 20 + "h" * 40)
+    # As far as half of the samples have hands.
+    assert span[0] == 100 and 20 * STEP + 100 < span[1] <= 40 * STEP + 100
+
+
+def test_what_passes_but_holds_no_steady_part_long_enough_says_so():
+    shot, times = shot_of(("g" * 12 + "n") * 3 + "g" * 12)
+    assert longest_gap_s(shot, CONFIG) == pytest.approx(0.2)
+    (part,) = parts_of(shot, CONFIG, times)
+    assert part.passed
+    gaps = "g" * 70 + "n" * 6 + "g" * 5
+    shot, times = shot_of(gaps)
+    (finding,) = [f for f in parts_of(shot, CONFIG, times)[-1].findings if f.filter == STEADY]
+    assert (finding.passed, finding.at_least) == (False, False)
+
+
+def test_without_rescue_it_is_all_or_nothing():
+    whole = CONFIG.model_copy(update={"rescue": None})
+    assert kept("n" * 30 + "g" * 30, whole) == []
+    assert kept("g" * 30, whole) == [(100, 250)]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from("gghnt"), st.integers(1, 25)), min_size=1, max_size=5))
+def test_every_kept_span_passes_alone_and_none_could_be_longer(runs):
+    kinds = "".join(kind * count for kind, count in runs)
+    shot, times = shot_of(kinds)
+    parts = parts_of(shot, CONFIG, times)
+    assert parts[0].shot.start == shot.start and parts[-1].shot.end == shot.end
+    for part in parts:
+        alone = shot.part(part.shot.start, part.shot.end, times)
+        passes = all(finding.passed for finding in judge(alone, CONFIG.filter_settings))
+        if part.passed:
+            assert passes and alone.duration_s >= CONFIG.filters.length.min_s
+    if "n" not in kinds and "t" not in kinds and "h" not in kinds:
+        assert [part.passed for part in parts] == [len(kinds) >= 15]

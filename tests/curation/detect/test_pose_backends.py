@@ -1,0 +1,84 @@
+"""`tp-curate run --pose dwpose`: weights from the weights folder or one line, never from the network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from fake_detectors import FAKE, SPEAKER
+from shot_videos import write_shots
+
+XX
+
+from dwpose_stand_ins import write_detector, write_pose
+
+import talkingpose.weights.lock
+from curation.config import load_config
+from curation.detect.detectors import MEDIAPIPE
+from curation.detect.pose_backends import detectors_of
+from curation.run import curate, find
+from talkingpose.data.dataset import ClipDataset
+from talkingpose.weights import WeightsError
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch) -> Path:
+    """A weights folder with stand-ins, and a lock file that knows them."""
+    folder = tmp_path / "weights"
+    # 160 x 96 pixels are 640 x 384 of the detector's square.
+    write_detector(folder / "dwpose" / "yolox_l.onnx", [(320.0, 190.0, 200.0, 350.0, 0)])
+    write_pose(folder / "dwpose" / "dw-ll_ucoco_384.onnx")
+    entries = yaml.safe_load(talkingpose.weights.lock.LOCK_FILE.read_text())
+    for entry in entries:
+        if entry["id"].startswith("dwpose"):
+            data = (folder / entry["file"]).read_bytes()
+            entry |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    lock = tmp_path / "weights.lock.yaml"
+    lock.write_text(yaml.safe_dump(entries))
+    monkeypatch.setattr(talkingpose.weights.lock, "LOCK_FILE", lock)
+    monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(folder))
+    return folder
+
+
+def test_mediapipe_is_the_default():
+    assert detectors_of(load_config()) is MEDIAPIPE
+
+
+def test_without_weights_one_line_says_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="dwpose needs dwpose-detector: not here: tp-eval weights fetch"):
+        detectors_of(load_config(pose="dwpose"))
+
+
+def test_damaged_weights_are_refused(weights):
+    file = weights / "dwpose" / "dw-ll_ucoco_384.onnx"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(WeightsError, match="dwpose needs dwpose: SHA-256"):
+        detectors_of(load_config(pose="dwpose"))
+
+
+def test_a_clip_gets_the_keypoints_of_the_backend_and_the_row_says_so(weights, tmp_path):
+    config = load_config(pose="dwpose")
+    chosen = detectors_of(config)
+    video = write_shots(tmp_path / "a.mp4", [(SPEAKER, 80)])
+    summary = curate(
+        find([video], None), tmp_path / "data", config, workers=1,
+        detectors=replace(FAKE, estimator=chosen.estimator, versions=chosen.versions),
+    )  # fmt: skip
+    assert summary.errors == []
+    dataset = ClipDataset(str(tmp_path / "data"))
+    (split,) = dataset.splits
+    (clip,) = dataset.clips(split)
+    keypoints = dataset.keypoints(clip)
+    # All points of the stand-in lie where it sees most blue, unlike mediapipe's or the fake person's.
+    assert np.ptp(keypoints[..., :2], axis=1).max() < 1e-3 and keypoints[..., 2].all()
+    (record,) = summary.records
+    digest = hashlib.sha256((weights / "dwpose" / "yolox_l.onnx").read_bytes()).hexdigest()
+    assert record.tool_versions["dwpose-detector"] == digest
+    assert json.dumps(record.tool_versions).count("rtmlib") == 1

@@ -1,0 +1,244 @@
+"""What is kept and what is not, on made-up measurements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_detectors import FACE_BOX, person, sample
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from curation.config import load_config
+from curation.detect.measurements import Box, Shot
+from curation.filters import FILTERS, SAMPLED, hands, judge, levels_of, yaw
+from curation.filters.cut import change
+from curation.filters.filter_result import FilterResult, answer
+from talkingpose.pose import FACE
+
+SETTINGS = load_config().filter_settings
+
+
+def shot(samples, *, seconds=10.0, width=1280, height=720):
+    return Shot(0, round(seconds * 25), seconds, width, height, tuple(samples))
+
+
+def speaking(count=30, *, keypoints=None, **known):
+    """Samples of someone who moves the hands, five a second."""
+    return [
+        sample(keypoints if keypoints is not None else person(raised=0.1 * np.sin(i)), index=5 * i, **known)
+        for i in range(count)
+    ]
+
+
+def nobody(count=30, **known):
+    return [sample(index=5 * i, **known) for i in range(count)]
+
+
+def reasons_of(made: Shot) -> list[str]:
+    return [finding.reason for finding in judge(made, SETTINGS) if not finding.passed]
+
+
+def test_a_speaker_with_hands_is_kept():
+    assert reasons_of(shot(speaking())) == []
+
+
+SECOND_FACE = (FACE_BOX, Box(0.1, 0.2, 0.2, 0.38))
+LINE = (Box(0.3, 0.28, 0.7, 0.34),)
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        (nobody(), "no face to be seen"),
+        (nobody(15) + speaking(15), "face not visible throughout"),
+        (speaking(keypoints=person(face=False)), "no face to be seen"),
+        (nobody(28) + speaking(2), "no face to be seen"),
+        (speaking(faces=SECOND_FACE), "more than one person"),
+        (speaking(others=0.04), "more than one person"),
+        (speaking(keypoints=person(shoulders=False)), "shoulders not visible"),
+        (speaking(keypoints=person(width=0.05)), "person too small"),
+        (speaking(keypoints=person(hands=0)), "no hands to be seen"),
+        (speaking(20, keypoints=person(hands=0)) + speaking(10), "hands too often out of sight or blurred"),
+        (speaking(hand_sharpness=(0.004, 0.004)), "no hands to be seen"),
+        (speaking(face_luma=12.0), "too dark"),
+        (nobody(luma=np.full((18, 32), 9, np.uint8)), "too dark"),
+        (speaking(face_luma=250.0), "too bright"),
+        (speaking(face_sharpness=0.004), "face blurred"),
+        (speaking(face=Box(0.48, 0.28, 0.51, 0.32)), "face too small"),
+        (speaking(picture=Box(0.4, 0.4, 0.8, 0.8)), "mostly borders"),
+        (speaking(text=LINE), "text over face or hands"),
+        (speaking(change=0.04), "person does not move"),
+        ([], "no face to be seen"),
+    ],
+)
+def test_reasons(samples, reason):
+    assert reason in reasons_of(shot(samples))
+
+
+def test_what_hides_a_face_speaks_before_the_face():
+    dark = nobody(face=FACE_BOX, faces=(FACE_BOX,), face_luma=10.0, face_sharpness=0.3)
+    assert reasons_of(shot(dark))[:2] == ["too dark", "no face to be seen"]
+    blurred = nobody(face=FACE_BOX, faces=(FACE_BOX,), face_luma=99.0, face_sharpness=0.01)
+    assert reasons_of(shot(blurred))[:2] == ["face blurred", "no face to be seen"]
+
+
+def test_a_picture_without_a_face_is_dark_inside_its_borders():
+    framed = np.zeros((18, 32), np.uint8)
+    framed[5:13, 10:22] = 120
+    picture = Box(10 / 32, 5 / 18, 22 / 32, 13 / 18)
+    assert "too dark" not in reasons_of(shot(nobody(luma=framed, picture=picture)))
+    assert "too dark" in reasons_of(shot(nobody(luma=framed)))
+
+
+def test_length_is_asked_of_the_span():
+    assert reasons_of(shot(speaking(), seconds=2.8)) == ["too short"]
+
+
+def test_one_hand_is_enough_and_an_audience_does_not_disturb():
+    one = [sample(person(hands=1, raised=0.1 * np.sin(i)), index=5 * i) for i in range(30)]
+    assert reasons_of(shot(one)) == []
+    audience = (FACE_BOX, *(Box(x, 0.9, x + 0.03, 0.95) for x in (0.1, 0.3, 0.7)))
+    assert reasons_of(shot(speaking(faces=audience))) == []
+
+
+def test_usability_of_a_hand_is_its_place_times_its_confidence_times_its_sharpness():
+    keypoints = person()
+    keypoints[91:101] = 0  # ten of the left hand's points lie outside the picture
+    keypoints[10, 2] = 0.5  # the right wrist is half sure
+    made = sample(keypoints, hand_sharpness=(0.4, 0.05))
+    left, right = hands.usability(made, 0.1)
+    assert left == pytest.approx(11 / 21) and right == pytest.approx(0.5 * 0.5)
+    assert hands.usability(sample(None), 0.1) == (0, 0)
+
+
+@pytest.mark.parametrize("degrees", [-70, -30, 0, 20, 45, 80])
+def test_yaw_of_a_turned_head(degrees):
+    a = np.radians(degrees)
+    turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    nod = np.array([[1, 0, 0], [0, np.cos(0.3), -np.sin(0.3)], [0, np.sin(0.3), np.cos(0.3)]])
+    seen = (yaw._HEAD @ turn.T)[:, :2] * 3 + (400, 300)
+    assert yaw.head_yaw_deg(seen) == pytest.approx(abs(degrees), abs=0.1)
+    assert yaw.head_yaw_deg((yaw._HEAD @ (nod @ turn).T)[:, :2]) == pytest.approx(abs(degrees), abs=6)
+
+
+def test_a_profile_is_turned_away():
+    keypoints = person()
+    keypoints[FACE, 0] = 0.5 + (keypoints[FACE, 0] - 0.5) * 0.1
+    keypoints[FACE.start + 30, 0] = 0.57
+    assert "turned away" in reasons_of(shot(speaking(keypoints=keypoints)))
+
+
+def test_a_dissolve_is_a_cut_and_neither_light_nor_camera_is():
+    rng = np.random.default_rng(0)
+    scenes = [rng.integers(0, 255, (18, 32)).astype(np.uint8) for _ in range(2)]
+    colours = [np.eye(8, dtype=np.float32)[k] for k in (0, 5)]
+    made = [sample(person(), luma=scenes[k], colours=colours[k]) for k in (0, 1)]
+    assert change(*made) > 0.9
+    assert change(sample(luma=scenes[0], colours=colours[0]), sample(luma=scenes[1], colours=colours[0])) == 0
+    darker = (scenes[0] * 0.5).astype(np.uint8)
+    assert change(sample(luma=scenes[0], colours=colours[0]), sample(luma=darker, colours=colours[1])) < 0.01
+    first, second = speaking(15, luma=scenes[0], colours=colours[0]), speaking(30)[15:]
+    second = [sample(s.keypoints, index=s.index, luma=scenes[1], colours=colours[1]) for s in second]
+    assert reasons_of(shot(first + second)) == ["a cut inside"]
+
+
+def test_another_person_is_known_by_features_or_by_the_jump_of_the_face():
+    away = Box(0.05, 0.2, 0.15, 0.4)
+    taken_over = [
+        sample(s.keypoints, index=s.index, face=FACE_BOX if i % 4 < 2 else away)
+        for i, s in enumerate(speaking())
+    ]
+    assert reasons_of(shot(taken_over)) == ["face jumps"]
+    features = np.eye(512, dtype=np.float32)
+    two = [
+        sample(s.keypoints, index=s.index, identity=features[0 if i < 22 else 1])
+        for i, s in enumerate(speaking())
+    ]
+    assert reasons_of(shot(two)) == []  # the mean face lies between the two
+    few = [
+        sample(s.keypoints, index=s.index, identity=features[0 if i < 25 else 1])
+        for i, s in enumerate(speaking())
+    ]
+    assert reasons_of(shot(few)) == ["not one person throughout"]
+
+
+def test_verdict_does_not_depend_on_resolution():
+    made = shot(speaking())
+    for scale in (0.25, 1, 4):
+        other = shot(speaking(), width=round(1280 * scale), height=round(720 * scale))
+        for one, two in zip(judge(made, SETTINGS), judge(other, SETTINGS), strict=True):
+            assert two.measured == pytest.approx(one.measured)
+
+
+def test_a_filter_without_settings_is_not_asked():
+    asked = [f.filter for f in judge(shot(speaking()), {**SETTINGS, "hands": None, "length": None})]
+    assert asked == [name for name in FILTERS if name not in ("hands", "length")]
+
+
+# On a busy machine.
+CALM = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
+
+
+@st.composite
+def shots(draw):
+    kinds = st.builds(
+        lambda i, hands, face, shoulders, width, searched, faces: sample(
+            person(hands=hands, face=face, shoulders=shoulders, width=width) if searched else None,
+            (FACE_BOX,) * faces,
+            index=5 * i,
+        ),
+        st.integers(0, 60),
+        st.integers(0, 2),
+        st.booleans(),
+        st.booleans(),
+        st.floats(0.01, 0.9),
+        st.booleans(),
+        st.integers(0, 3),
+    )
+    made = sorted(draw(st.lists(kinds, min_size=1, max_size=12)), key=lambda s: s.index)
+    return shot(made, seconds=draw(st.floats(0.04, 100)))
+
+
+@CALM
+@given(shots())
+def test_every_filter_answers_and_passes_exactly_at_its_threshold(made):
+    findings = judge(made, SETTINGS)
+    assert [finding.filter for finding in findings] == list(FILTERS)
+    for finding in findings:
+        assert isinstance(finding, FilterResult)
+        assert (finding.reason is None) == finding.passed
+        if finding.measured is not None:
+            assert np.isfinite(finding.measured)
+            beyond = finding.measured - finding.threshold
+            reached = beyond if finding.at_least else -beyond
+            assert finding.passed == (reached >= -1e-6)
+        if finding.share is not None:
+            assert 0 <= finding.share <= 1
+            assert finding.passed == (finding.share >= finding.min_share - 1e-6)
+
+
+@CALM
+@given(shots())
+def test_levels_and_answers_agree(made):
+    for name, levels in levels_of(made, SETTINGS).items():
+        assert name in SAMPLED
+        assert len(levels.values) == len(made.samples)
+        assert answer(name, levels).passed == (levels.reached.mean() >= levels.min_share - 1e-9)
+
+
+def test_words_on_a_shirt_are_not_over_a_part_that_has_moved_before_them():
+    def moving(away: tuple[int, ...]) -> Shot:
+        """Looked at for text at every fifth sample, where the face is over the words unless it is away."""
+        beside = Box(0.05, 0.2, 0.15, 0.4)
+        return shot(
+            [
+                sample(
+                    person(), index=5 * i, text=LINE, face=beside if i % 5 in away else FACE_BOX,
+                    looked_at=25 * (i // 5),
+                )
+                for i in range(20)
+            ]
+        )  # fmt: skip
+
+    assert "text over face or hands" not in reasons_of(moving(away=(0,)))
+    assert "text over face or hands" in reasons_of(moving(away=(1, 2, 3, 4)))

@@ -1,0 +1,117 @@
+"""The report: self-contained, honest about what is not here, and safe against names of files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_records import source, span
+from PIL import Image
+
+from curation.report.contact_sheet import pick
+from curation.report.explain import ExplainError
+from curation.report.figures import histogram_figure
+from curation.report.funnel import by_filter
+from curation.report.pages import write_report
+from curation.store import Store
+from talkingpose.media import VideoWriter
+
+EVIL = "<script>alert(1)</script>\n\u202eevil"
+
+
+def write_video(path: Path, colours: list[tuple[int, int, int]], frames: int = 25) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, fps=Fraction(25)) as writer:
+        for colour in colours:
+            for _ in range(frames):
+                writer.write(np.full((48, 64, 3), colour, np.uint8))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A run whose kept clip is blue and whose only source file that is left is red, then green."""
+    store = Store(tmp_path / "data")
+    with store.locked():
+        pass
+    kept = source("talk.mp4", span(0, clip_id="abc123"), span(1, sharp=0.1))
+    gone = source(EVIL, span(0, text=0.4))
+    video = store.clip_folder(kept.source_id, kept.recipe) / "abc123.mp4"
+    write_video(video, [(20, 20, 220)] * 4)
+    np.savez(video.with_suffix(".npz"), keypoints=np.zeros((100, 133, 3)))
+    clips = tuple(clip.model_copy(update={"num_bytes": video.stat().st_size}) for clip in kept.clips)
+    file = tmp_path / "in" / "talk.mp4"
+    write_video(file, [(220, 20, 20)] * 4 + [(20, 220, 20)] * 4)
+    from curation.sources import LocalSource
+
+    (known,) = store.identify([LocalSource(file, "talk.mp4")])
+    store.write(kept.model_copy(update={"clips": clips, "source_sha256": known.sha256}))
+    store.write(gone.model_copy(update={"source_id": "gone", "license": "CC-BY-4.0", "uploader_id": "Ada"}))
+    store.write(source("broken.mp4", error="broken.mp4: no video: give another"))
+    return tmp_path / "data"
+
+
+def test_one_page_that_needs_nothing_else(folder):
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert (folder / "report.html").is_file()
+    assert re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,|#)([^"]*)"', page) == []
+    assert "<script" not in page and "http:" not in re.sub(r'http://www\.w3\.org/[^"]*', "", page)
+    assert "alert(1)" in page and "\u202e" not in page
+    for text in ("bad sharp", "bad text", "no video: give another", "tool 1.2", "CC-BY-4.0, by Ada"):
+        assert text in page, text
+    assert page.count("<svg") == 4  # the funnel and three filters
+    assert write_report(folder).read_text(encoding="utf-8") == page
+
+
+def test_pictures_show_the_clip_the_span_or_nothing(folder):
+    page = write_report(folder).read_text(encoding="utf-8")
+    strips = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+        for data in re.findall(r"base64,([^\"]*)", page)
+    ]
+    assert len(strips) == 2 and page.count("the source is not here any more") == 1
+    blue, green = (strip.reshape(-1, 3).mean(axis=0) for strip in strips)
+    assert blue.argmax() == 2  # kept: from the clip
+    assert green.argmax() == 1  # rejected: seconds 4 to 8 of the source
+    assert strips[0].shape == (96, 3 * 128, 3)
+    without = write_report(folder, pictures=0).read_text(encoding="utf-8")
+    assert "base64" not in without and "bad sharp" in without
+
+
+def test_a_source_that_has_changed_is_not_shown(folder, tmp_path):
+    write_video(tmp_path / "in" / "talk.mp4", [(1, 2, 3)])
+    page = write_report(folder, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("the source is not here any more") == 2
+
+
+def test_a_choice_of_pictures_is_by_hash_and_keeps_to_its_number():
+    spans = [(source(f"s{i}"), span(0)) for i in range(50)]
+    chosen = pick(spans, 5)
+    assert len(chosen) == 5 and pick(list(reversed(spans)), 5) == chosen
+    assert [one.name for one, _ in chosen] != [f"s{i}" for i in range(5)]
+
+
+def test_histograms_take_any_values():
+    (tally, *_) = by_filter([source("a", span(0))])
+    assert "<svg" in histogram_figure(tally)  # one value
+    same = replace(tally, values=((3.0, 4.0, True),) * 9, threshold=3.0)
+    assert "<svg" in histogram_figure(same)
+    far = replace(tally, values=(*same.values, (1e9, 1.0, False)))
+    assert "<svg" in histogram_figure(far)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(ExplainError, match="no run of tp-curate"):
+        write_report(tmp_path)
+
+
+def test_a_run_without_any_source_left(tmp_path):
+    store = Store(tmp_path / "data")
+    with store.locked():
+        pass
+    assert "0 sources, 0 spans" in write_report(tmp_path / "data").read_text(encoding="utf-8")

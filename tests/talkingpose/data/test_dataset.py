@@ -1,0 +1,196 @@
+"""The dataset contract: what a reader gives back, and what it refuses."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import Dataset, load_dataset
+
+from talkingpose.data.dataset import (
+    COLUMNS,
+    CONFIGS,
+    SCORES,
+    ClipDataset,
+    DatasetError,
+    features,
+    fingerprint,
+)
+
+CARD = """---
+configs:
+- config_name: clips
+  default: true
+  data_files:
+  - split: test
+    path: clips/test-*.parquet
+  - split: train
+    path: clips/train-*.parquet
+---
+"""
+
+
+def row(clip_id: str, num_frames: int = 5, **changes: object) -> dict[str, object]:
+    keypoints = np.random.default_rng(num_frames).random((num_frames, 133, 3)).astype(np.float16)
+    values: dict[str, object] = {
+        "clip_id": clip_id,
+        "source": "file",
+        "source_id": f"source of {clip_id}",
+        "fps": 30000 / 1001,
+        "width": 64,
+        "height": 48,
+        "num_frames": num_frames,
+        "video": {"bytes": f"film {clip_id}".encode(), "path": f"{clip_id}.mp4"},
+        "keypoints": keypoints,
+        "boxes": [[0.0, 0.0, 1.0, 1.0]] * num_frames,
+        "scores": dict.fromkeys(SCORES),
+        "sha256": "0" * 64,
+    }
+    return dict.fromkeys(COLUMNS["clips"]) | values | changes
+
+
+def write(folder: Path, rows: dict[str, list[dict[str, object]]], card: str = CARD) -> Path:
+    (folder / "clips").mkdir(parents=True)
+    for split, members in rows.items():
+        dataset = Dataset.from_list(members, features=features("clips"))
+        dataset.to_parquet(folder / "clips" / f"{split}-00000-of-00001.parquet")
+    (folder / "README.md").write_text(card)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(
+        tmp_path / "data", {"train": [row("b", 7), row("a", 5)], "test": [row("c", 6, person_id="p")]}
+    )
+
+
+def test_clips_come_sorted_with_exact_rates_and_clusters(folder: Path) -> None:
+    dataset = ClipDataset(str(folder))
+    assert dataset.splits == ("train", "test")
+    clips = dataset.clips("train")
+    assert [clip.clip_id for clip in clips] == ["a", "b"]
+    assert clips[0].fps == Fraction(30000, 1001)
+    assert clips[0].cluster == "source of a"
+    assert dataset.clips("test")[0].cluster == "p"
+
+
+def test_video_and_keypoints_come_back_as_written(folder: Path) -> None:
+    dataset = ClipDataset(str(folder))
+    clip = dataset.clips("train")[1]
+    assert dataset.video(clip) == b"film b"
+    expected = np.asarray(row("b", 7)["keypoints"], dtype=np.float32)
+    np.testing.assert_array_equal(dataset.keypoints(clip), expected)
+
+
+def test_load_dataset_reads_the_same(folder: Path, tmp_path: Path) -> None:
+    loaded = load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
+    assert set(loaded) == {"train", "test"}
+    assert list(loaded["train"].features) == list(COLUMNS["clips"])
+
+
+def test_manifest_has_no_pixel_and_no_keypoint() -> None:
+    assert set(CONFIGS) == set(COLUMNS)
+    assert not {"video", "keypoints", "boxes"} & set(COLUMNS["manifest"])
+    assert "video" not in COLUMNS["annotations"]
+    for config in CONFIGS:
+        assert tuple(features(config)) == COLUMNS[config]
+
+
+def test_fingerprint_sees_order_no_more_than_it_should(folder: Path) -> None:
+    clips = ClipDataset(str(folder)).clips("train")
+    assert fingerprint(clips) == fingerprint(clips[::-1])
+    assert fingerprint(clips) != fingerprint(clips[:1])
+
+
+def test_missing_column_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "clips").mkdir(parents=True)
+    Dataset.from_dict({"clip_id": ["a"], "fps": [25.0]}).to_parquet(folder / "clips" / "train-0.parquet")
+    (folder / "README.md").write_text(CARD.replace("  - split: test\n    path: clips/test-*.parquet\n", ""))
+    with pytest.raises(DatasetError, match="no column width, height, num_frames, video, keypoints"):
+        ClipDataset(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clip_id": "../evil"}, "no file name"),
+        ({"clip_id": ".hidden"}, "no file name"),
+        ({"fps": 0.0}, "cannot be"),
+        ({"num_frames": -1}, "cannot be"),
+        ({"fps": float("nan")}, "cannot be"),
+        ({"width": None}, "cannot be"),
+    ],
+)
+def test_impossible_rows_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    folder = write(tmp_path / "data", {"train": [row("a", 5) | changes], "test": [row("c")]})
+    with pytest.raises(DatasetError, match=message):
+        ClipDataset(str(folder)).clips("train")
+
+
+def test_repeated_clip_id_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", {"train": [row("a"), row("a")], "test": [row("c")]})
+    with pytest.raises(DatasetError, match="stands twice"):
+        ClipDataset(str(folder)).clips("train")
+
+
+def test_wrong_number_of_keypoints_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", {"train": [row("a", 5) | {"num_frames": 6}], "test": [row("c")]})
+    dataset = ClipDataset(str(folder))
+    with pytest.raises(DatasetError, match="5 rows of keypoints for 6 frames"):
+        dataset.keypoints(dataset.clips("train")[0])
+
+
+def test_path_without_bytes_is_refused(tmp_path: Path) -> None:
+    local = {"bytes": b"", "path": "somewhere/a.mp4"}
+    folder = write(tmp_path / "data", {"train": [row("a", video=local)], "test": [row("c")]})
+    dataset = ClipDataset(str(folder))
+    with pytest.raises(DatasetError, match="holds no video bytes"):
+        dataset.video(dataset.clips("train")[0])
+
+
+@pytest.mark.parametrize(
+    "card", ["", "---\n: [\n---\n", "---\nconfigs: 3\n---\n", "no header", "---\nlicense: mit\n---\n"]
+)
+def test_cards_that_name_no_clips_are_refused(tmp_path: Path, card: str) -> None:
+    folder = write(tmp_path / "data", {"train": [row("a")]}, card)
+    with pytest.raises(DatasetError, match=r"README\.md"):
+        ClipDataset(str(folder))
+
+
+def test_a_place_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    for location in (str(tmp_path), str(tmp_path / "nowhere"), "./a/b", "../x"):
+        with pytest.raises(DatasetError) as error:
+            ClipDataset(location)
+        assert "\n" not in str(error.value)
+
+
+def test_unknown_split_names_the_known_ones(folder: Path) -> None:
+    with pytest.raises(DatasetError, match="it has train, test"):
+        ClipDataset(str(folder)).clips("validation")
+
+
+def test_hub_without_network_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(DatasetError, match="copy the dataset here") as error:
+        ClipDataset("nobody/nothing-of-this-name@v1")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("broken", [None, [[[0.5] * 3] * 132], [[[0.5] * 2] * 133], []])
+def test_keypoints_of_another_shape_are_refused(tmp_path: Path, broken: object) -> None:
+    folder = write(tmp_path / "data", {"train": [row("a", 1)], "test": [row("c")]})
+    file = folder / "clips" / "train-00000-of-00001.parquet"
+    table = pq.read_table(file)
+    kind = pa.list_(pa.list_(pa.list_(pa.float32())))
+    place = table.schema.get_field_index("keypoints")
+    pq.write_table(table.set_column(place, "keypoints", pa.array([broken], kind)), file)
+    dataset = ClipDataset(str(folder))
+    with pytest.raises(DatasetError, match="keypoints"):
+        dataset.keypoints(dataset.clips("train")[0])

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from talkingpose.media import MediaError, VideoReader, VideoWriter
+from talkingpose.media.audio import add_sound
+
+RATE = 44100
+
+
+def film(path: Path, frames: int = 25) -> Path:
+    with VideoWriter(path, fps=Fraction(25)) as writer:
+        for k in range(frames):
+            writer.write(np.full((32, 32, 3), 8 * k % 256, np.uint8))
+    return path
+
+
+def driving(path: Path, *, first_frame_s: float = 0.0, tone_s: float = 0.5, seconds: float = 2.0) -> Path:
+    """A video whose sound is silent up to `tone_s` and a tone of 1 kHz after it."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width = video.height = 32
+        video.pix_fmt = "yuv420p"
+        video.time_base = Fraction(1, 1000)
+        audio = container.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for k in range(int(25 * (seconds - first_frame_s))):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * (first_frame_s + k / 25)), Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        times = np.arange(int(RATE * seconds)) / RATE
+        wave = (20000 * np.sin(2000 * np.pi * times) * (times >= tone_s)).astype(np.int16)
+        for start in range(0, len(wave), 1024):
+            chunk = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], format="s16", layout="mono")
+            chunk.sample_rate, chunk.pts, chunk.time_base = RATE, start, Fraction(1, RATE)
+            container.mux(audio.encode(chunk))
+        container.mux(audio.encode(None))
+    return path
+
+
+def sound_of(path: Path) -> tuple[float, float]:
+    """Seconds of sound, and when it becomes loud."""
+    with av.open(str(path)) as container:
+        chunks = [(f.pts * f.time_base, f.to_ndarray()[0]) for f in container.decode(audio=0)]
+        rate = container.streams.audio[0].rate
+    samples = np.concatenate([chunk for _, chunk in chunks])
+    loud = int(np.argmax(np.abs(samples) > 0.1))
+    return len(samples) / rate, float(chunks[0][0]) + loud / rate
+
+
+@pytest.mark.parametrize(("first_frame_s", "expected"), [(0.0, 0.5), (0.2, 0.3)])
+def test_sound_stands_where_the_first_frame_does(
+    tmp_path: Path, first_frame_s: float, expected: float
+) -> None:
+    made = film(tmp_path / "film.mp4")
+    source = driving(tmp_path / "d.mkv", first_frame_s=first_frame_s)
+    add_sound(made, source, tmp_path / "out.mp4", length=Fraction(1))
+    seconds, loud = sound_of(tmp_path / "out.mp4")
+    # AAC has frames of 1024 samples, and spreads a sudden start.
+    assert loud == pytest.approx(expected, abs=0.025)
+    assert seconds == pytest.approx(1.0, abs=0.045)
+    before, after = ([f.image for f in VideoReader(p)] for p in (made, tmp_path / "out.mp4"))
+    assert np.array_equal(before, after)
+
+
+def test_it_may_replace_the_film(tmp_path: Path) -> None:
+    made, source = film(tmp_path / "film.mp4"), driving(tmp_path / "d.mkv", seconds=0.6)
+    add_sound(made, source, made, length=Fraction(1))
+    assert sound_of(made)[0] == pytest.approx(0.6, abs=0.045)
+    assert VideoReader(made).info.num_frames == 25
+
+
+def test_without_sound_nothing_is_written(tmp_path: Path) -> None:
+    made, silent = film(tmp_path / "film.mp4"), film(tmp_path / "silent.mp4")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(MediaError, match="has no audio"):
+        add_sound(made, silent, tmp_path / "out.mp4", length=Fraction(1))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
