@@ -311,7 +311,7 @@ def rebuild(
     """
     store = Store(out)
     store.check()
-    detectors = detectors or detectors_of(config)
+    detectors = detectors or detectors_of(config.pose)
     maker = RebuildMaker(config, detectors, tool_versions(detectors))
     wanted: dict[str, RemoteSource] = {}
     groups: dict[str, list[ManifestRow]] = {}

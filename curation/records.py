@@ -15,8 +15,8 @@ Step = Literal["index", "gate", "scan", "clip"]
 STEPS: tuple[Step, ...] = ("index", "gate", "scan", "clip")
 
 
-class Measured(_Record):
-    """One filter's answer about one span; see `curation.filters.filter_result.Finding`.
+class FilterResult(_Record):
+    """Result of one filter for one span.
 
     Attributes:
         filter: its name in the configuration.
@@ -71,7 +71,7 @@ class ShotVerdict(_Record):
     step: Step
     reason: str | None
     reasons: tuple[str, ...] = ()
-    findings: tuple[Measured, ...]
+    findings: tuple[FilterResult, ...]
     clip_id: str | None
 
 

@@ -169,7 +169,7 @@ def curate(
     """
     begun = time.perf_counter()
     store = Store(out)
-    detectors = detectors or detectors_of(config)
+    detectors = detectors or detectors_of(config.pose)
     versions = tool_versions(detectors)
     made_with = recipe(config, versions)
     with store.locked():
@@ -238,5 +238,5 @@ def plan_only(
     store.check()
     identify = partial(store.identify, remember=False)
     return plan_curation(
-        store, identify(found), recipe(config, tool_versions(detectors or detectors_of(config)))
+        store, identify(found), recipe(config, tool_versions(detectors or detectors_of(config.pose)))
     )

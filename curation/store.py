@@ -28,6 +28,9 @@ from curation.sources import LocalSource, Source, identify
 from talkingpose.io.atomic import write_text
 from talkingpose.io.errors import UserError
 
+# The page of `tp-curate report`; `forget` deletes it.
+REPORT_PAGE = "report.html"
+
 # Folder of the ledger and of fetched sources; see `curation.download`.
 ACQUISITION = "acquisition"
 _SALT = "salt"

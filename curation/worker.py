@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from curation.detect.keyframe_faces import KeyframeAnswer, can_judge, look_at_ke
 from curation.detect.measurements import Shot
 from curation.detect.scan import Scan, scan
 from curation.filters import SAMPLED, length
-from curation.filters.filter_result import FilterResult, answer
-from curation.records import ClipRecord, Measured, ShotVerdict, SourceRecord, Step
+from curation.filters.filter_result import answer
+from curation.records import ClipRecord, FilterResult, ShotVerdict, SourceRecord, Step
 from curation.sources import Source
 from talkingpose.media import MediaError, PacketIndex, VideoReader, read_index
 from talkingpose.pose import PoseError
@@ -110,7 +110,7 @@ def _gate(job: Job, reader: VideoReader, index: PacketIndex) -> KeyframeAnswer:
 def _scan(job: Job, reader: VideoReader) -> Scan:
     analyser = job.detectors.analyser(reader.info, job.config.sampling.longer_side)
     try:
-        return scan(reader, job.config, analyser, job.source.spans)
+        return scan(reader, job.config.shots, job.config.sampling, analyser, job.source.spans)
     finally:
         analyser.close()
 
@@ -173,18 +173,18 @@ def _unseen(job: Job, index: PacketIndex, step: Step, known: list[FilterResult])
     )
 
 
-def _all_filters(job: Job, known: list[FilterResult]) -> tuple[Measured, ...]:
+def _all_filters(job: Job, known: list[FilterResult]) -> tuple[FilterResult, ...]:
     """What is known, and every other filter that has settings as not asked."""
-    answers = {finding.filter: Measured(**asdict(finding)) for finding in known}
+    answers = {finding.filter: finding for finding in known}
     asked = [GATE] if job.config.gate is not None else []
     asked += [name for name, settings in job.config.filter_settings.items() if settings is not None]
     return tuple(answers.get(name) or _not_asked(job, name) for name in dict.fromkeys([*asked, *answers]))
 
 
-def _not_asked(job: Job, name: str) -> Measured:
+def _not_asked(job: Job, name: str) -> FilterResult:
     """A filter with its threshold, and no answer."""
     if name == GATE:
-        return Measured(**asdict(GATE_FINDING))
+        return GATE_FINDING
     settings = job.config.filter_settings[name]
     nothing = Shot(0, 0, 0.0, 1, 1, ())
     if name == "length":
@@ -192,7 +192,7 @@ def _not_asked(job: Job, name: str) -> Measured:
     else:
         finding = answer(name, SAMPLED[name].levels(nothing, settings))
     unknown = {"passed": None, "measured": None, "share": None, "reason": None}
-    return Measured(**asdict(finding) | unknown)
+    return finding.model_copy(update=unknown)
 
 
 def _record(

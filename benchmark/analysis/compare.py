@@ -14,7 +14,7 @@ from benchmark.analysis.statistics import FEW_CLUSTERS, interval_method, interva
 from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseResult, Direction, Document, Run, read_case, read_run
-from benchmark.runner.run_dir import RunDir
+from benchmark.run_dir import RunDir
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal[

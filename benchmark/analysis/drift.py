@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.analysis.statistics import FEW_CLUSTERS, intervals, means, theil_sen
-from benchmark.protocols.protocol import Aggregation, DriftRule
+from benchmark.protocols.protocol import DriftRule
 from benchmark.results import Curve
+from benchmark.rules import Aggregation
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.analysis.statistics import FEW_CLUSTERS, drawn_clusters, expanded_tail
-from benchmark.protocols.protocol import Aggregation
 from benchmark.results import Horizon
+from benchmark.rules import Aggregation
 
 Floats = npt.NDArray[np.float64]
 

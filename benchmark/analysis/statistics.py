@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.protocols.protocol import Aggregation
+from benchmark.rules import Aggregation
 
 Floats = npt.NDArray[np.float64]
 

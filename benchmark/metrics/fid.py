@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.metrics.frechet import INTERVAL, frechet_score
 from benchmark.metrics.metric import ClipArrays, MetricSpec, SetScore
-from benchmark.protocols.protocol import Aggregation
+from benchmark.rules import Aggregation
 
 COLLECTION = "inception"
 

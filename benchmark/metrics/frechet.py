@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.metrics.metric import ClipArrays, SetScore
-from benchmark.protocols.protocol import Aggregation
+from benchmark.rules import Aggregation
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from benchmark.features.i3d import DIMENSIONS
 from benchmark.metrics.frechet import INTERVAL, SAMPLES_PER_DIMENSION, frechet_score
 from benchmark.metrics.fvd import COLLECTION
 from benchmark.metrics.metric import ClipArrays, MetricSpec, SetScore
-from benchmark.protocols.protocol import Aggregation
+from benchmark.rules import Aggregation
 
 Third = Literal["first", "middle", "last"]
 THIRDS: tuple[Third, ...] = ("first", "middle", "last")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from benchmark.metrics.fid import COLLECTION
 from benchmark.metrics.frechet import bootstrap_interval
 from benchmark.metrics.metric import ClipArrays, MetricSpec, SetScore
-from benchmark.protocols.protocol import Aggregation
+from benchmark.rules import Aggregation
 
 Floats = npt.NDArray[np.float64]
 

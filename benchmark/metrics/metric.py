@@ -36,7 +36,7 @@ from benchmark.metrics.window import Image, PairWindow
 from benchmark.results import CaseScore, Direction
 
 if TYPE_CHECKING:
-    from benchmark.protocols.protocol import Aggregation
+    from benchmark.rules import Aggregation
 
 __all__ = ["CaseShape", "ClipArrays", "Image", "Metric", "MetricSpec", "MetricState", "SetMetric", "SetScore"]
 

@@ -8,20 +8,15 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from benchmark.errors import EvaluationError
 from benchmark.results import ProtocolRef
+from benchmark.rules import Aggregation, Rules
 
 
 class ProtocolError(EvaluationError):
     """A protocol is unknown, or its file is not what this version can follow."""
-
-
-class Rules(BaseModel):
-    """A part of a protocol: frozen, nothing unknown in it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Admission(Rules):
@@ -61,16 +56,6 @@ class SizeRule(Rules):
         nearest = round(side * factor / self.multiple)
         largest = min(side, self.max_side) // self.multiple
         return max(1, min(nearest, largest)) * self.multiple
-
-
-class Aggregation(Rules):
-    """How the numbers of the clips become one, with its interval."""
-
-    value: Literal["mean over clips"]
-    interval: Literal["expanded percentile bootstrap over clusters, Student's t below 6 of them"]
-    level: float = Field(gt=0, lt=1)
-    resamples: int = Field(gt=0)
-    seed: int
 
 
 class DriftRule(Rules):

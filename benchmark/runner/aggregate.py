@@ -9,8 +9,8 @@ import numpy as np
 from benchmark.analysis.statistics import FEW_CLUSTERS, interval_method, intervals
 from benchmark.features import Arrays
 from benchmark.metrics import AnyMetric, ClipArrays, MetricSpec, SetMetric
-from benchmark.protocols.protocol import Aggregation
 from benchmark.results import CaseResult, CaseScore, MetricSummary, State
+from benchmark.rules import Aggregation
 
 # A clip of which not every frame could be judged has a score all the same, and says so.
 _WITH_SCORE: tuple[State, ...] = ("ok", "partial")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import Protocol
 from benchmark.results import Run, read_run
-from benchmark.runner.run_dir import RunDir
+from benchmark.run_dir import RunDir
 from benchmark.runner.scorer import read_frame_scores
 
 Floats = npt.NDArray[np.float64]

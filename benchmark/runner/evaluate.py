@@ -28,6 +28,7 @@ from benchmark.results import (
     WeightRef,
     write_document,
 )
+from benchmark.run_dir import RunDir
 from benchmark.runner.codec_control import CodecControl
 from benchmark.runner.environment import environment, project_version
 from benchmark.runner.generate import CaseFailed, CaseFinished, generate
@@ -35,7 +36,6 @@ from benchmark.runner.memory import peak_device_mb, peak_rss_mb
 from benchmark.runner.plan import PlannedCase, RunPlan, batches, case_key, plan_run
 from benchmark.runner.predictions import Predictions
 from benchmark.runner.registry import make_contestant
-from benchmark.runner.run_dir import RunDir
 from benchmark.runner.summarize import metrics_under, summarize
 from talkingpose.data.contestant import Contestant, ContestantInfo
 from talkingpose.data.dataset import ClipDataset

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.metrics import AnyMetric, CaseShape
+from benchmark.run_dir import RunDir
 from benchmark.runner.inputs import CaseInputs, prepare_inputs
 from benchmark.runner.plan import PlannedCase
 from benchmark.runner.predictions import PredictionError
 from benchmark.runner.reference_video import DrivingFrames
 from benchmark.runner.registry import describe
-from benchmark.runner.run_dir import RunDir
 from benchmark.runner.scorer import ScoredCase, Scorer
 from talkingpose.data.contestant import Case, Contestant
 from talkingpose.data.dataset import ClipDataset, DatasetError

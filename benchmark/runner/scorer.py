@@ -22,7 +22,7 @@ from benchmark.analysis.lag import LagDetector
 from benchmark.features import Arrays, FeatureError, load_collection, load_extractors
 from benchmark.metrics import AnyMetric, CaseShape, Metric, MetricSpec, MetricState, PairWindow
 from benchmark.results import CaseScore, ResultError, StoredFeatures, Video
-from benchmark.runner.run_dir import RunDir
+from benchmark.run_dir import RunDir
 from talkingpose.media import VideoWriter
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from benchmark.features import Arrays
 from benchmark.metrics import AnyMetric, metrics_of
 from benchmark.protocols.protocol import CrossProtocol, Protocol, ProtocolError
 from benchmark.results import CaseResult, Curve, LongForm, MetricSummary
+from benchmark.run_dir import RunDir
 from benchmark.runner.aggregate import summaries
 from benchmark.runner.codec_control import CodecControl
-from benchmark.runner.run_dir import RunDir
 from benchmark.runner.scorer import read_features, read_frame_scores
 
 

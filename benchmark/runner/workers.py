@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from benchmark.errors import EvaluationError
 from benchmark.results import Run, read_run
 from benchmark.runner.evaluate import Progress, RunSettings, clear_run, evaluate
-from talkingpose.io.console import user_errors
+from talkingpose.io.errors import UserError
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -84,7 +84,7 @@ def _work(settings: RunSettings, words: Queue[_Word]) -> None:
         evaluate(settings, listener)
     except KeyboardInterrupt:
         pass  # the terminal tells every process at once, and the first one reports it
-    except user_errors() as error:
+    except UserError as error:
         words.put(_Word("error", str(error)))
 
 

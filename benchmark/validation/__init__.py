@@ -10,8 +10,8 @@ from benchmark.data.bundled import TP_MINI, open_dataset
 from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import Document
+from benchmark.run_dir import RunDir
 from benchmark.runner.registry import contestant_names, make_contestant
-from benchmark.runner.run_dir import RunDir
 from benchmark.validation.checks import CheckList, CheckResult
 from benchmark.validation.contestant import check_contestant
 from benchmark.validation.dataset import check_dataset

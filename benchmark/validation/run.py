@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmark.protocols.protocol import CrossProtocol, Protocol, ProtocolError, load_protocol
 from benchmark.results import CaseResult, ResultError, Run, read_case, read_run
+from benchmark.run_dir import RunDir
 from benchmark.runner.plan import plan_run
-from benchmark.runner.run_dir import RunDir
 from benchmark.runner.scorer import file_sha256, read_frame_scores
 from benchmark.runner.summarize import metrics_under, summarize
 from benchmark.validation.checks import CheckList, printable

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from curation.config import Config, TrimSettings
+from curation.config import Config
 from curation.detect.measurements import Shot
 from curation.filters import judge, levels_of
-from curation.filters.filter_result import FilterResult, Levels
+from curation.filters.filter_result import Levels
+from curation.records import FilterResult
+from curation.settings import TrimSettings
 
 STEADY = "steady"
 
@@ -68,7 +70,14 @@ def _judged(shot: Shot, config: Config, *, rest: bool = False) -> TrimmedSpan:
         findings = (
             *findings,
             FilterResult(
-                STEADY, "scan", passed, round(gap, 6), limit, False, "s without what should hold", reason
+                filter=STEADY,
+                step="scan",
+                passed=passed,
+                measured=round(gap, 6),
+                threshold=limit,
+                at_least=False,
+                unit="s without what should hold",
+                reason=reason,
             ),
         )
     return TrimmedSpan(shot, findings)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from curation.config import DuplicatesSettings
 from curation.records import ClipRecord, SourceRecord
+from curation.settings import DuplicatesSettings
 
 # Looks of a clip, evenly spread, that are searched in all others; those of a copy are found nearly all.
 _PROBES, _MIN_PROBES = 16, 2

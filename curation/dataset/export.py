@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from curation.config import ExportSettings
 from curation.dataset.card import FOOTAGE, Wording, card
 from curation.dataset.dedup import find_duplicates
 from curation.dataset.leakage import find_leakage
 from curation.dataset.persons import groups_of, persons_of
 from curation.dataset.splits import split_of
 from curation.records import ClipRecord, SourceRecord
+from curation.settings import ExportSettings
 from curation.store import Store
 from talkingpose.data.dataset import CONFIGS, NUM_KEYPOINTS, SCORES, SPLITS, features
 from talkingpose.io.atomic import move

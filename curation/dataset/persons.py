@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from curation.config import PersonsSettings
 from curation.dataset.splits import groups
 from curation.detect.face_embedding import read_face
 from curation.records import SourceRecord
+from curation.settings import PersonsSettings
 from curation.store import Store
 
 if TYPE_CHECKING:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.release.release import ReleaseError
 from curation.store import Store
 from talkingpose.data.dataset import CONFIGS
+from talkingpose.io.errors import UserError
+
+
+class PushError(UserError):
+    """An upload to the Hub that cannot start or fails."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +57,21 @@ def plan_upload(folder: Path, repository: str, *, private: bool = True) -> Uploa
     """Look at a dataset that tp-curate wrote and say what would be uploaded. Needs no network.
 
     Raises:
-        ReleaseError: no dataset, files of it are gone, or a public upload of clips without a licence.
+        PushError: no dataset, files of it are gone, or a public upload of clips without a licence.
     """
     if repository.count("/") != 1 or not all(repository.split("/")):
-        raise ReleaseError(f"repository {repository!r}: this is no name on the Hub: give OWNER/NAME")
+        raise PushError(f"repository {repository!r}: this is no name on the Hub: give OWNER/NAME")
     store = Store(folder)
     names = [name for name in store.exported().get("files", []) if not name.startswith(".")]
     if not any(name.startswith("clips/") for name in names):
-        raise ReleaseError(f"folder {folder}: it holds no clips to upload: give the --out of a tp-curate run")
+        raise PushError(f"folder {folder}: it holds no clips to upload: give the --out of a tp-curate run")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise ReleaseError(f"folder {folder}: {missing[0]} is gone: run tp-curate again")
+        raise PushError(f"folder {folder}: {missing[0]} is gone: run tp-curate again")
     licences = _licences([folder / name for name in names if name.startswith("manifest/")])
     unlicensed, clips = licences.count(None), len(licences)
     if unlicensed and not private:
-        raise ReleaseError(
+        raise PushError(
             f"upload {repository}: no licence is known of {unlicensed} of {clips} clips: keep it private, or "
             "publish ids alone (tp-curate release --ids-only)"
         )
@@ -90,7 +94,7 @@ def push(upload: Upload, *, api: Any = None) -> str:
         api: a `huggingface_hub.HfApi`; one with the user's own token where None.
 
     Raises:
-        ReleaseError: the Hub refuses or cannot be reached.
+        PushError: the Hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -108,7 +112,7 @@ def push(upload: Upload, *, api: Any = None) -> str:
         )
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ReleaseError(
+        raise PushError(
             f"upload {upload.repository}: {type(error).__name__}: {reason}: check the name, the network and "
             "`hf auth login`"
         ) from error

@@ -13,9 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from curation.release.release import ReleaseError
 from talkingpose.data.dataset import Clip, ClipDataset
 from talkingpose.io.atomic import move
+from talkingpose.io.errors import UserError
+
+
+class WebDatasetError(UserError):
+    """A folder that cannot take the tar files."""
+
 
 _ARRAYS = ("keypoints", "boxes")
 
@@ -35,11 +40,11 @@ def write_webdataset(folder: Path, to: Path, *, max_shard_mb: float = 500) -> li
 
     Raises:
         DatasetError: no dataset in `folder`.
-        ReleaseError: `to` holds other files.
+        WebDatasetError: `to` holds other files.
     """
     dataset = ClipDataset(str(folder))
     if to.exists() and (not to.is_dir() or any(path.suffix != ".tar" for path in to.iterdir())):
-        raise ReleaseError(f"webdataset {to}: it holds other files: give a new folder")
+        raise WebDatasetError(f"webdataset {to}: it holds other files: give a new folder")
     to.mkdir(parents=True, exist_ok=True)
     staged = to / ".part"
     shutil.rmtree(staged, ignore_errors=True)

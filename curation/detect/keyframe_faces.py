@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from curation.config import KeyframeFacesSettings
 from curation.detect.detectors import FaceFinder, sample_size
-from curation.filters.filter_result import FilterResult
+from curation.records import FilterResult
+from curation.settings import KeyframeFacesSettings
 from talkingpose.media import MediaError, PacketIndex, VideoReader
 
 NAME = "gate"
-NOT_ASKED = FilterResult(NAME, "gate", None, None, 1.0, True, "faces in key frames looked at", None)
+NOT_ASKED = FilterResult(
+    filter=NAME,
+    step="gate",
+    passed=None,
+    measured=None,
+    threshold=1.0,
+    at_least=True,
+    unit="faces in key frames looked at",
+    reason=None,
+)
 
 
 @dataclass(frozen=True)
@@ -63,4 +72,6 @@ def look_at_key_frames(
     if looked < settings.min_key_frames and not seen:
         return KeyframeAnswer(None)
     reason = None if seen else "no face to be seen"
-    return KeyframeAnswer(replace(NOT_ASKED, passed=seen, measured=float(seen), reason=reason))
+    return KeyframeAnswer(
+        NOT_ASKED.model_copy(update={"passed": seen, "measured": float(seen), "reason": reason})
+    )

@@ -8,23 +8,23 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from curation.config import Config
 from curation.detect.detectors import MEDIAPIPE, Detectors
+from curation.settings import PoseSettings
 from talkingpose.pose import PoseEstimator
 from talkingpose.weights import find, pick
 
 
-def detectors_of(config: Config) -> Detectors:
+def detectors_of(pose: PoseSettings) -> Detectors:
     """The models that a configuration asks for.
 
     Raises:
         WeightsError: the backend needs weights that are not here; the message names the command that fetches
             them. Nothing is downloaded.
     """
-    if config.pose.backend == "mediapipe":
+    if pose.backend == "mediapipe":
         return MEDIAPIPE
-    detector, pose = (find(name, needed_by="dwpose") for name in _DWPOSE)
-    return replace(MEDIAPIPE, estimator=partial(_dwpose, detector, pose), versions=_dwpose_versions)
+    detector, model = (find(name, needed_by="dwpose") for name in _DWPOSE)
+    return replace(MEDIAPIPE, estimator=partial(_dwpose, detector, model), versions=_dwpose_versions)
 
 
 # Ids in the lock file of weights.

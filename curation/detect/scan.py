@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from curation.config import Config
 from curation.detect.detectors import Analyser
 from curation.detect.detectors import sample_size as sample_size
 from curation.detect.measurements import FrameSample, Shot
 from curation.detect.shots import ShotDetector, spans
+from curation.settings import SamplingSettings, ShotsSettings
 from talkingpose.media import DecodeReport, VideoInfo, VideoReader
 
 
@@ -46,7 +46,8 @@ class Scan:
 
 def scan(
     reader: VideoReader,
-    config: Config,
+    shots: ShotsSettings,
+    sampling: SamplingSettings,
     analyser: Analyser,
     wanted: Sequence[tuple[float, float]] = (),
 ) -> Scan:
@@ -60,9 +61,9 @@ def scan(
         MediaError: the source cannot be decoded.
     """
     info = reader.info
-    detector = ShotDetector(config.shots, info.fps)
-    interval = 1 / Fraction(config.sampling.per_second).limit_denominator(1000)
-    width = min(config.shots.width, info.width)
+    detector = ShotDetector(shots, info.fps)
+    interval = 1 / Fraction(sampling.per_second).limit_denominator(1000)
+    width = min(shots.width, info.width)
     small_size = (width, max(round(info.height * width / info.width), 1))
     samples: list[FrameSample] = []
     pts: list[int] = []
@@ -79,11 +80,11 @@ def scan(
     cuts = detector.finish()
     times = [tick * info.time_base for tick in pts]
     borders = {bisect_left(times, Fraction(edge)) for span in wanted for edge in span} - {0, len(times)}
-    found = spans(sorted({*cuts, *borders}), times, end_pts * info.time_base, config.shots.max_s)
+    found = spans(sorted({*cuts, *borders}), times, end_pts * info.time_base, shots.max_s)
     if wanted:
         found = [shot for shot in found if any(begin <= times[shot[0]] < end for begin, end in wanted)]
     edges = [*pts, end_pts]
-    shots = tuple(
+    judged = tuple(
         Shot.between(
             start,
             end,
@@ -93,7 +94,7 @@ def scan(
         )
         for start, end in found
     )
-    return Scan(info, reader.report, tuple(pts), end_pts, tuple(cuts), shots)
+    return Scan(info, reader.report, tuple(pts), end_pts, tuple(cuts), judged)
 
 
 def _after(due: Fraction, now: Fraction, interval: Fraction) -> Fraction:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from curation.config import ShotsSettings
+from curation.settings import ShotsSettings
 
 
 class ShotDetector:

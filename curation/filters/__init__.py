@@ -23,7 +23,8 @@ from curation.filters import (
     text,
     yaw,
 )
-from curation.filters.filter_result import FilterResult, Levels, answer
+from curation.filters.filter_result import Levels, answer
+from curation.records import FilterResult
 
 
 class Filter(Protocol):

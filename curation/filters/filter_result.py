@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation.detect.measurements import FrameSample, Shot
-from curation.records import Step
+from curation.records import FilterResult
 
 # Up to this share of the samples a detector errs; what is seen no more often is not there.
 STRAY_SHARE = 0.1
@@ -57,22 +57,6 @@ class Levels:
         """Which samples reach the threshold."""
         with np.errstate(invalid="ignore"):
             return self.values >= self.threshold if self.at_least else self.values <= self.threshold
-
-
-@dataclass(frozen=True)
-class FilterResult:
-    """One filter's answer about one span; `curation.records.Measured` explains the fields."""
-
-    filter: str
-    step: Step
-    passed: bool | None
-    measured: float | None
-    threshold: float
-    at_least: bool
-    unit: str
-    reason: str | None
-    share: float | None = None
-    min_share: float | None = None
 
 
 def measured_of(sample_value: Callable[[FrameSample], float | None], shot: Shot) -> npt.NDArray[np.float64]:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.config import ExportSettings
 from curation.dataset.export import export
 from curation.dataset.webdataset import renew_webdataset
 from curation.download.downloader import folder_of, open_ledger
@@ -19,8 +18,8 @@ from curation.download.source_list import SourceListError, parse_address
 from curation.records import SourceRecord
 from curation.release.rebuild import MEMORY, REPORT
 from curation.release.release import delete_release, is_published, release_ids
-from curation.report.pages import PAGE
-from curation.store import Store
+from curation.settings import ExportSettings
+from curation.store import REPORT_PAGE, Store
 from talkingpose.io.atomic import write_text
 from talkingpose.io.errors import UserError
 
@@ -142,7 +141,7 @@ def _remove(store: Store, entries: Sequence[LedgerEntry], records: Sequence[Sour
     store.log.unlink(missing_ok=True)
     for cache in (store.state / "export", folder / CACHE):
         shutil.rmtree(cache, ignore_errors=True)
-    for page in (REPORT, PAGE):
+    for page in (REPORT, REPORT_PAGE):
         (store.out / page).unlink(missing_ok=True)
     contents = {record.source_sha256 for record in records}
     hashes = store.state / "hashes.json"

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from curation.records import Measured, ShotVerdict, SourceRecord
+from curation.records import FilterResult, ShotVerdict, SourceRecord
 from curation.report.labels import Labels, label_of
 from talkingpose.io.text_table import text_table
 
@@ -106,7 +106,7 @@ class _Case:
     def seconds(self) -> float:
         return self.span.end_s - self.span.start_s
 
-    def finding(self, name: str) -> Measured | None:
+    def finding(self, name: str) -> FilterResult | None:
         return next((one for one in self.span.findings if one.filter == name), None)
 
 
@@ -189,7 +189,7 @@ def _calibrated(name: str, cases: Sequence[_Case], *, thin: bool) -> Calibrated:
 
 
 def _best(
-    name: str, cases: Sequence[_Case], found: Sequence[tuple[_Case, Measured]], first: Measured
+    name: str, cases: Sequence[_Case], found: Sequence[tuple[_Case, FilterResult]], first: FilterResult
 ) -> tuple[float, Quality] | None:
     """The threshold with the best F1 together, in the middle of the widest gap that gives it."""
     values = sorted({one.measured for _, one in found if one.measured is not None})
@@ -226,7 +226,7 @@ def _together(name: str, cases: Sequence[_Case], threshold: float, at_least: boo
     return _quality(decided)
 
 
-def _passes(finding: Measured | None, threshold: float, at_least: bool) -> bool:
+def _passes(finding: FilterResult | None, threshold: float, at_least: bool) -> bool:
     if finding is None or finding.passed is None:
         return True
     if finding.measured is None:  # nothing to compare: the answer stays as it is, whatever the threshold

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.config import ExportSettings
 from curation.dataset.persons import groups_of, persons_of
 from curation.dataset.splits import split_of
-from curation.records import STEPS, ClipRecord, Measured, ShotVerdict, SourceRecord
+from curation.records import STEPS, ClipRecord, FilterResult, ShotVerdict, SourceRecord
+from curation.settings import ExportSettings
 from curation.store import Store
 from talkingpose.io.errors import UserError
 from talkingpose.io.text_table import text_table
@@ -160,7 +160,7 @@ def _clip_lines(path: Decision, clip: ClipRecord) -> Iterator[str]:
         yield "  scores " + ", ".join(f"{name} {value:.6g}" for name, value in sorted(clip.scores.items()))
 
 
-def _cells(finding: Measured, ended_by: str) -> tuple[str, ...]:
+def _cells(finding: FilterResult, ended_by: str) -> tuple[str, ...]:
     answer = {True: "passed", False: "FAILED", None: "not asked"}[finding.passed]
     sign = ">=" if finding.at_least else "<="
     wanted = f"{sign} {finding.threshold:g} {finding.unit}"

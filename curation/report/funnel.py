@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from curation.records import STEPS, Measured, ShotVerdict, SourceRecord
+from curation.records import STEPS, FilterResult, ShotVerdict, SourceRecord
 from curation.report.explain import STEP_MEANING
 
 
@@ -99,7 +99,7 @@ def by_reason(records: Sequence[SourceRecord]) -> list[tuple[str, Amount, Amount
 
 def by_filter(records: Sequence[SourceRecord]) -> list[FilterTally]:
     """Every filter, in the order in which they are asked."""
-    found: dict[str, list[tuple[ShotVerdict, Measured]]] = {}
+    found: dict[str, list[tuple[ShotVerdict, FilterResult]]] = {}
     for span in (span for record in records for span in record.shots if span.verdict != "error"):
         for finding in span.findings:
             found.setdefault(finding.filter, []).append((span, finding))
@@ -116,7 +116,7 @@ def seconds(span: ShotVerdict) -> float:
     return span.end_s - span.start_s
 
 
-def _tally(name: str, pairs: Sequence[tuple[ShotVerdict, Measured]]) -> FilterTally:
+def _tally(name: str, pairs: Sequence[tuple[ShotVerdict, FilterResult]]) -> FilterTally:
     last = pairs[-1][1]
     failed = [span for span, one in pairs if one.passed is False]
     return FilterTally(

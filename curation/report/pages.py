@@ -12,13 +12,12 @@ from curation.report.contact_sheet import Strip, pick, strip
 from curation.report.explain import ExplainError
 from curation.report.figures import funnel_figure, histogram_figure
 from curation.report.funnel import FilterTally, by_filter, by_reason, funnel
-from curation.store import Store
+from curation.store import REPORT_PAGE, Store
 from talkingpose.io.atomic import write_text
 
 if TYPE_CHECKING:
     import jinja2
 
-PAGE = "report.html"
 # Control characters, and the marks that reverse the order of the text after them.
 _UNSHOWABLE = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
 _CLEAN = dict.fromkeys(_UNSHOWABLE, "\ufffd")
@@ -48,7 +47,7 @@ def write_report(folder: Path, to: Path | None = None, *, pictures: int = 12) ->
     if not store.state.is_dir():
         raise ExplainError(f"folder {folder}: no run of tp-curate worked here: give the --out of one")
     records = store.records()
-    path = to or folder / PAGE
+    path = to or folder / REPORT_PAGE
     write_text(path, _page(store, records, pictures))
     return path
 

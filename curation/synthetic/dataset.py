@@ -16,12 +16,12 @@ import numpy as np
 
 from curation.clips.crop import SIDE_STEP, person_boxes
 from curation.clips.writer import verify
-from curation.config import ExportSettings
 from curation.dataset.card import Wording
 from curation.dataset.export import export
 from curation.dataset.splits import split_of
 from curation.executors.local_pool import JobFailure, run_jobs
 from curation.records import ClipRecord, ShotVerdict, SourceRecord
+from curation.settings import ExportSettings
 from curation.store import Store
 from curation.synthetic.seeds import LARGEST_SEED, stream
 from talkingpose.data.dataset import SPLITS

@@ -143,7 +143,7 @@ def _make_all(films: Sequence[Job], maker: Animator, *, fresh: bool) -> int:
         maker.say(f"film {number} of {len(wanted)}: {film.out}")
         try:
             maker.make(film)
-        except console.user_errors() as error:
+        except UserError as error:
             failed += 1
             maker.say(f"not made: {' '.join(str(error).split())}")
             continue

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from talkingpose.io.errors import UserError
+
 if TYPE_CHECKING:
     import typer
     from rich.progress import Progress
@@ -43,7 +45,7 @@ def run(
 ) -> NoReturn:
     """Run a command line and leave the process with its exit code.
 
-    What the user can mend (see `user_errors`) ends as one line on stderr with exit code 2; Ctrl-C with
+    A `UserError` ends as one line on stderr with exit code 2; Ctrl-C with
     130 and the remark `stopped`. Anything else is a fault of this project and keeps its traceback.
     """
     from typer.exceptions import Abort, TyperException
@@ -62,22 +64,12 @@ def run(
     except (KeyboardInterrupt, Abort):
         code = EXIT_INTERRUPTED
     except Exception as error:
-        if isinstance(error, user_errors()):
+        if isinstance(error, UserError):
             fail(program, str(error))
         raise
     if code == EXIT_INTERRUPTED:  # how typer reports a Ctrl-C
         note(f"{program}: stopped; {stopped}")
     sys.exit(code if isinstance(code, int) else EXIT_COMPLETE)
-
-
-def user_errors() -> tuple[type[Exception], ...]:
-    """The classes of errors that a user can mend, each with a message of one line."""
-    from talkingpose.io.errors import UserError
-    from talkingpose.media import MediaError
-    from talkingpose.pose import PoseError
-    from talkingpose.weights import WeightsError
-
-    return (UserError, MediaError, PoseError, WeightsError)
 
 
 def fail(program: str, message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What goes wrong for reasons the user can mend."""
+"""Base class of errors that the user can fix."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from __future__ import annotations
 class UserError(ValueError):
     """One line that says what is wrong, where, and what to do; every command prints it and exits with 2.
 
-    The ground floor (`media`, `pose`, `weights`) imports nothing of the project and has its own error
-    classes of the same kind; `talkingpose.io.console` knows them all.
+    Raised for bad input, a missing file or a failed service. Any other exception is a bug of this project and
+    keeps its traceback.
     """

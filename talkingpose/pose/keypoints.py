@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from talkingpose.io.errors import UserError
+
 NUM_KEYPOINTS = 133
 BODY = slice(0, 17)
 FEET = slice(17, 23)
@@ -152,7 +154,7 @@ def _mirrored_index(index: int) -> int:
 MIRROR_PERMUTATION: tuple[int, ...] = tuple(_mirrored_index(i) for i in range(NUM_KEYPOINTS))
 
 
-class PoseError(ValueError):
+class PoseError(UserError):
     """Keypoints, a frame or a pose detector that cannot be used; the message is one line for the user."""
 
 

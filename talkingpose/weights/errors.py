@@ -1,9 +1,11 @@
-"""What goes wrong with weight files for reasons the user can mend."""
+"""Errors of weight files."""
 
 from __future__ import annotations
 
+from talkingpose.io.errors import UserError
 
-class WeightsError(ValueError):
+
+class WeightsError(UserError):
     """A weight file that is missing, damaged or cannot be fetched; one line that says what to do."""
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from curation.records import ClipRecord, Measured, ShotVerdict, SourceRecord
+from curation.records import ClipRecord, FilterResult, ShotVerdict, SourceRecord
 
 SHARPNESS = {"filter": "sharp", "step": "scan", "threshold": 0.5, "unit": "sharpness"}
 LENGTH = {"filter": "length", "step": "index", "threshold": 3.0, "unit": "s"}
 TEXT = {"filter": "text", "step": "scan", "threshold": 0.02, "unit": "share of the picture"}
 
 
-def measured(which: dict, value: float | None, *, asked: bool = True, at_least: bool = True) -> Measured:
+def measured(which: dict, value: float | None, *, asked: bool = True, at_least: bool = True) -> FilterResult:
     passed = None
     if asked:
         good = value is not None and (
@@ -17,7 +17,7 @@ def measured(which: dict, value: float | None, *, asked: bool = True, at_least: 
         )
         passed = bool(good)
     reason = f"bad {which['filter']}" if passed is False else None
-    return Measured(**which, passed=passed, measured=value, at_least=at_least, reason=reason)
+    return FilterResult(**which, passed=passed, measured=value, at_least=at_least, reason=reason)
 
 
 def span(

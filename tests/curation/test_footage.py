@@ -100,5 +100,5 @@ def test_cuts_between_people_in_one_room_and_within_one_framing(footage: Path):
     path = footage / "cuts" / "signers_four_cuts.mp4"
     with VideoReader(path) as reader:
         analyser = MEDIAPIPE.analyser(reader.info, CONFIG.sampling.longer_side)
-        assert scan(reader, CONFIG, analyser).cuts == (77, 186, 254, 301)
+        assert scan(reader, CONFIG.shots, CONFIG.sampling, analyser).cuts == (77, 186, 254, 301)
     analyser.close()

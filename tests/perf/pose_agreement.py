@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "pose"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "talkingpose" / "pose"))
 
 from drawn_joints import NAMES, distances, recover
 

@@ -7,7 +7,8 @@ import pytest
 
 from benchmark.analysis.drift import FrameScores, curve
 from benchmark.analysis.statistics import intervals, means, theil_sen
-from benchmark.protocols.protocol import Aggregation, load_protocol
+from benchmark.protocols.protocol import load_protocol
+from benchmark.rules import Aggregation
 
 RULE = load_protocol("tp-long@1").aggregation
 DRIFT = load_protocol("tp-long@1").drift

@@ -13,8 +13,9 @@ import pytest
 from benchmark import features
 from benchmark.features import FeatureError, FeatureSpec, identity, load_extractors, with_needed
 from benchmark.metrics import CaseShape, ClipArrays, MetricSpec, PairWindow, SetScore
-from benchmark.protocols.protocol import Aggregation, load_protocol
+from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseResult
+from benchmark.rules import Aggregation
 from benchmark.runner.aggregate import summaries
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 from benchmark.runner.scorer import Scoring, read_features

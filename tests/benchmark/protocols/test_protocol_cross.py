@@ -16,10 +16,10 @@ from benchmark.metrics import CaseShape, PairWindow, metrics_of
 from benchmark.protocols.pairs import case_id, choose_pairs
 from benchmark.protocols.protocol import CrossProtocol, ProtocolError, load_protocol
 from benchmark.results import CaseScore, Run
+from benchmark.run_dir import RunDir
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 from benchmark.runner.inputs import prepare_inputs
 from benchmark.runner.plan import RunPlan, plan_run
-from benchmark.runner.run_dir import RunDir
 from benchmark.runner.summarize import metrics_under
 from benchmark.validation.checks import CheckList
 from benchmark.validation.run import check_run

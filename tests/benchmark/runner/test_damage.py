@@ -28,7 +28,7 @@ from benchmark.protocols.protocol import Protocol
 from benchmark.results import Run, read_case
 from benchmark.runner.rescore import rescore
 from benchmark.validation import validate
-from talkingpose.io.console import user_errors
+from talkingpose.io.errors import UserError
 from tests.benchmark.drawn_clips import Drawn, row, video_bytes, write_dataset
 from tests.benchmark.tiny_runs import frames, run, score, tiny_protocol, write_pngs, write_video
 
@@ -88,7 +88,7 @@ def outcome(work: Callable[[], Any]) -> Any:
     """What came out; None where the user was told in one line. Anything else is a fault of ours."""
     try:
         return work()
-    except user_errors() as error:
+    except UserError as error:
         assert str(error).strip() and len(str(error)) < 2000
         return None
 

@@ -10,9 +10,9 @@ import jsonschema
 import numpy as np
 import pytest
 
-from benchmark.analysis.control_table import tables
 from benchmark.errors import EvaluationError
 from benchmark.results import Run, json_schema, read_run
+from benchmark.runner.control_table import tables
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 
 LISTENER = Progress(say=lambda line: None)

@@ -12,13 +12,14 @@ from fake_detectors import KNOWS_FACES, SPEAKER, person, sample
 from made_records import clip, source, span
 from shot_videos import write_shots
 
-from curation.config import PersonsSettings, load_config
+from curation.config import load_config
 from curation.dataset.persons import alike, groups_of, persons_of
 from curation.dataset.splits import split_of
 from curation.detect.face_embedding import mean_face, read_face, write_face
 from curation.records import SourceRecord
 from curation.report.explain import document, find_decisions
 from curation.run import curate, find
+from curation.settings import PersonsSettings
 from curation.store import Store
 
 SETTINGS = load_config().export.persons

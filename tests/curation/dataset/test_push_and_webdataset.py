@@ -23,9 +23,8 @@ from typer.testing import CliRunner
 import talkingpose.data.dataset
 from curation.cli.app import app
 from curation.config import load_config
-from curation.dataset.push import plan_upload, push
-from curation.dataset.webdataset import write_webdataset
-from curation.release.release import ReleaseError
+from curation.dataset.push import PushError, plan_upload, push
+from curation.dataset.webdataset import WebDatasetError, write_webdataset
 from curation.run import curate, find
 from talkingpose.data.dataset import ClipDataset, decodable, video_frames
 from talkingpose.media import VideoReader
@@ -211,7 +210,7 @@ def test_webdataset_shards_are_bounded_and_other_files_are_left_alone(made, tmp_
     assert len(files) == 3 and all(path.name.endswith(".tar") for path in files)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("mine")
-    with pytest.raises(ReleaseError, match="holds other files"):
+    with pytest.raises(WebDatasetError, match="holds other files"):
         write_webdataset(made, tmp_path / "mine")
 
 
@@ -256,13 +255,13 @@ def test_push_uploads_the_dataset_and_nothing_else(made):
 
 
 def test_what_must_not_or_cannot_be_uploaded_is_one_line(made, tmp_path):
-    with pytest.raises(ReleaseError, match="no licence is known of 3 of 3 clips"):
+    with pytest.raises(PushError, match="no licence is known of 3 of 3 clips"):
         plan_upload(made, "me/talks", private=False)
-    with pytest.raises(ReleaseError, match="OWNER/NAME"):
+    with pytest.raises(PushError, match="OWNER/NAME"):
         plan_upload(made, "talks")
-    with pytest.raises(ReleaseError, match="holds no clips"):
+    with pytest.raises(PushError, match="holds no clips"):
         plan_upload(tmp_path, "me/talks")
-    with pytest.raises(ReleaseError, match="OSError: no route: check the name"):
+    with pytest.raises(PushError, match="OSError: no route: check the name"):
         push(plan_upload(made, "me/talks"), api=FakeHub(OSError("no route")))
 
 

@@ -88,7 +88,7 @@ def test_scan_gives_shots_with_their_samples_and_exact_times(tmp_path):
     path = write_shots(tmp_path / "reel.mp4", [(SPEAKER, 50), (NOBODY, 30), (NO_HANDS, 45)])
     analyser = FakeAnalyser()
     with VideoReader(path) as reader:
-        found = scan(reader, CONFIG, analyser)
+        found = scan(reader, CONFIG.shots, CONFIG.sampling, analyser)
     assert found.cuts == (50, 80)
     assert [(s.start, s.end, s.duration_s) for s in found.shots] == [
         (0, 50, 2.0),

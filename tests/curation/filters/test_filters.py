@@ -12,7 +12,8 @@ from curation.config import load_config
 from curation.detect.measurements import Box, Shot
 from curation.filters import FILTERS, SAMPLED, hands, judge, levels_of, yaw
 from curation.filters.cut import change
-from curation.filters.filter_result import FilterResult, answer
+from curation.filters.filter_result import answer
+from curation.records import FilterResult
 from talkingpose.pose import FACE
 
 SETTINGS = load_config().filter_settings

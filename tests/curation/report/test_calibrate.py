@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_records import SHARPNESS, source, span
 
-from curation.records import Measured
+from curation.records import FilterResult
 from curation.report.calibrate import MIN_SOURCES, _passes, calibrate, lines
 from curation.report.labels import Label, LabelError, Labels, read_labels
 
@@ -125,7 +125,7 @@ def test_no_such_table(tmp_path):
 
 @pytest.mark.parametrize("passed", [True, False])
 def test_an_answer_without_a_number_stays_whatever_the_threshold(passed):
-    finding = Measured(
+    finding = FilterResult(
         **SHARPNESS, passed=passed, measured=None, at_least=True, reason=None if passed else "too soft"
     )
     assert {_passes(finding, threshold, True) for threshold in (0.0, 0.5, 9.0)} == {passed}

@@ -1,4 +1,4 @@
-"""The definitions of `docs/metrics.md`, written from the specs: `python -m benchmark.metrics.page`.
+"""The definitions of `docs/metrics.md`, written from the specs: `python -m benchmark.cli.metric_page`.
 
 Everything between the two marks of the page is replaced; a test fails where page and specs differ.
 """

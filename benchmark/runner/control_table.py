@@ -1,4 +1,4 @@
-"""Table of metrics against controls: `python -m benchmark.analysis.control_table CODEC_RUN RUN...`.
+"""Table of metrics against controls: `python -m benchmark.runner.control_table CODEC_RUN RUN...`.
 
 For every metric and clip the excess of a run is how much worse its score is than that of the codec control:
 the difference towards the bad side, or of the distances to the target where neither side is good. A cell is
@@ -20,8 +20,8 @@ from benchmark.analysis.drift import bins, slope
 from benchmark.metrics import MetricSpec
 from benchmark.protocols.protocol import Protocol, load_protocol
 from benchmark.results import CaseResult, read_case, read_run
+from benchmark.run_dir import RunDir
 from benchmark.runner.codec_control import CodecControl
-from benchmark.runner.run_dir import RunDir
 from benchmark.runner.scorer import read_frame_scores
 from benchmark.runner.summarize import metrics_under
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.metrics import FAMILIES, page
-from benchmark.metrics.page import PAGE, definitions, with_definitions
+from benchmark.cli import metric_page
+from benchmark.cli.metric_page import PAGE, definitions, with_definitions
+from benchmark.metrics import FAMILIES
 
 
 def test_the_page_says_what_the_specs_say() -> None:
-    """Where this fails: `python -m benchmark.metrics.page`."""
+    """Where this fails: `python -m benchmark.cli.metric_page`."""
     page = PAGE.read_text(encoding="utf-8")
     assert with_definitions(page) == page
 
@@ -25,4 +26,4 @@ def test_every_metric_stands_on_the_page_with_all_that_defines_it() -> None:
 def test_a_page_without_its_marks_is_not_written() -> None:
     with pytest.raises(ValueError, match="definitions: begin"):
         with_definitions("# Metrics\n")
-    assert page.BEGIN in with_definitions(f"a {page.BEGIN} old {page.END} b")
+    assert metric_page.BEGIN in with_definitions(f"a {metric_page.BEGIN} old {metric_page.END} b")

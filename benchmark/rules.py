@@ -1,0 +1,23 @@
+"""Base class of protocol rules, and the aggregation rule that metrics read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Rules(BaseModel):
+    """A part of a protocol: frozen, nothing unknown in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Aggregation(Rules):
+    """How the numbers of the clips become one, with its interval."""
+
+    value: Literal["mean over clips"]
+    interval: Literal["expanded percentile bootstrap over clusters, Student's t below 6 of them"]
+    level: float = Field(gt=0, lt=1)
+    resamples: int = Field(gt=0)
+    seed: int
