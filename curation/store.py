@@ -73,7 +73,7 @@ class Store:
                 raise StoreError(
                     f"output {self.out}: another tp-curate works in this folder: wait for it or give another"
                 ) from None
-            for stray in self.state.rglob(".*.part"):
+            for stray in self.state.rglob(".*.part*"):
                 stray.unlink(missing_ok=True)
             yield
 

@@ -22,7 +22,7 @@ from curation.detect.face_embedding import mean_face, write_face
 from curation.detect.measurements import Shot
 from curation.detect.scan import Scan
 from curation.records import ClipRecord
-from talkingpose.io.atomic import replacing
+from talkingpose.io.atomic import atomic_write
 from talkingpose.io.errors import UserError
 from talkingpose.media import VideoReader, VideoWriter
 from talkingpose.pose import PoseEstimator, smooth
@@ -117,7 +117,7 @@ def make_clip(
 
     look = verify(video, span.num_frames, fps)
     data = video.read_bytes()
-    with replacing(folder / f"{clip_id}.npz") as temporary, temporary.open("wb") as file:
+    with atomic_write(folder / f"{clip_id}.npz") as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             keypoints=keypoints_in(crop, keypoints, info.width, info.height).astype(np.float16),

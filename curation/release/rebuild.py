@@ -26,7 +26,7 @@ from curation.release.manifest import ManifestRow
 from curation.run import recipe
 from curation.sources import LocalSource
 from curation.store import Store
-from talkingpose.io.atomic import replacing, write_text
+from talkingpose.io.atomic import atomic_write, write_text
 from talkingpose.media import MediaError, VideoReader, VideoWriter
 from talkingpose.pose import PoseError, smooth
 
@@ -317,7 +317,7 @@ def _write(source: Place, offset: int, folder: Path, config: Config, detectors: 
     keypoints = dense_keypoints(source.frames(offset, source.pose_size), detectors.estimator)
     keypoints = smooth(keypoints, row.fps, source.width, source.height, window_s=config.pose.smooth_s)
     boxes = person_boxes(keypoints)
-    with replacing(folder / f"{row.clip_id}.npz") as temporary, temporary.open("wb") as file:
+    with atomic_write(folder / f"{row.clip_id}.npz") as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             keypoints=keypoints_in(crop, keypoints, source.width, source.height).astype(np.float16),

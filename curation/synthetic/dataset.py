@@ -25,7 +25,7 @@ from curation.settings import ExportSettings
 from curation.store import Store
 from curation.synthetic.seeds import LARGEST_SEED, stream
 from talkingpose.data.dataset import SPLITS
-from talkingpose.io.atomic import replacing
+from talkingpose.io.atomic import atomic_write
 from talkingpose.io.errors import UserError
 from talkingpose.media import VideoWriter
 
@@ -249,7 +249,7 @@ def _draw(job: _Job) -> SourceRecord:
     video = job.folder / f"{speaker.clip_id}.mp4"
     keypoints = _write_video(speaker, video)
     look = verify(video, speaker.num_frames, speaker.fps)
-    with replacing(video.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+    with atomic_write(video.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
         np.savez(file, keypoints=keypoints.astype(np.float16), boxes=person_boxes(keypoints))
     data = video.read_bytes()
     duration = float(speaker.num_frames / speaker.fps)

@@ -1,20 +1,27 @@
-"""Files that appear under their name whole or not at all."""
+"""Atomic writes: a file appears under its name complete or not at all."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder; what is written there gets the name `path` when the block ends.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends.
 
-    After an error the temporary file is gone and `path` is as it was.
+    The file is synced to disk before the rename. If the block raises, the temporary file is deleted and
+    `path` is unchanged. The temporary name starts with a dot and has `.part` before the suffix of `path`:
+    libraries that choose a format by suffix still work.
+
+    Example:
+        with atomic_write(folder / "report.json") as temporary:
+            temporary.write_text(text, encoding="utf-8")
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.part{path.suffix}")
     try:
         yield temporary
         move(temporary, path)
@@ -23,13 +30,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text under `path`, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Write UTF-8 text to `path` atomically."""
+    write_bytes(path, text.encode("utf-8"))
 
 
-def move(written: Path, path: Path) -> None:
-    """Give a finished file of the same file system its name; its content is on the disk by then."""
-    with written.open("rb+") as file:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes to `path` atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def move(source: Path, target: Path) -> None:
+    """Sync a finished file and rename it; both paths are on the same file system."""
+    with source.open("rb+") as file:
         os.fsync(file.fileno())
-    written.replace(path)
+    source.replace(target)

@@ -1,0 +1,120 @@
+"""Progress of long work: one interface for every command and every function of the API."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+# Seconds between two lines where stderr is not a terminal.
+_LINE_EVERY_S = 60.0
+
+
+class Progress:
+    """Receiver of progress. This base class ignores everything; override what you need.
+
+    A function calls `start` once when it knows the amount of work, `advance` as work is done, and `message`
+    for lines that a person should read. `advance` is cheap: it may be called for every frame.
+    """
+
+    def message(self, text: str) -> None:
+        """Take one line of text."""
+
+    def start(self, label: str, total: int | None, unit: str = "") -> None:
+        """Begin a piece of work with `total` steps of `unit`, None where the total is unknown."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Count finished steps."""
+
+
+SILENT = Progress()
+
+
+class ConsoleProgress(Progress):
+    """Progress on stderr: a bar with time left on a terminal, one line a minute otherwise.
+
+    Use it as a context manager.
+    """
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._bar: RichProgress | None = None
+        self._task: TaskID | None = None
+        self._label = ""
+        self._unit = ""
+        self._total: int | None = None
+        self._done = 0
+        self._begun = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Show the display."""
+        if self._console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[unit]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the display."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def message(self, text: str) -> None:
+        """Print one line on stderr, above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, soft_wrap=True)
+        else:
+            from talkingpose.io.console import note
+
+            note(text)
+
+    def start(self, label: str, total: int | None, unit: str = "") -> None:
+        """Replace the display with a new piece of work."""
+        self._label, self._total, self._unit, self._done = label, total, unit, 0
+        self._begun = self._last_line = time.monotonic()
+        if self._bar is not None:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(label, total=total, unit=unit)
+
+    def advance(self, steps: int = 1) -> None:
+        """Count finished steps."""
+        self._done += steps
+        if self._bar is not None:
+            if self._task is not None:
+                self._bar.advance(self._task, steps)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= _LINE_EVERY_S:
+            self._last_line = now
+            self.message(self._line(now))
+
+    def _line(self, now: float) -> str:
+        done = f"{self._label}: {self._done}"
+        if self._total is None:
+            return f"{done} {self._unit}".rstrip()
+        left = (now - self._begun) / max(self._done, 1) * max(self._total - self._done, 0)
+        return f"{done} of {self._total} {self._unit}".rstrip() + f", about {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
