@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell comma
 BIN := .venv/bin
 PACKAGES := talkingpose curation benchmark baselines leaderboard
 
-.PHONY: env test check unit demo clean
+.PHONY: env test check unit soak format demo clean
 .DELETE_ON_ERROR:
 
 env: .venv/.complete
@@ -33,6 +33,14 @@ check: env
 # Two workers on two cores; a file's tests stay together because they share fixtures that are dear to make.
 unit: env
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Long tests: many kills, the whole footage with the real models.
+soak: env
+	$(BIN)/pytest -n 2 --dist loadfile -m soak
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 # What the demo takes of tp-mini's test split: minutes on two cores.
 DEMO_PART := --limit 3 --max-frames 120

@@ -48,7 +48,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_rows: dict[str, dict[str
 def tiny_rules(monkeypatch: pytest.MonkeyPatch) -> Protocol:
     """Every module finds the small protocol under the name of the long one."""
     protocol = tiny_protocol()
-    for module in ("evaluate", "compare", "rescore", "validation", "validation.run"):
+    for module in ("runner.evaluate", "analysis.compare", "runner.rescore", "validation", "validation.run"):
         monkeypatch.setattr(f"benchmark.{module}.load_protocol", lambda name: protocol)
     return protocol
 
