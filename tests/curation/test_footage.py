@@ -29,7 +29,7 @@ def any_length() -> Config:
     return CONFIG.model_copy(update={"filters": filters})
 
 
-@pytest.mark.slow  # half a minute to more than one on one core
+@pytest.mark.soak  # half a minute to more than one on one core
 def test_mixed_reel(footage: Path, tmp_path):
     """Verdicts by the real models; a stand-in for the dense pose, which decides nothing and takes minutes."""
     summary = curate(
@@ -55,7 +55,7 @@ def test_mixed_reel(footage: Path, tmp_path):
     assert [json.loads(line)["start_frame"] for line in lines] == [0, *record.cuts]
 
 
-@pytest.mark.slow  # about 15 s
+@pytest.mark.soak  # about 15 s
 def test_a_sign_becomes_a_clip_with_its_keypoints(footage: Path, tmp_path):
     """The whole way with the real models, on one sign: everything but its length is right."""
     source = footage / "upper_body_hands" / "sign_book.mkv"
@@ -75,7 +75,7 @@ def test_a_sign_becomes_a_clip_with_its_keypoints(footage: Path, tmp_path):
     assert placed.min() > -0.1 and placed.max() < 1.1
 
 
-@pytest.mark.slow  # about 5 s each
+@pytest.mark.soak  # about 5 s each
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -95,7 +95,7 @@ def test_reasons(footage: Path, tmp_path, name, reason):
     assert [(shot.verdict, shot.reason) for shot in record.shots] == [("reject", reason)]
 
 
-@pytest.mark.slow  # about 5 s
+@pytest.mark.soak  # about 5 s
 def test_cuts_between_people_in_one_room_and_within_one_framing(footage: Path):
     path = footage / "cuts" / "signers_four_cuts.mp4"
     with VideoReader(path) as reader:
