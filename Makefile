@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell comma
 BIN := .venv/bin
 PACKAGES := talkingpose curation benchmark baselines leaderboard
 
-.PHONY: env test check unit soak format demo clean
+.PHONY: env test check unit soak format docs demo clean
 .DELETE_ON_ERROR:
 
 env: .venv/.complete
@@ -29,6 +29,7 @@ check: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pip check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Two workers on two cores; a file's tests stay together because they share fixtures that are dear to make.
 unit: env
@@ -41,6 +42,10 @@ soak: env
 format: env
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The documentation as a site in work/docs; a broken link fails.
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # What the demo takes of tp-mini's test split: minutes on two cores.
 DEMO_PART := --limit 3 --max-frames 120

@@ -42,7 +42,7 @@ def make_contestant(name: str, *, checkpoint: str | None, device: str, args: Map
         raise EvaluationError(f"--model {name}: cannot be made: {describe(error)}") from error
     if not isinstance(info, ContestantInfo) or not callable(getattr(contestant, "animate", None)):
         raise EvaluationError(
-            f"--model {name}: no contestant: it needs `info` and `animate` (docs/contestants.md)"
+            f"--model {name}: no contestant: it needs `info` and `animate` (docs/how-to/add-a-contestant.md)"
         )
     return contestant
 
@@ -87,7 +87,7 @@ def _check_settings(name: str, factory: ContestantFactory, args: Mapping[str, st
     if lacking:
         raise EvaluationError(
             f"--model {name}: takes no {lacking[0]!r}: a contestant is made with checkpoint=, device= and "
-            "its own settings (docs/contestants.md)"
+            "its own settings (docs/how-to/add-a-contestant.md)"
         )
     settings = [p for p in parameters if p not in ("checkpoint", "device")]
     unknown = [key for key in args if key not in settings]

@@ -44,7 +44,10 @@ def animate(
         float | None, typer.Option(help="Feedback gain; 0 makes frames independent. [default: 0.05]")
     ] = None,
     feedback: Annotated[
-        str, typer.Option(help="Controller of docs/feedback.md: NAME or NAME,SETTING=VALUE,...")
+        str,
+        typer.Option(
+            help="Controller of docs/reference/feedback-controllers.md: NAME or NAME,SETTING=VALUE,..."
+        ),
     ] = "proportional",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Denoising steps per frame. [default: the checkpoint's]")

@@ -217,7 +217,7 @@ class ClipDataset:
             if missing:
                 raise DatasetError(
                     f"dataset {location}, split {split}: no column {', '.join(missing)}: "
-                    "make it with tp-curate, or add the columns of docs/dataset.md"
+                    "make it with tp-curate, or add the columns of docs/reference/dataset.md"
                 )
 
     @property

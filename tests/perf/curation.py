@@ -210,7 +210,7 @@ def _hashes(path: Path, per_second: float) -> None:
 
 
 def main() -> None:
-    """Print what was measured as lines for docs/performance.md."""
+    """Print what was measured as lines for docs/explanation/performance.md."""
     import cv2
 
     parser = argparse.ArgumentParser(description=__doc__)

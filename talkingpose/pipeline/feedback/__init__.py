@@ -1,6 +1,6 @@
 """The closed loop between frames: from one frame's final latents to the next frame's initial latents.
 
-A controller is one file and needs neither training nor a further pass through the model; docs/feedback.md
+A controller is one file and needs neither training nor a further pass through the model; docs/reference/feedback-controllers.md
 has their equations, sources and figures.
 """
 

@@ -44,7 +44,13 @@ DRAWN = settings(
 def _smallest_rules() -> Iterator[None]:
     protocol: Protocol = tiny_protocol().model_copy(update={"metrics": {"psnr": 1}})
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("runner.evaluate", "analysis.compare", "runner.rescore", "validation", "validation.run"):
+        for module in (
+            "runner.evaluate",
+            "analysis.compare",
+            "runner.rescore",
+            "validation",
+            "validation.run",
+        ):
             patch.setattr(f"benchmark.{module}.load_protocol", lambda name: protocol)
         yield
 

@@ -160,7 +160,7 @@ def http_error(status: int, headers: dict[str, str] | None = None) -> HTTPError:
 
 
 def test_the_page_has_the_table():
-    page = (Path(__file__).parents[3] / "docs" / "acquisition.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "download.md").read_text(encoding="utf-8")
     for cause, policy in POLICIES.items():
         row = next(line for line in page.splitlines() if line.startswith(f"| {cause} |"))
         cells = [cell.strip() for cell in row.strip("|").split("|")]

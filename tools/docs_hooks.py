@@ -1,0 +1,92 @@
+"""Pages of the documentation that are generated from the code when the site is built.
+
+MkDocs calls `on_files`. Each page is generated in memory, so that nothing generated is committed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+# Command and the module that holds its typer application `app`.
+COMMANDS = {
+    "tp-curate": "curation.cli.app",
+    "tp-eval": "benchmark.cli.app",
+    "tp-animate": "talkingpose.animate.cli",
+    "tp-train": "talkingpose.training.cli",
+    "tp-leaderboard": "leaderboard.cli",
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages to the site."""
+    for path, make in PAGES.items():
+        files.append(File.generated(config, path, content=make()))
+    return files
+
+
+def command_lines() -> str:
+    """Help of every command and sub-command."""
+    parts = ["# Command lines\n"]
+    for program, module in COMMANDS.items():
+        parts.append(f"## {program}\n")
+        parts += [f"{'#' * 3} {name}\n\n```text\n{text}\n```\n" for name, text in _helps(program, module)]
+    return "\n".join(parts)
+
+
+def _helps(program: str, module: str) -> Iterator[tuple[str, str]]:
+    import typer.main
+
+    group = typer.main.get_command(importlib.import_module(module).app)
+    yield from _walk(group, program, None)
+
+
+def _walk(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
+    context = command.context_class(command, info_name=name.rpartition(" ")[2], parent=parent)
+    context.max_content_width = context.terminal_width = 100
+    with context:
+        yield name, command.get_help(context)
+        for sub in getattr(command, "commands", {}).values():
+            if not sub.hidden:
+                yield from _walk(sub, f"{name} {sub.name}", context)
+
+
+def configuration() -> str:
+    """Defaults of the commands that take `--config`, as shipped."""
+    parts = [
+        "# Configuration\n",
+        "A file given with `--config` names only what differs from these defaults.\n",
+    ]
+    for title, path in CONFIGURATIONS.items():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        parts.append(f"## {title}\n\n```yaml\n{text}```\n")
+    return "\n".join(parts)
+
+
+CONFIGURATIONS = {"tp-curate": "curation/default.yaml"}
+
+
+def run_schema() -> str:
+    """JSON Schema of run.json and of the documents of cases."""
+    import json
+
+    from benchmark.results import json_schema
+
+    text = json.dumps(json_schema(), indent=2)
+    return (
+        "# Schema of a run\n\n`tp-eval schema` prints this document: the JSON Schema of `run.json` and of "
+        f"`cases/CLIP.json`.\n\n```json\n{text}\n```\n"
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference/command-lines.md": command_lines,
+    "reference/configuration.md": configuration,
+    "reference/run-schema.md": run_schema,
+}
