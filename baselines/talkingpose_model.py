@@ -38,7 +38,7 @@ class TalkingPose:
         device: `cpu` (float32), `cuda` or `cuda:N` (float16).
         steps: DDIM steps of a frame; the checkpoint's own where it is not given.
         guidance: classifier-free guidance scale; the checkpoint's own where it is not given.
-        feedback: name of a controller (docs/reference/feedback-controllers.md); the paper's where it is not given.
+        feedback: controller (docs/reference/feedback-controllers.md); default is the paper's loop.
         settings: those of the controller, such as `gain`, beta in the paper.
 
     Raises:

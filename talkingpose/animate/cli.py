@@ -46,7 +46,7 @@ def animate(
     feedback: Annotated[
         str,
         typer.Option(
-            help="Controller of docs/reference/feedback-controllers.md: NAME or NAME,SETTING=VALUE,..."
+            help="Controller: NAME or NAME,SETTING=VALUE,... (docs/reference/feedback-controllers.md)"
         ),
     ] = "proportional",
     steps: Annotated[

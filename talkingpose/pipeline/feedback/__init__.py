@@ -1,7 +1,7 @@
 """The closed loop between frames: from one frame's final latents to the next frame's initial latents.
 
-A controller is one file and needs neither training nor a further pass through the model; docs/reference/feedback-controllers.md
-has their equations, sources and figures.
+A controller is one file. It needs no training and no further pass through the model. Equations, sources and
+figures: docs/reference/feedback-controllers.md.
 """
 
 from __future__ import annotations
