@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, model_validator
 
-from talkingpose.data.dataset import SPLITS
+from talkingpose.data.schema import SPLITS
 
 
 class Section(BaseModel):

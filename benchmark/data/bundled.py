@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from talkingpose.data.dataset import ClipDataset
+    from talkingpose.data.clips import ClipDataset
 
 TP_MINI = "tp-mini"
-_FOLDERS = {TP_MINI: Path(__file__).parent / TP_MINI}
+TP_MINI_FOLDER = Path(__file__).parent / TP_MINI
+_FOLDERS = {TP_MINI: TP_MINI_FOLDER}
 
 
 def open_dataset(location: str) -> ClipDataset:
@@ -18,7 +19,7 @@ def open_dataset(location: str) -> ClipDataset:
     Raises:
         DatasetError: see `ClipDataset`.
     """
-    from talkingpose.data.dataset import ClipDataset
+    from talkingpose.data.clips import ClipDataset
 
     return ClipDataset(location, _FOLDERS.get(location))
 

@@ -10,7 +10,8 @@ from fractions import Fraction
 
 from benchmark.protocols.protocol import CrossProtocol
 from benchmark.results import AuditEntry
-from talkingpose.data.dataset import Clip, ClipDataset, DatasetError
+from talkingpose.data.clips import Clip, ClipDataset
+from talkingpose.data.schema import DatasetError
 
 LIST = "cross.csv"
 _COLUMNS = ("portrait", "driving")
@@ -120,7 +121,7 @@ def _related(one: Clip, other: Clip) -> bool:
 def _ties(clip: Clip) -> set[tuple[str, str | None]]:
     """What makes two clips one person's or one recording's."""
     source = {("source", clip.source_id)} if clip.source_id is not None else set()
-    return {("person", clip.cluster)} | source
+    return {("person", clip.group)} | source
 
 
 def _order(clip: Clip) -> str:

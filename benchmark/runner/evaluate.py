@@ -37,8 +37,8 @@ from benchmark.runner.plan import PlannedCase, RunPlan, batches, case_key, plan_
 from benchmark.runner.predictions import Predictions
 from benchmark.runner.registry import make_contestant
 from benchmark.runner.summarize import metrics_under, summarize
+from talkingpose.data.clips import ClipDataset
 from talkingpose.data.contestant import Contestant, ContestantInfo
-from talkingpose.data.dataset import ClipDataset
 from talkingpose.pipeline.load import pick_device
 
 
@@ -425,7 +425,7 @@ def _case_document(job: _Job, finished: CaseFinished) -> CaseResult:
         key=job.key(planned),
         clip_id=planned.clip.clip_id,
         split=planned.clip.split,
-        cluster=planned.clip.cluster,
+        cluster=planned.clip.group,
         seed=planned.seed,
         num_frames=planned.num_frames,
         width=planned.width,

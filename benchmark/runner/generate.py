@@ -20,8 +20,9 @@ from benchmark.runner.predictions import PredictionError
 from benchmark.runner.reference_video import DrivingFrames
 from benchmark.runner.registry import describe
 from benchmark.runner.scorer import ScoredCase, Scorer
+from talkingpose.data.clips import ClipDataset
 from talkingpose.data.contestant import Case, Contestant
-from talkingpose.data.dataset import ClipDataset, DatasetError
+from talkingpose.data.schema import DatasetError
 from talkingpose.media import MediaError
 
 Image = npt.NDArray[np.uint8]

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from benchmark.runner.plan import Pair, PlannedCase
 from benchmark.runner.reference_video import ReferenceVideo
-from talkingpose.data.dataset import ClipDataset, DatasetError
+from talkingpose.data.clips import ClipDataset
+from talkingpose.data.schema import DatasetError
 from talkingpose.media import MediaError
 
 Image = npt.NDArray[np.uint8]

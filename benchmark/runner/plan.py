@@ -12,8 +12,9 @@ from typing import Any
 from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import CrossProtocol, Protocol
 from benchmark.results import AuditEntry
+from talkingpose.data.clips import Clip, ClipDataset, fingerprint
 from talkingpose.data.contestant import ContestantInfo, case_seed
-from talkingpose.data.dataset import Clip, ClipDataset, DatasetError, fingerprint
+from talkingpose.data.schema import DatasetError
 from talkingpose.media import VideoReader
 
 DEFAULT_SPLIT = "test"

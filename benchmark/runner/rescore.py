@@ -25,7 +25,7 @@ from benchmark.runner.inputs import prepare_inputs
 from benchmark.runner.plan import PlannedCase, plan_run
 from benchmark.runner.scorer import Scoring, file_sha256, npz, read_features
 from benchmark.runner.summarize import metrics_under, summarize
-from talkingpose.data.dataset import ClipDataset
+from talkingpose.data.clips import ClipDataset
 from talkingpose.media import VideoReader
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from benchmark.runner.predictions import rates_differ
 from benchmark.validation.checks import CheckList
-from talkingpose.data.dataset import Clip, ClipDataset, DatasetError
+from talkingpose.data.clips import Clip, ClipDataset
+from talkingpose.data.schema import DatasetError
 from talkingpose.media import MediaError, VideoReader
 
 
@@ -34,7 +35,7 @@ def _check_disjoint(clips: Sequence[Clip], notes: CheckList) -> None:
     splits: dict[str, set[str]] = {}
     seen: dict[str, str] = {}
     for clip in clips:
-        splits.setdefault(clip.cluster, set()).add(clip.split)
+        splits.setdefault(clip.group, set()).add(clip.split)
         if clip.clip_id in seen:
             notes.error(clip.clip_id, f"stands in {seen[clip.clip_id]} and in {clip.split}")
         seen[clip.clip_id] = clip.split

@@ -10,8 +10,8 @@ from benchmark.protocols.protocol import Protocol
 from benchmark.runner.plan import plan_run
 from benchmark.runner.predictions import PredictionError, match, read_prediction
 from benchmark.validation.checks import CheckList
+from talkingpose.data.clips import ClipDataset
 from talkingpose.data.contestant import Case
-from talkingpose.data.dataset import ClipDataset
 from talkingpose.media import MediaError
 
 

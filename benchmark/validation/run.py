@@ -17,7 +17,7 @@ from benchmark.runner.plan import plan_run
 from benchmark.runner.scorer import file_sha256, read_frame_scores
 from benchmark.runner.summarize import metrics_under, summarize
 from benchmark.validation.checks import CheckList, printable
-from talkingpose.data.dataset import Clip, ClipDataset, fingerprint
+from talkingpose.data.clips import Clip, ClipDataset, fingerprint
 
 # Sums of the same numbers may differ in their last bits between machines.
 _RELATIVE = 1e-9
@@ -95,7 +95,7 @@ def _check_clips(run: Run, cases: Sequence[CaseResult], dataset: ClipDataset, no
         notes.error("run.json", "its clips are not those of the dataset: other videos or lengths")
     for case in cases:
         clip = clips[case.clip_id]
-        if (case.cluster, case.split, case.fps) != (clip.cluster, clip.split, str(clip.fps)):
+        if (case.cluster, case.split, case.fps) != (clip.group, clip.split, str(clip.fps)):
             notes.error(f"cases/{case.clip_id}.json", "person, split or rate is not that of the dataset")
 
 

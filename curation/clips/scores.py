@@ -15,7 +15,7 @@ _CUT_S = 1.0
 
 
 def score(shot: Shot, crop: Crop) -> dict[str, float]:
-    """Scores by name, as in `talkingpose.data.dataset.SCORES`; what was not measured is left out.
+    """Scores by name, as in `talkingpose.data.schema.SCORES`; what was not measured is left out.
 
     Args:
         shot: with at least one sample.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from curation.records import SourceRecord
-from talkingpose.data.dataset import SCORES, SPLITS
+from talkingpose.data.schema import SCORES, SPLITS
 
 if TYPE_CHECKING:
     from curation.dataset.export import DatasetRow
@@ -32,17 +32,17 @@ annotations = load_dataset("PATH_OR_REPO", "annotations", split="SPLIT")   # no 
 manifest = load_dataset("PATH_OR_REPO", "manifest", split="SPLIT")         # no pixel, no keypoint
 ```
 
-Frames come from torchcodec where it is installed, and from the reader of TalkingPose Bench where not:
+Frames with the reader of TalkingPose Bench, without torchcodec:
 
 ```python
-from talkingpose.dataset import decodable, video_frames
+from talkingpose import load_clips
 
-for row in decodable(clips):
-    frames = list(video_frames(row["video"]))       # uint8 (H, W, 3) each
-    assert len(frames) == len(row["keypoints"]) == row["num_frames"]
+for clip in load_clips("PATH_OR_REPO", split="SPLIT"):
+    frames = list(clip.frames())                           # uint8 (H, W, 3) each
+    assert len(frames) == len(clip.keypoints) == clip.num_frames
 ```
 
-With neither, `clips.cast_column("video", datasets.Video(decode=False))` gives the bytes of the mp4 file. Part
+Without both, `clips.cast_column("video", datasets.Video(decode=False))` gives the bytes of the mp4 file. Part
 of a large set, without fetching the rest: a row group is read only if it may hold such rows, a column only if
 it is named.
 

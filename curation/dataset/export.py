@@ -22,8 +22,9 @@ from curation.dataset.splits import split_of
 from curation.records import ClipRecord, SourceRecord
 from curation.settings import ExportSettings
 from curation.store import Store
-from talkingpose.data.dataset import CONFIGS, NUM_KEYPOINTS, SCORES, SPLITS, features
+from talkingpose.data.schema import CONFIGS, SCORES, SPLITS, features
 from talkingpose.io.atomic import move
+from talkingpose.pose.keypoints import NUM_KEYPOINTS
 
 if TYPE_CHECKING:
     import pyarrow as pa

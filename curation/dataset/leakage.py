@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from talkingpose.data.dataset import SPLITS
+from talkingpose.data.schema import SPLITS
 
 if TYPE_CHECKING:
     from curation.dataset.export import DatasetRow

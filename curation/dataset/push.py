@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.store import Store
-from talkingpose.data.dataset import CONFIGS
+from talkingpose.data.schema import CONFIGS
 from talkingpose.io.errors import UserError
 
 

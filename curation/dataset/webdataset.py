@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from talkingpose.data.dataset import Clip, ClipDataset
+from talkingpose.data.clips import Clip, ClipDataset
 from talkingpose.io.atomic import move
 from talkingpose.io.errors import UserError
 

@@ -24,7 +24,7 @@ from curation.records import ClipRecord, ShotVerdict, SourceRecord
 from curation.settings import ExportSettings
 from curation.store import Store
 from curation.synthetic.seeds import LARGEST_SEED, stream
-from talkingpose.data.dataset import SPLITS
+from talkingpose.data.schema import SPLITS
 from talkingpose.io.atomic import atomic_write
 from talkingpose.io.errors import UserError
 from talkingpose.media import VideoWriter

@@ -1,9 +1,9 @@
-"""Contract 2: what a contestant is given and what it gives back.
+"""Contestant contract: input and output of an animation model under evaluation (contract 2).
 
-A contestant is anything that turns one portrait and a driving pose sequence into a video. It is found
-through the entry-point group `talkingpose.contestants` (or named as `package.module:Class`); the entry
-point is a callable that takes `checkpoint`, `device` and its own settings by keyword and returns an object
-with `info` and `animate`.
+A contestant turns a portrait and a driving pose sequence into a video. It is registered in the entry-point
+group `talkingpose.contestants` or named as `package.module:Class`. The entry point is a callable that takes
+`checkpoint`, `device` and the contestant's own settings as keyword arguments and returns an object with
+`info` and `animate`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from talkingpose.io.errors import UserError
+from talkingpose.io.image import Image
 
 ENTRY_POINT_GROUP = "talkingpose.contestants"
 
-Image = npt.NDArray[np.uint8]
 Keypoints = npt.NDArray[np.float32]
 
 
 class ContestantError(UserError):
-    """A contestant cannot be made or used as asked."""
+    """A contestant that cannot be created or used as requested."""
 
 
 @dataclass(frozen=True)
 class ContestantWeights:
-    """One file of weights that a contestant uses: its name and the SHA-256 of its bytes, in hex."""
+    """Weight file of a contestant: its name and the SHA-256 of its bytes, in hex."""
 
     name: str
     sha256: str
@@ -39,21 +39,27 @@ class ContestantWeights:
 
 @dataclass(frozen=True)
 class ContestantInfo:
-    """What a board needs to know of a contestant.
+    """Description of a contestant, for the run document and the leaderboard.
 
     Attributes:
-        name: as shown on the board.
-        revision: of the code and weights; two runs of equal name and revision are the same contestant.
+        name: as shown on the leaderboard.
+        revision: version of code and weights; runs of equal name and revision are the same contestant.
         parameters: number of parameters used at inference, 0 for a control.
         licence: SPDX identifier or a short text.
-        window: number of frames generated together, 1 for a frame-by-frame model, None where unknown.
-        batch_size: number of clips it likes to animate at once.
-        needs_gpu: True where it cannot run on a CPU.
-        needs_driving_frames: True where it asks for the driving frames, not only for keypoints. The board
-            shows it: such a contestant may see what it is to generate.
-        control: True for a control row: shown on every board, never ranked.
-        args: the settings that move its output, JSON values only.
-        weights: the files it uses.
+        window: number of frames generated together, 1 for a frame-by-frame model, None if unknown.
+        batch_size: preferred number of clips per call of `animate`.
+        needs_gpu: True if it cannot run on a CPU.
+        needs_driving_frames: True if it needs the driving frames, not only the keypoints. In
+            self-reenactment these are the frames to generate, so the leaderboard shows it.
+        control: True for a control row, which is shown on every leaderboard and never ranked.
+        args: settings that affect the output; JSON scalars only.
+        weights: weight files in use.
+
+    Example:
+        >>> from talkingpose import ContestantInfo
+        >>> info = ContestantInfo(name="still", revision="1", parameters=0, licence="MIT", window=1)
+        >>> info.needs_driving_frames, info.control
+        (False, False)
     """
 
     name: str
@@ -71,18 +77,26 @@ class ContestantInfo:
 
 @dataclass(frozen=True)
 class Case:
-    """One clip to generate.
+    """Input for one video to generate.
 
     Attributes:
-        clip_id: of the clip in the dataset; across identities, of the pair of portrait and driving clip.
-        reference: the portrait, uint8 RGB (H, W, 3), of the size of the frames to generate.
-        keypoints: the driving poses, `num_frames` arrays float32 (133, 3): x and y in [0, 1] of the frame,
-            confidence in [0, 1], zeros where there is no such point. Each iteration starts anew and is lazy.
+        clip_id: id of the clip; in cross-reenactment, of the pair of portrait and driving clip.
+        reference: portrait, uint8 RGB (height, width, 3).
+        keypoints: driving poses, `num_frames` arrays float32 (133, 3) in COCO-WholeBody order: x and y in
+            [0, 1] of the frame, confidence in [0, 1], zeros for a missing point. Lazy; each iteration
+            starts from the first frame.
         fps: frames per second.
-        width, height: size in pixels of every frame to generate.
+        width, height: size of each frame to generate, in pixels.
         num_frames: number of frames to generate.
-        driving_frames: uint8 RGB (H, W, 3) frames of the driving clip, lazily; None unless the
-            contestant's `info.needs_driving_frames` asks for them.
+        driving_frames: frames of the driving clip, uint8 RGB (H, W, 3), lazy; None unless
+            `ContestantInfo.needs_driving_frames` is set.
+
+    Example:
+        >>> from talkingpose import Case, load_clips
+        >>> clip = load_clips("tp-mini", split="test")[0]
+        >>> case = Case(clip.clip_id, clip.portrait, clip.keypoints, clip.fps, *clip.size, clip.num_frames)
+        >>> len(list(case.keypoints)) == case.num_frames
+        True
     """
 
     clip_id: str
@@ -96,42 +110,55 @@ class Case:
 
 
 class Contestant(Protocol):
-    """An animation model, or a control, as the evaluator sees it."""
+    """Animation model or control, as the evaluator calls it.
+
+    Example:
+        >>> from talkingpose import ContestantInfo
+        >>> class Still:
+        ...     info = ContestantInfo(name="still", revision="1", parameters=0, licence="MIT")
+        ...     def animate(self, cases, *, seed):
+        ...         for step in range(max(case.num_frames for case in cases)):
+        ...             yield [case.reference for case in cases if case.num_frames > step]
+    """
 
     @property
     def info(self) -> ContestantInfo:
-        """What the board needs to know; settled once the contestant is made."""
+        """Description of the contestant; read once, after construction."""
         ...
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """Generate all cases in lockstep.
+        """Generate the videos of all cases in lockstep.
 
         Args:
-            cases: clips of one frame size; their numbers of frames may differ.
-            seed: of the run. Noise of a case is drawn from `case_seed(seed, case.clip_id)` alone, so that
-                its result does not depend on batch, shard, order or resume.
+            cases: cases of one frame size; their numbers of frames may differ.
+            seed: seed of the run. Draw the noise of a case from `case_seed(seed, case.clip_id)` only, so that
+                the result does not depend on batch, shard, order or resume.
 
         Yields:
-            For time step t one uint8 RGB (H, W, 3) frame for each case with `num_frames > t`, in the order
-            of `cases`. Frames are yielded as they are made; nobody holds a video in memory.
+            For each time step t, one uint8 RGB (height, width, 3) frame per case with `num_frames > t`, in
+            the order of `cases`. Yield frames as they are generated; no video is held in memory.
         """
         ...
 
 
 class ContestantFactory(Protocol):
-    """What an entry point of the group `talkingpose.contestants` refers to."""
+    """Callable that an entry point of the group `talkingpose.contestants` refers to."""
 
     def __call__(self, *, checkpoint: str | None, device: str, **args: str) -> Contestant:
-        """Make a contestant; raises ContestantError where checkpoint, device or a setting do not fit."""
+        """Create a contestant.
+
+        Raises:
+            ContestantError: the checkpoint, the device or a setting is not usable.
+        """
         ...
 
 
 def case_seed(seed: int, clip_id: str) -> int:
-    """The seed of one case: the first 63 bits of SHA-256 of `seed:clip_id`, in [0, 2**63)."""
+    """Return the seed of a case: the first 63 bits of SHA-256 of `seed:clip_id`, in [0, 2**63)."""
     digest = hashlib.sha256(f"{seed}:{clip_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def running(cases: Sequence[Case], step: int) -> list[int]:
-    """Indices of the cases that have a frame at time step `step`, in their order."""
+    """Return the indices of the cases that have a frame at time step `step`, in order."""
     return [index for index, case in enumerate(cases) if case.num_frames > step]

@@ -1,4 +1,4 @@
-"""Keypoints, where they come from, and their picture."""
+"""Keypoints: schema, estimators, drawing, retargeting and smoothing."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         mirror,
         validate,
     )
+    from talkingpose.pose.pose_image import overlay_pose, pose_image
     from talkingpose.pose.smoothing import smooth
 
 __all__ = [
@@ -51,22 +52,26 @@ __all__ = [
     "draw_pose",
     "from_holistic",
     "mirror",
+    "overlay_pose",
+    "pose_image",
     "smooth",
     "validate",
 ]
 
-_HOME = {
+_MODULES = {
     "DWPoseEstimator": "dwpose",
     "HolisticEstimator": "estimator",
     "PoseEstimator": "estimator",
     "draw_pose": "draw",
     "from_holistic": "holistic",
+    "overlay_pose": "pose_image",
+    "pose_image": "pose_image",
     "smooth": "smoothing",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Commands import this package to print their help, and need neither OpenCV nor numpy for that.
+    # Lazy, because commands import this package to print their help, without OpenCV.
     if name not in __all__:
         raise AttributeError(f"module 'talkingpose.pose' has no attribute {name!r}")
-    return getattr(import_module(f"talkingpose.pose.{_HOME.get(name, 'keypoints')}"), name)
+    return getattr(import_module(f"talkingpose.pose.{_MODULES.get(name, 'keypoints')}"), name)

@@ -1,7 +1,7 @@
-"""The picture of a pose, as DWPose draws it for ControlNet-style models.
+"""Pose picture as DWPose draws it for ControlNet-style models.
 
-The drawing is that of DWPose's `draw_bodypose`, `draw_handpose` and `draw_facepose`, equal in every pixel;
-sizes are in pixels, whatever the size of the picture.
+Equal in every pixel to DWPose's `draw_bodypose`, `draw_handpose` and `draw_facepose`. Discs and lines have a
+fixed size in pixels, for pictures of any size.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from talkingpose.io.image import Image
 from talkingpose.pose.keypoints import (
     FACE,
     LEFT_HAND,
@@ -34,7 +35,7 @@ _HAND_RADIUS = 4
 _HAND_COLOUR = (0, 0, 255)
 _FACE_RADIUS = 3
 _FACE_COLOUR = (255, 255, 255)
-# Farther out a coordinate is in the wrong unit: detectors place points a little outside the picture only.
+# Larger coordinates are in the wrong unit: detectors place points only slightly outside the picture.
 _MAX_COORDINATE = 10.0
 _MAX_SIDE = 16384
 
@@ -88,19 +89,27 @@ _FINGER_COLOURS = tuple(
 )
 
 
-def draw_pose(keypoints: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Draw one person's keypoints on black: limbs, joints, hands, face, each over what was drawn before.
+def draw_pose(keypoints: npt.NDArray[Any], height: int, width: int) -> Image:
+    """Draw one person's keypoints on black: limbs, joints, hands, then face.
 
     Args:
         keypoints: (133, 3) floating point: x, y normalised by the picture's width and height, confidence in
-            [0, 1]. A body point is drawn above 0.3, a hand or face point from 0.3 on; feet are not drawn.
-        height, width: of the picture, in pixels.
+            [0, 1]. Body points are drawn above confidence 0.3, hand and face points from 0.3; feet are not
+            drawn.
+        height, width: size of the picture in pixels.
 
     Returns:
         RGB, uint8 (height, width, 3).
 
     Raises:
-        PoseError: no such keypoints (see `validate`), or a size that is not between 1 and 16384.
+        PoseError: invalid keypoints (see `validate`), or a side outside 1 to 16384.
+
+    Example:
+        >>> from talkingpose import draw_pose, load_clips
+        >>> clip = load_clips("tp-mini", split="test")[0]
+        >>> picture = draw_pose(clip.keypoints[0], clip.height, clip.width)
+        >>> picture.shape == (clip.height, clip.width, 3)
+        True
     """
     validate(keypoints)
     if keypoints.ndim != 2:
@@ -118,7 +127,7 @@ def draw_pose(keypoints: npt.NDArray[Any], height: int, width: int) -> npt.NDArr
     return canvas
 
 
-def _draw_body(canvas: npt.NDArray[np.uint8], points: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+def _draw_body(canvas: Image, points: npt.NDArray[np.float64]) -> Image:
     height, width = canvas.shape[:2]
     joints = _openpose_joints(points)
     for (a, b), colour in zip(_LIMBS, _COLOURS, strict=False):
@@ -136,15 +145,15 @@ def _draw_body(canvas: npt.NDArray[np.uint8], points: npt.NDArray[np.float64]) -
 
 
 def _openpose_joints(points: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64] | None]:
-    """x, y of OpenPose's 18 points, None where one is not sure enough."""
-    sure = points[:, 2] > _MIN_CONFIDENCE
+    """Return x, y of OpenPose's 18 points, None where the confidence is too low."""
+    confident = points[:, 2] > _MIN_CONFIDENCE
     shoulders = [_LEFT_SHOULDER, _RIGHT_SHOULDER]
-    neck = points[shoulders, :2].mean(axis=0) if sure[shoulders].all() else None
-    return [neck if i is None else points[i, :2] if sure[i] else None for i in _OPENPOSE]
+    neck = points[shoulders, :2].mean(axis=0) if confident[shoulders].all() else None
+    return [neck if i is None else points[i, :2] if confident[i] else None for i in _OPENPOSE]
 
 
 def _limb(x0: float, y0: float, x1: float, y1: float) -> npt.NDArray[np.int32]:
-    """The outline of a filled ellipse between two joints; all of it is cut to whole pixels and degrees."""
+    """Return the outline of an ellipse between two joints, truncated to whole pixels and degrees."""
     centre = int((x0 + x1) / 2), int((y0 + y1) / 2)
     dx, dy = x0 - x1, y0 - y1
     axes = int(math.sqrt(dx * dx + dy * dy) / 2), _LIMB_HALF_WIDTH
@@ -152,9 +161,7 @@ def _limb(x0: float, y0: float, x1: float, y1: float) -> npt.NDArray[np.int32]:
     return np.asarray(cv2.ellipse2Poly(centre, axes, angle, 0, 360, 1), np.int32)
 
 
-def _draw_hand(
-    canvas: npt.NDArray[np.uint8], points: npt.NDArray[np.float64], hand: slice, edges: Edges
-) -> None:
+def _draw_hand(canvas: Image, points: npt.NDArray[np.float64], hand: slice, edges: Edges) -> None:
     pixels = _drawn_pixels(points, canvas.shape)
     for (a, b), colour in zip(edges, _FINGER_COLOURS, strict=True):
         start, end = pixels[a], pixels[b]
@@ -165,16 +172,16 @@ def _draw_hand(
             cv2.circle(canvas, pixel, _HAND_RADIUS, _HAND_COLOUR, thickness=-1)
 
 
-def _draw_face(canvas: npt.NDArray[np.uint8], points: npt.NDArray[np.float64]) -> None:
+def _draw_face(canvas: Image, points: npt.NDArray[np.float64]) -> None:
     for pixel in _drawn_pixels(points, canvas.shape)[FACE]:
         if pixel is not None:
             cv2.circle(canvas, pixel, _FACE_RADIUS, _FACE_COLOUR, thickness=-1)
 
 
 def _drawn_pixels(points: npt.NDArray[np.float64], shape: tuple[int, ...]) -> list[tuple[int, int] | None]:
-    """Pixel of each of the 133 points as hands and faces are drawn, None where one is not."""
+    """Return the pixel of each of the 133 points, None where hands and faces leave it out."""
     height, width = shape[:2]
     pixels = (points[:, :2] * (width, height)).astype(int)
-    # DWPose leaves out what falls on the first row or column, where its missing points would be.
+    # DWPose skips the first row and column, where its missing points are.
     drawn = (points[:, 2] >= _MIN_CONFIDENCE) & (pixels > 0).all(axis=1)
     return [(int(x), int(y)) if ok else None for (x, y), ok in zip(pixels, drawn, strict=True)]

@@ -27,7 +27,7 @@ class ClipPairs:
     """
 
     def __init__(self, dataset: str, split: str = "train", min_frames: int = 20) -> None:
-        from talkingpose.data.dataset import ClipDataset
+        from talkingpose.data.clips import ClipDataset
 
         self._dataset = ClipDataset(dataset)
         clips = self._dataset.clips(split)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from talkingpose.data.dataset import COLUMNS, SCORES, features
+from talkingpose.data.schema import COLUMNS, SCORES, features
 from talkingpose.media import VideoWriter
 
 NTSC = Fraction(30000, 1001)

@@ -14,7 +14,7 @@ from shot_videos import frames, write_shots
 
 from curation.config import load_config
 from curation.run import curate, find
-from talkingpose.data.dataset import ClipDataset
+from talkingpose.data.clips import ClipDataset
 from talkingpose.media import VideoReader
 
 PLACES = 10

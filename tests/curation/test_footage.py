@@ -15,7 +15,7 @@ from curation.detect.scan import scan
 from curation.run import curate, find
 from curation.sources import find_sources, identify
 from curation.worker import Job, process
-from talkingpose.data.dataset import ClipDataset
+from talkingpose.data.clips import ClipDataset
 from talkingpose.media import VideoReader
 from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND
 

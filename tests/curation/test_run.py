@@ -19,7 +19,8 @@ from shot_videos import write_shots
 from curation.config import load_config
 from curation.run import curate, find
 from curation.store import StoreError
-from talkingpose.data.dataset import CONFIGS, ClipDataset, features
+from talkingpose.data.clips import ClipDataset
+from talkingpose.data.schema import CONFIGS, features
 from talkingpose.media import VideoReader
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from talkingpose.data.dataset import COLUMNS, SCORES, features
+from talkingpose.data.schema import COLUMNS, SCORES, features
 from talkingpose.media import VideoWriter
 from talkingpose.pose import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
 

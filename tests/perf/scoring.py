@@ -94,7 +94,7 @@ def compute(group: str, folder: Path) -> None:
     import torchmetrics.image  # noqa: F401 - loaded before the clock starts
     from separately import GROUPS
 
-    from talkingpose.data.dataset import ClipDataset
+    from talkingpose.data.clips import ClipDataset
 
     dataset = ClipDataset(str(folder / "dataset"))
     clips = [(clip.clip_id, dataset.keypoints(clip)) for clip in dataset.clips("test")]

@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 
 from benchmark.cli import app
-from benchmark.data.bundled import open_dataset
+from benchmark.data.bundled import TP_MINI_FOLDER, open_dataset
 from benchmark.protocols.protocol import load_protocol
 from benchmark.runner.plan import plan_run
 from curation.synthetic import frames
 from curation.synthetic.seeds import HELD_OUT_SEEDS
 from talkingpose import TalkingPosePipeline
-from talkingpose.data.dataset import CONFIGS, ClipDataset
+from talkingpose.data.clips import ClipDataset
+from talkingpose.data.schema import CONFIGS
 from talkingpose.media import VideoReader
 from talkingpose.model.inference_settings import InferenceSettings
 from talkingpose.pipeline import load
 
-FOLDER = Path(app.__file__).parent / "data" / "tp-mini"
+FOLDER = TP_MINI_FOLDER
 PARITY = Path(__file__).parents[2] / "data" / "parity"
 
 
@@ -43,7 +44,7 @@ def test_it_is_small_held_out_and_long_enough(tp_mini: ClipDataset) -> None:
     assert len(test) >= 8 and all(150 <= clip.num_frames <= 300 for clip in test)
     assert {(clip.width, clip.height) for clip in test} == {(128, 128)}
     assert {clip.fps for clip in test} == {Fraction(25), Fraction(30000, 1001)}
-    people = [clip.cluster for split in tp_mini.splits for clip in tp_mini.clips(split)]
+    people = [clip.group for split in tp_mini.splits for clip in tp_mini.clips(split)]
     assert len(people) == len(set(people)) and all(seed_of(person) in HELD_OUT_SEEDS for person in people)
 
 
@@ -57,7 +58,7 @@ def test_the_hub_library_reads_it(tmp_path: Path) -> None:
 
 def test_it_can_be_drawn_again(tp_mini: ClipDataset) -> None:
     clip = min(tp_mini.clips("test"), key=lambda clip: clip.num_frames)
-    seed = seed_of(clip.cluster)
+    seed = seed_of(clip.group)
     drawn = list(frames(seed, seed, clip.num_frames, clip.width, float(clip.fps)))
     keypoints = np.stack([points for _, points in drawn]).astype(np.float16)
     assert np.array_equal(tp_mini.keypoints(clip).astype(np.float16), keypoints)

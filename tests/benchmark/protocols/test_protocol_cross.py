@@ -23,7 +23,8 @@ from benchmark.runner.plan import RunPlan, plan_run
 from benchmark.runner.summarize import metrics_under
 from benchmark.validation.checks import CheckList
 from benchmark.validation.run import check_run
-from talkingpose.data.dataset import Clip, ClipDataset, DatasetError
+from talkingpose.data.clips import Clip, ClipDataset
+from talkingpose.data.schema import DatasetError
 
 QUIET = Progress(say=lambda line: None)
 SHAPE = CaseShape("x", Fraction(25), 64, 64, 9, window=4)
@@ -110,7 +111,7 @@ def test_everyone_is_driven_once_by_someone_else(tmp_path: Path) -> None:
     names = {c.clip_id for c in clips}
     assert not audit and len(pairs) == 13
     assert {p.clip_id for p, _ in pairs} == {d.clip_id for _, d in pairs} == names
-    assert all(p.cluster != d.cluster for p, d in pairs)
+    assert all(p.group != d.group for p, d in pairs)
     assert {(p.clip_id, d.clip_id) for p, d in paired(clips[::-1], tmp_path)[0]} == {
         (p.clip_id, d.clip_id) for p, d in pairs
     }
@@ -127,7 +128,7 @@ def test_people_of_one_recording_do_not_drive_one_another(tmp_path: Path) -> Non
 def test_who_has_no_partner_is_listed(tmp_path: Path) -> None:
     clips = [clip(0, 0), clip(1, 0), clip(2, 0), clip(3, 1), clip(4, 2, size=(160, 96))]
     pairs, audit = paired(clips, tmp_path)
-    assert {(p.cluster, d.cluster) for p, d in pairs} == {("p0", "p1"), ("p1", "p0")}
+    assert {(p.group, d.group) for p, d in pairs} == {("p0", "p1"), ("p1", "p0")}
     assert len(audit) == 3 and any("c4" in message for message in audit)
 
 
@@ -145,7 +146,7 @@ def test_tp_mini_is_paired_by_its_list() -> None:
     first = found.cases[0]
     assert first.pair is not None and raw.cases[0].pair is not None
     assert first.clip.clip_id == "234862d5bf482b7d--2690c96be31ac4d9"
-    assert first.clip.cluster == first.pair.portrait.cluster and first.clip.fps == first.pair.driving.fps
+    assert first.clip.group == first.pair.portrait.group and first.clip.fps == first.pair.driving.fps
     stage, plain = prepare_inputs(dataset, first), prepare_inputs(dataset, raw.cases[0])
     assert stage.footage is None and len(stage.keypoints) == first.num_frames == 120
     np.testing.assert_array_equal(plain.keypoints, dataset.keypoints(first.pair.driving)[:120])

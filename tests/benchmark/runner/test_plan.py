@@ -11,7 +11,8 @@ import pytest
 from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import load_protocol
 from benchmark.runner.plan import RunPlan, batches, plan_run
-from talkingpose.data.dataset import ClipDataset, DatasetError
+from talkingpose.data.clips import ClipDataset
+from talkingpose.data.schema import DatasetError
 from talkingpose.io.errors import UserError
 from talkingpose.media import MediaError
 from tests.benchmark.drawn_clips import Drawn, row, video_bytes, write_dataset

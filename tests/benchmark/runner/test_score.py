@@ -79,7 +79,7 @@ def test_png_frames_score_as_the_frames_that_a_model_yields(tiny: Path, tmp_path
 
 
 def tiny_video(dataset: Path, clip_id: str) -> bytes:
-    from talkingpose.data.dataset import ClipDataset
+    from talkingpose.data.clips import ClipDataset
 
     opened = ClipDataset(str(dataset))
     return opened.video(next(clip for clip in opened.clips("test") if clip.clip_id == clip_id))

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import sys
-import types
 from pathlib import Path
 
 import fsspec
@@ -20,13 +19,13 @@ from fsspec.implementations.local import LocalFileSystem
 from shot_videos import write_shots
 from typer.testing import CliRunner
 
-import talkingpose.data.dataset
+import talkingpose.data.clips
 from curation.cli.app import app
 from curation.config import load_config
 from curation.dataset.push import PushError, plan_upload, push
 from curation.dataset.webdataset import WebDatasetError, write_webdataset
 from curation.run import curate, find
-from talkingpose.data.dataset import ClipDataset, decodable, video_frames
+from talkingpose.data.clips import ClipDataset, decodable, video_frames
 from talkingpose.media import VideoReader
 
 
@@ -66,55 +65,20 @@ def test_the_card_has_statistics_licences_and_leakage(made):
     assert json.loads((made / "leakage.json").read_text())["sources"] == []
 
 
-def test_both_decoders_give_every_frame(made, tmp_path, monkeypatch):
-    if not talkingpose.data.dataset._torchcodec_works():
-        pytest.skip("torchcodec is not installed, or finds no FFmpeg")
-    split = split_with_most(made)
-    loaded = load_dataset(str(made), split=split, cache_dir=str(tmp_path))
-    by_torchcodec = decodable(loaded)
-    monkeypatch.setattr(talkingpose.data.dataset, "_torchcodec_works", lambda: False)
-    by_reader = decodable(loaded)
-    for one, other in zip(by_torchcodec, by_reader, strict=True):
-        assert not isinstance(one["video"], dict) and isinstance(other["video"], dict)
-        first, second = (np.stack(list(video_frames(row["video"]))) for row in (one, other))
-        assert first.shape == second.shape == (one["num_frames"], one["height"], one["width"], 3)
-        assert first.dtype == second.dtype == np.uint8
-        assert np.abs(first.astype(int) - second).max() <= 4
-        assert len(one["keypoints"]) == len(first)
-
-
-def raiser(error: Exception):
-    def fail(*arguments: object, **options: object) -> None:
-        raise error
-
-    return fail
-
-
-@pytest.mark.parametrize("how", ["not installed", "finds no FFmpeg"])
-def test_without_torchcodec_the_reader_decodes(made, tmp_path, monkeypatch, how):
-    if how == "not installed":
-        monkeypatch.setitem(sys.modules, "torchcodec", None)
-        monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
-    else:
-        decoders = types.ModuleType("torchcodec.decoders")
-        decoders.VideoDecoder = raiser(RuntimeError("Could not load libtorchcodec"))
-        monkeypatch.setitem(sys.modules, "torchcodec.decoders", decoders)
-    # Asked anew: what another test found out counts no more, and neither will this.
-    works = talkingpose.data.dataset._torchcodec_works.__wrapped__
-    monkeypatch.setattr(talkingpose.data.dataset, "_torchcodec_works", works)
-    assert not works()
+def test_rows_are_decoded_without_torchcodec(made, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchcodec", None)
     streamed = decodable(load_dataset(str(made), streaming=True, cache_dir=str(tmp_path)))
-    count = 0
-    for split in streamed.values():
-        for row in split:
-            assert sum(1 for _ in video_frames(row["video"])) == len(row["keypoints"]) == row["num_frames"]
-            count += 1
-    assert count == 3
+    rows = [row for split in streamed.values() for row in split]
+    assert len(rows) == 3
+    for row in rows:
+        frames = list(video_frames(row["video"]))
+        assert len(frames) == len(row["keypoints"]) == row["num_frames"]
+        assert frames[0].shape == (row["height"], row["width"], 3) and frames[0].dtype == np.uint8
 
 
 @pytest.mark.parametrize("video", [{"bytes": None, "path": "a.mp4"}, "a.mp4", None])
 def test_what_holds_no_video_is_refused(video):
-    with pytest.raises(talkingpose.data.dataset.DatasetError, match="video: "):
+    with pytest.raises(talkingpose.data.clips.DatasetError, match="video: "):
         list(video_frames(video))
 
 

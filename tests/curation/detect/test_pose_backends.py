@@ -23,7 +23,7 @@ from curation.config import load_config
 from curation.detect.detectors import MEDIAPIPE
 from curation.detect.pose_backends import detectors_of
 from curation.run import curate, find
-from talkingpose.data.dataset import ClipDataset
+from talkingpose.data.clips import ClipDataset
 from talkingpose.weights import WeightsError
 
 

@@ -37,7 +37,8 @@ from curation.release.forget import ForgetError, forget
 from curation.release.manifest import read_manifest
 from curation.release.release import ReleaseError, release_ids, remember_release
 from curation.store import StoreError
-from talkingpose.data.dataset import CONFIGS, ClipDataset
+from talkingpose.data.clips import ClipDataset
+from talkingpose.data.schema import CONFIGS
 from talkingpose.media import VideoReader, VideoWriter
 
 IDS = ("speaker00aa", "speaker00bb", "speaker00cc")

@@ -26,7 +26,8 @@ from curation.synthetic.dataset import (
 )
 from curation.synthetic.pairs import DrawnPairs
 from curation.synthetic.seeds import HELD_OUT_SEEDS
-from talkingpose.data.dataset import COLUMNS, CONFIGS, ClipDataset
+from talkingpose.data.clips import ClipDataset
+from talkingpose.data.schema import COLUMNS, CONFIGS
 from talkingpose.media import VideoReader
 
 OPTIONS: dict[str, Any] = {
@@ -113,7 +114,7 @@ def test_readers_read_it(folder: Path, tmp_path: Path) -> None:
         loaded = datasets.load_dataset(str(folder), config, cache_dir=str(tmp_path))
         assert sum(len(split) for split in loaded.values()) == 4
     dataset = ClipDataset(str(folder))
-    people = [{clip.cluster for clip in dataset.clips(split)} for split in dataset.splits]
+    people = [{clip.group for clip in dataset.clips(split)} for split in dataset.splits]
     assert sum(map(len, people)) == len(set().union(*people)) == 4
     card = (folder / "README.md").read_text()
     assert "license: cc0-1.0" in card and f"tp-curate synth --out DIR {' '.join(WORDS)}" in card

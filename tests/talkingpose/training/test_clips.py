@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from talkingpose.data.dataset import COLUMNS, features
+from talkingpose.data.schema import COLUMNS, features
 from talkingpose.media import VideoWriter
 from talkingpose.training.clips import ClipPairs
 from talkingpose.training.config import checked

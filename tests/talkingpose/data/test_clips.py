@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,15 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, load_dataset
 
-from talkingpose.data.dataset import (
-    COLUMNS,
-    CONFIGS,
-    SCORES,
-    ClipDataset,
-    DatasetError,
-    features,
-    fingerprint,
-)
+from talkingpose.data.clips import ClipDataset, fingerprint
+from talkingpose.data.schema import COLUMNS, CONFIGS, SCORES, DatasetError, features
+from talkingpose.io.errors import UserError
 
 CARD = """---
 configs:
@@ -75,8 +70,8 @@ def test_clips_come_sorted_with_exact_rates_and_clusters(folder: Path) -> None:
     clips = dataset.clips("train")
     assert [clip.clip_id for clip in clips] == ["a", "b"]
     assert clips[0].fps == Fraction(30000, 1001)
-    assert clips[0].cluster == "source of a"
-    assert dataset.clips("test")[0].cluster == "p"
+    assert clips[0].group == "source of a"
+    assert dataset.clips("test")[0].group == "p"
 
 
 def test_video_and_keypoints_come_back_as_written(folder: Path) -> None:
@@ -119,12 +114,12 @@ def test_missing_column_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"clip_id": "../evil"}, "no file name"),
-        ({"clip_id": ".hidden"}, "no file name"),
-        ({"fps": 0.0}, "cannot be"),
-        ({"num_frames": -1}, "cannot be"),
-        ({"fps": float("nan")}, "cannot be"),
-        ({"width": None}, "cannot be"),
+        ({"clip_id": "../evil"}, "clip id"),
+        ({"clip_id": ".hidden"}, "clip id"),
+        ({"fps": 0.0}, "out of range"),
+        ({"num_frames": -1}, "out of range"),
+        ({"fps": float("nan")}, "out of range"),
+        ({"width": None}, "out of range"),
     ],
 )
 def test_impossible_rows_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
@@ -135,7 +130,7 @@ def test_impossible_rows_are_refused(tmp_path: Path, changes: dict[str, object],
 
 def test_repeated_clip_id_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", {"train": [row("a"), row("a")], "test": [row("c")]})
-    with pytest.raises(DatasetError, match="stands twice"):
+    with pytest.raises(DatasetError, match="occurs twice"):
         ClipDataset(str(folder)).clips("train")
 
 
@@ -154,12 +149,54 @@ def test_path_without_bytes_is_refused(tmp_path: Path) -> None:
         dataset.video(dataset.clips("train")[0])
 
 
+@pytest.mark.parametrize("kind", ["absolute", "parent", "link to a file", "link to a folder", "fifo"])
+def test_paths_of_a_card_stay_inside_the_dataset(tmp_path: Path, kind: str) -> None:
+    outside = write(tmp_path / "outside", {"train": [row("secret")]}) / "clips"
+    folder = write(tmp_path / "data", {"train": [row("a")], "test": [row("c")]})
+    pattern = "linked/*.parquet"
+    if kind == "absolute":
+        pattern = f"{outside}/*.parquet"
+    elif kind == "parent":
+        pattern = "../outside/clips/*.parquet"
+    elif kind == "link to a folder":
+        (folder / "linked").symlink_to(outside)
+    else:
+        (folder / "linked").mkdir()
+        target = folder / "linked" / "train.parquet"
+        if kind == "fifo":
+            os.mkfifo(target)
+        else:
+            target.symlink_to(next(outside.iterdir()))
+    (folder / "README.md").write_text(CARD.replace("clips/train-*.parquet", pattern))
+    with pytest.raises(DatasetError, match="dataset"):
+        ClipDataset(str(folder))
+
+
+def test_files_of_the_hub_cache_are_links(tmp_path: Path) -> None:
+    repository = tmp_path / "datasets--a--b"
+    folder = write(repository / "snapshots" / "0123", {"train": [row("a")], "test": [row("c")]})
+    (repository / "blobs").mkdir()
+    for file in (folder / "clips").iterdir():
+        blob = repository / "blobs" / file.name
+        file.rename(blob)
+        file.symlink_to(blob)
+    assert [clip.clip_id for clip in ClipDataset(str(folder)).clips("train")] == ["a"]
+
+
+@pytest.mark.parametrize("header", ["a: &a [x]\nb: *a", "[" * 200, "a: " + "x" * 2_000_000, "a: .inf"])
+def test_absurd_card_is_one_line(tmp_path: Path, header: str) -> None:
+    folder = write(tmp_path / "data", {"train": [row("a")]}, f"---\n{header}\n---\n")
+    with pytest.raises(UserError) as error:
+        ClipDataset(str(folder))
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "card", ["", "---\n: [\n---\n", "---\nconfigs: 3\n---\n", "no header", "---\nlicense: mit\n---\n"]
 )
 def test_cards_that_name_no_clips_are_refused(tmp_path: Path, card: str) -> None:
     folder = write(tmp_path / "data", {"train": [row("a")]}, card)
-    with pytest.raises(DatasetError, match=r"README\.md"):
+    with pytest.raises(UserError, match="dataset"):
         ClipDataset(str(folder))
 
 
@@ -171,7 +208,7 @@ def test_a_place_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_split_names_the_known_ones(folder: Path) -> None:
-    with pytest.raises(DatasetError, match="it has train, test"):
+    with pytest.raises(DatasetError, match="train, test"):
         ClipDataset(str(folder)).clips("validation")
 
 
