@@ -1,4 +1,4 @@
-"""Sections of the configuration: one typed value each, as in `default.yaml`."""
+"""Typed sections of the configuration, as in `default.yaml`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Section(BaseModel):
 
 
 class ShotsSettings(Section):
-    """Where one shot ends and the next begins."""
+    """Detection of shot boundaries."""
 
     adaptive_threshold: PositiveFloat
     window_frames: Annotated[int, Field(ge=1)]
@@ -26,14 +26,14 @@ class ShotsSettings(Section):
 
 
 class SamplingSettings(Section):
-    """Which frames are looked at, and how large."""
+    """Rate and size of the sampled frames."""
 
     per_second: PositiveFloat
     longer_side: Annotated[int, Field(ge=64)]
 
 
 class KeyframeFacesSettings(Section):
-    """The look at key frames, before a source is decoded."""
+    """Search for faces in key frames, before a source is decoded."""
 
     max_gap_s: PositiveFloat
     min_key_frames: Annotated[int, Field(ge=1)]
@@ -41,7 +41,7 @@ class KeyframeFacesSettings(Section):
 
 
 class TrimSettings(Section):
-    """How a good part of a shot begins and ends."""
+    """Trimming of a shot to its good spans."""
 
     min_s: Annotated[float, Field(ge=0)]
     settle_s: Annotated[float, Field(ge=0)]
@@ -49,34 +49,34 @@ class TrimSettings(Section):
 
 
 class DuplicatesSettings(Section):
-    """When two clips of different sources show the same footage."""
+    """Thresholds for two clips of different sources that show the same footage."""
 
     max_difference: Annotated[float, Field(ge=0, le=0.5)]
     min_overlap: Annotated[float, Field(gt=0, le=1)]
 
 
 class PersonsSettings(Section):
-    """When the faces of two clips are one person's."""
+    """Threshold for two clips that show the same person."""
 
     min_similarity: Annotated[float, Field(gt=0, le=1)]
 
 
 class WorkersSettings(Section):
-    """What a worker process may take."""
+    """Limits of a worker process."""
 
     source_limit_s: PositiveFloat
     sources_per_process: Annotated[int, Field(ge=1)]
 
 
 class PoseSettings(Section):
-    """Where the keypoints of a clip come from."""
+    """Detector of the keypoints of a clip."""
 
     backend: Literal["mediapipe", "dwpose"]
     smooth_s: Annotated[float, Field(ge=0, le=2)]
 
 
 class CropSettings(Section):
-    """Which part of the picture is kept."""
+    """Crop of a clip."""
 
     # YAML reads 9:16 without quotes as nine minutes and sixteen seconds.
     mode: Annotated[
@@ -86,7 +86,7 @@ class CropSettings(Section):
 
 
 class EncodeSettings(Section):
-    """How clips are written."""
+    """Encoding of clips."""
 
     crf: Annotated[int, Field(ge=0, le=51)]
     preset: Literal[
@@ -95,7 +95,7 @@ class EncodeSettings(Section):
 
 
 class ExportSettings(Section):
-    """How clips are laid out as a dataset; changes no clip."""
+    """Layout of the dataset; changes no clip."""
 
     splits: dict[str, Annotated[float, Field(ge=0)]]
     max_shard_mb: PositiveFloat

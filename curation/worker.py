@@ -97,7 +97,7 @@ def _length(job: Job, index: PacketIndex) -> FilterResult | None:
 
 
 def _gate(job: Job, reader: VideoReader, index: PacketIndex) -> KeyframeAnswer:
-    settings = job.config.gate
+    settings = job.config.keyframe_faces
     if settings is None or not can_judge(index, settings):
         return KeyframeAnswer(None)
     faces = job.detectors.faces()
@@ -176,7 +176,7 @@ def _unseen(job: Job, index: PacketIndex, step: Step, known: list[FilterResult])
 def _all_filters(job: Job, known: list[FilterResult]) -> tuple[FilterResult, ...]:
     """What is known, and every other filter that has settings as not asked."""
     answers = {finding.filter: finding for finding in known}
-    asked = [GATE] if job.config.gate is not None else []
+    asked = [GATE] if job.config.keyframe_faces is not None else []
     asked += [name for name, settings in job.config.filter_settings.items() if settings is not None]
     return tuple(answers.get(name) or _not_asked(job, name) for name in dict.fromkeys([*asked, *answers]))
 

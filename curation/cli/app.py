@@ -96,7 +96,7 @@ def run(
             chosen,
             out,
             settings,
-            with_options(settings.acquisition, rate, licenses=require_license, budget_gb=disk_budget),
+            with_options(settings.download, rate, licenses=require_license, budget_gb=disk_budget),
             (cookies, proxy),
             workers=count,
             fresh=fresh,

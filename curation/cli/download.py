@@ -80,7 +80,7 @@ def fetch(
     from curation.orchestrator import fetch as run_fetch
 
     settings = with_options(
-        load_config(config).acquisition, rate, licenses=require_license, budget_gb=disk_budget
+        load_config(config).download, rate, licenses=require_license, budget_gb=disk_budget
     )
     chosen = choose(sources)
     if chosen.local or not chosen.wanted:
@@ -126,7 +126,7 @@ def audit(
     from curation.orchestrator import audit as run_audit
     from curation.orchestrator import choose
 
-    settings = with_options(load_config(config).acquisition, rate)
+    settings = with_options(load_config(config).download, rate)
     chosen = choose(sources)
     if chosen.local or not chosen.wanted:
         raise SourceListError("audit: it asks hosts: give lists, ids and addresses, no local files")
@@ -173,7 +173,7 @@ def rebuild(
             rows,
             out,
             settings,
-            with_options(settings.acquisition, rate, budget_gb=disk_budget),
+            with_options(settings.download, rate, budget_gb=disk_budget),
             access,
             workers=workers or len(os.sched_getaffinity(0)),
             delete_sources=delete_sources,

@@ -116,7 +116,7 @@ def estimate(
             drawn.chosen,
             out or Path(folder) / "sample",
             settings,
-            with_options(settings.acquisition, rate),
+            with_options(settings.download, rate),
             (cookies, proxy),
             workers=workers or len(os.sched_getaffinity(0)),
             on_source=lambda record: bar.advance(task),

@@ -44,7 +44,7 @@ def parts_of(shot: Shot, config: Config, times: Sequence[float]) -> list[Trimmed
         times: in seconds, of every frame of the source, and of the end.
     """
     whole = _judged(shot, config)
-    if whole.passed or config.rescue is None or not shot.samples:
+    if whole.passed or config.trim is None or not shot.samples:
         return [whole]
     spans = sorted(_good_spans(shot, config, times))
     if not spans:
@@ -62,9 +62,9 @@ def parts_of(shot: Shot, config: Config, times: Sequence[float]) -> list[Trimmed
 
 def _judged(shot: Shot, config: Config, *, rest: bool = False) -> TrimmedSpan:
     findings = judge(shot, config.filter_settings)
-    if config.rescue is not None:
+    if config.trim is not None:
         gap = longest_gap_s(shot, config)
-        limit = config.rescue.max_gap_s
+        limit = config.trim.max_gap_s
         passed = gap <= limit + 1e-9 and not (rest and all(finding.passed for finding in findings))
         reason = None if passed else "good only now and then"
         findings = (
@@ -92,9 +92,9 @@ def longest_gap_s(shot: Shot, config: Config) -> float:
 
 def _good_spans(shot: Shot, config: Config, times: Sequence[float]) -> Iterator[tuple[int, int]]:
     """Frames (start, end exclusive) of spans that pass, the longest first."""
-    assert config.rescue is not None
+    assert config.trim is not None
     levels = levels_of(shot, config.filter_settings)
-    search = _Search(shot, list(levels.values()), config.rescue, config, times)
+    search = _Search(shot, list(levels.values()), config.trim, config, times)
     waiting = [(0, len(shot.samples))]
     while waiting:
         first, last = waiting.pop()
@@ -113,14 +113,14 @@ class _Search:
     """Spans of samples, by sums over what each filter asks of them."""
 
     def __init__(
-        self, shot: Shot, levels: list[Levels], rescue: TrimSettings, config: Config, times: Sequence[float]
+        self, shot: Shot, levels: list[Levels], trim: TrimSettings, config: Config, times: Sequence[float]
     ) -> None:
         self._shot, self._times = shot, times
-        self._min_s = max(config.filters.length.min_s, rescue.min_s)
+        self._min_s = max(config.filters.length.min_s, trim.min_s)
         count = len(shot.samples)
         steady = _steady(levels, count)
-        settle = max(math.ceil(rescue.settle_s * config.sampling.per_second), 1)
-        borne = int(rescue.max_gap_s * config.sampling.per_second + 1e-9)
+        settle = max(math.ceil(trim.settle_s * config.sampling.per_second), 1)
+        borne = int(trim.max_gap_s * config.sampling.per_second + 1e-9)
         self._opens = _holds_for(steady, settle)
         self._closes = _holds_for(steady[::-1], settle)[::-1]
         broken = np.zeros(count, bool)

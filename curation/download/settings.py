@@ -1,20 +1,18 @@
-"""The settings of an acquisition: one typed value."""
+"""Typed settings of downloads: the section `download` of the configuration."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from curation.settings import Section
 
 _Count = Annotated[int, Field(ge=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PolitenessSettings(_Section):
-    """How often hosts are asked. The bucket is one for all workers, processes and machines."""
+class PolitenessSettings(Section):
+    """Rate limits, shared by all workers and processes of an output folder."""
 
     requests_per_minute: PositiveFloat = 20.0
     burst: _Count = 3
@@ -24,19 +22,29 @@ class PolitenessSettings(_Section):
     sessions_per_host: _Count = 2
     bytes_per_s: PositiveFloat | None = None
 
+    def divided(self, shards: int) -> Self:
+        """Return the limits of one of `shards` equal shards; together the shards keep the limits."""
+        return self.model_copy(
+            update={
+                "requests_per_minute": self.requests_per_minute / shards,
+                "pause_s": self.pause_s * shards,
+                "bytes_per_s": self.bytes_per_s and self.bytes_per_s / shards,
+            }
+        )
 
-class BreakerSettings(_Section):
-    """When the whole run stops asking."""
 
-    rate_limits: _Count = 3  # so many answers 429 without a success between them; a bot check counts at once
-    unreachable: _Count = 5  # so many connections in a row that did not come about
+class BreakerSettings(Section):
+    """Conditions under which the whole run stops sending requests."""
+
+    rate_limits: _Count = 3  # 429 answers without a success between them; a bot check counts at once
+    unreachable: _Count = 5  # failed connections in a row
     wait_s: PositiveFloat = 900.0
     factor: Annotated[float, Field(ge=1)] = 2.0
     longest_s: PositiveFloat = 6 * 3600.0
 
 
-class PrefilterSettings(_Section):
-    """What a source must be like, judged by its description before any byte of video. Null: not asked."""
+class PrefilterSettings(Section):
+    """Conditions on the description of a source, before any video is downloaded. None: no condition."""
 
     min_duration_s: NonNegativeFloat | None = 3.0
     max_duration_s: PositiveFloat | None = 4 * 3600.0
@@ -47,23 +55,23 @@ class PrefilterSettings(_Section):
     require_license: tuple[str, ...] = ()
 
 
-class FormatSettings(_Section):
-    """Which of the offered files is taken: one file, H.264 first, no sound unless asked for."""
+class FormatSettings(Section):
+    """Choice among the offered files: one file, H.264 preferred, audio only on request."""
 
     max_height: _Count | None = 1080
     audio: bool = False
 
 
-class DiskSettings(_Section):
-    """How much may lie on the disk at a time."""
+class DiskSettings(Section):
+    """Disk space of downloaded sources."""
 
     budget_gb: PositiveFloat | None = None
     min_free_gb: NonNegativeFloat = 1.0
     poll_s: PositiveFloat = 15.0
 
 
-class DownloadSettings(_Section):
-    """Everything that decides how sources are fetched; it changes no clip."""
+class DownloadSettings(Section):
+    """Settings of downloads; they change no clip."""
 
     workers: _Count = 4
     politeness: PolitenessSettings = PolitenessSettings()
@@ -71,13 +79,13 @@ class DownloadSettings(_Section):
     prefilter: PrefilterSettings = PrefilterSettings()
     formats: FormatSettings = FormatSettings()
     disk: DiskSettings = DiskSettings()
-    # A host that sends nothing for so long has stalled; one that stays below `min_bytes_per_s` drips.
+    # A connection without data for `timeout_s` has stalled; a download below `min_bytes_per_s` is stopped.
     timeout_s: PositiveFloat = 30.0
     min_bytes_per_s: NonNegativeFloat = 2000.0
     slow_for_s: PositiveFloat = 60.0
-    # Waits of the table of causes are multiplied by this.
+    # Factor on the retry waits of `curation.download.failures`.
     wait_scale: PositiveFloat = 1.0
-    # A run that has nothing to do but wait ends when the next attempt is further away than this.
+    # A run ends if the next attempt is further away.
     patience_s: NonNegativeFloat = 1800.0
-    # A worker that does not sign on for so long has died with its machine.
+    # A worker without a sign of life for this long is considered dead.
     lease_s: PositiveFloat = 120.0

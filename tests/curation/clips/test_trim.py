@@ -96,8 +96,8 @@ def test_what_passes_but_holds_no_steady_part_long_enough_says_so():
     assert (finding.passed, finding.at_least) == (False, False)
 
 
-def test_without_rescue_it_is_all_or_nothing():
-    whole = CONFIG.model_copy(update={"rescue": None})
+def test_without_trimming_it_is_all_or_nothing():
+    whole = CONFIG.model_copy(update={"trim": None})
     assert kept("n" * 30 + "g" * 30, whole) == []
     assert kept("g" * 30, whole) == [(100, 250)]
 

@@ -14,7 +14,7 @@ from loopback import Loopback
 from test_dataset_life import everything
 
 CONFIG = """
-acquisition:
+download:
   politeness: {requests_per_minute: 6000, burst: 10, pause_s: 0}
   prefilter: {min_duration_s: null}
   disk: {min_free_gb: 0}
@@ -153,4 +153,4 @@ def test_settings_in_the_yaml_are_those_in_the_code():
     from curation.config import load_config
     from curation.download.settings import DownloadSettings
 
-    assert load_config().acquisition == DownloadSettings()
+    assert load_config().download == DownloadSettings()

@@ -22,7 +22,7 @@ from curation.download.ledger import State
 
 KILLS = 4
 CONFIG = """
-acquisition:
+download:
   politeness: {requests_per_minute: 6000, burst: 10, pause_s: 0}
   disk: {min_free_gb: 0}
   timeout_s: 60
