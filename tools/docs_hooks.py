@@ -85,8 +85,25 @@ def run_schema() -> str:
     )
 
 
+def download_failures() -> str:
+    """Causes of download failures with their retry policies."""
+    from curation.download.failures import POLICIES
+
+    rows = [
+        f"| `{cause}` | {policy.attempts} | {_waits(policy)} | {policy.advice} |" for cause, policy in POLICIES.items()
+    ]
+    head = ["# Causes of download failures\n", "| Cause | Attempts | Waits | Advice |", "|---|---:|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _waits(policy: Any) -> str:
+    waits = [policy.wait(attempt) / 60 for attempt in range(1, policy.attempts)]
+    return ", ".join(f"{wait:.0f} min" if wait < 120 else f"{wait / 60:.0f} h" for wait in waits) or "none"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference/command-lines.md": command_lines,
     "reference/configuration.md": configuration,
+    "reference/download-failures.md": download_failures,
     "reference/run-schema.md": run_schema,
 }

@@ -157,11 +157,3 @@ def wrapped(error: Exception) -> DownloadError:
 
 def http_error(status: int, headers: dict[str, str] | None = None) -> HTTPError:
     return HTTPError(Response(io.BytesIO(), "http://127.0.0.1/x", headers or {}, status=status))
-
-
-def test_the_page_has_the_table():
-    page = (Path(__file__).parents[3] / "docs" / "how-to" / "download.md").read_text(encoding="utf-8")
-    for cause, policy in POLICIES.items():
-        row = next(line for line in page.splitlines() if line.startswith(f"| {cause} |"))
-        cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert cells[1] == str(policy.attempts) and cells[3] == policy.advice
