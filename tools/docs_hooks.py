@@ -90,7 +90,8 @@ def download_failures() -> str:
     from curation.download.failures import POLICIES
 
     rows = [
-        f"| `{cause}` | {policy.attempts} | {_waits(policy)} | {policy.advice} |" for cause, policy in POLICIES.items()
+        f"| `{cause}` | {policy.attempts} | {_waits(policy)} | {policy.advice} |"
+        for cause, policy in POLICIES.items()
     ]
     head = ["# Causes of download failures\n", "| Cause | Attempts | Waits | Advice |", "|---|---:|---|---|"]
     return "\n".join([*head, *rows]) + "\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 from email.utils import formatdate
-from pathlib import Path
 
 import pytest
 from yt_dlp.networking.common import Response
