@@ -1,19 +1,18 @@
-"""Contract 3: the documents of a run. `run.json`, `cases/CLIP.json`, and the JSON Schema of both.
+"""Contract 3: the documents of a run, `run.json` and `cases/CLIP.json`, and their JSON Schema.
 
-No NaN and no infinity stands in them: a value that does not exist is `null` with a `state` and a `reason`.
-The leaderboard imports this module and nothing else of the project.
+A document holds no NaN and no infinity: a value that does not exist is `null` with a `state` and a `reason`.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from talkingpose.io.atomic import write_text
+from talkingpose.io.documents import DocumentError, Limits, read_json
 from talkingpose.io.errors import UserError
 
 RUN_SCHEMA: Literal["talkingpose.run/1"] = "talkingpose.run/1"
@@ -25,40 +24,55 @@ Direction = Literal["higher", "lower", "none"]
 
 _T = TypeVar("_T", bound="Document")
 
+# Runs come from strangers. Seeds of cases have 63 bits, every other number is far smaller.
+_RUN_LIMITS = Limits(size=64 << 20, depth=12, items=2_000_000, text=20_000, number=2.0**64)
+_CASE_LIMITS = Limits(size=4 << 20, depth=8, items=100_000, text=20_000, number=2.0**64)
+_MAX_PARAMETERS = 10**15
+
 
 class ResultError(UserError):
-    """A run or a case cannot be read or is not what it says."""
+    """A run or a case cannot be read, or contradicts itself."""
 
 
 def _file_name(name: str) -> str:
-    """A clip id, which becomes a file name: it must not lead out of the run's folder."""
+    """Accept a clip id, which becomes a file name: it must not lead out of the run's folder."""
     plain = all(c.isalnum() or c in "-_." for c in name)
     if not name or len(name) > 250 or name.startswith(".") or not plain:
-        raise ValueError("is no file name of letters, digits, - _ .")
+        raise ValueError("not a file name of letters, digits, - _ .")
     return name
 
 
 def _inside(path: str) -> str:
-    """A file of the run: FOLDER/NAME, inside the run's folder."""
+    """Accept a file of the run: FOLDER/NAME, inside the run's folder."""
     folder, slash, name = path.partition("/")
     if not slash:
-        raise ValueError("is no path of the form FOLDER/NAME")
+        raise ValueError("not a path of the form FOLDER/NAME")
     return f"{_file_name(folder)}/{_file_name(name)}"
+
+
+def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] > interval[1]:
+        raise ValueError("the interval is reversed")
+    return interval
 
 
 ClipId = Annotated[str, AfterValidator(_file_name)]
 PathInRun = Annotated[str, AfterValidator(_inside)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
+Score = Annotated[float, Field(ge=-1e12, le=1e12)]
+Interval = Annotated[tuple[Score, Score], AfterValidator(_ordered)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0, le=1e12)]
 
 
 class Document(BaseModel):
-    """A part of a results file: nothing unknown in it, frozen, no NaN, no infinity."""
+    """Part of a results file: frozen, without unknown fields, NaN or infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ProtocolRef(Document):
-    """Which rules were used; runs of different `sha256` are never ranked together."""
+    """The protocol of a run; runs of different `sha256` are never ranked together."""
 
     id: str
     version: int
@@ -66,7 +80,7 @@ class ProtocolRef(Document):
 
 
 class DatasetRef(Document):
-    """Which clips were used. `cases_sha256` covers ids, lengths and file hashes of the clips of this run."""
+    """The clips of a run. `cases_sha256` covers their ids, lengths and file hashes."""
 
     location: str
     revision: str | None
@@ -76,7 +90,7 @@ class DatasetRef(Document):
 
 
 class ContestantRef(Document):
-    """Who made the videos, and with what settings."""
+    """The contestant that made the videos, with its settings."""
 
     name: str
     revision: str
@@ -99,26 +113,26 @@ class WeightRef(Document):
 class MetricSummary(Document):
     """One number of the run, with everything that is needed to doubt it.
 
-    `value` is the mean over clips of the clip's value unless `aggregation` says otherwise; `ci95` an interval
-    over clusters (`aggregation` says by which method), null below two of them. `n_infinite` counts frames
-    whose score is infinite (identical frames in PSNR): they are left out of the mean, and counted here. A
-    `value` that is null because every frame is identical has state `ok` and says so in `reason`.
-    `frame_weighted` is the mean over clips weighted by their numbers of finite scores. `coverage` is the
-    share of the planned frames that could be judged, every clip with the same weight.
+    `value` is the mean over clips of the clip's value unless `aggregation` says otherwise. `ci95` is an
+    interval over clusters by the method that `aggregation` names; null below two clusters. `n_infinite`
+    counts frames whose score is infinite (identical frames in PSNR); the mean leaves them out. A `value` that
+    is null because every frame is identical has state `ok` and says so in `reason`. `frame_weighted` is the
+    mean over clips weighted by their numbers of finite scores. `coverage` is the share of the planned frames
+    that could be judged, every clip with the same weight.
     """
 
-    value: float | None
-    frame_weighted: float | None = None
-    ci95: tuple[float, float] | None = None
+    value: Score | None
+    frame_weighted: Score | None = None
+    ci95: Interval | None = None
     version: int
     unit: str
     direction: Direction
     aggregation: str
-    n_cases: int
-    n_clusters: int
-    n_frames: int
-    n_infinite: int = 0
-    coverage: float | None = None
+    n_cases: Count
+    n_clusters: Count
+    n_frames: Annotated[int, Field(ge=0, le=2**62)]
+    n_infinite: Annotated[int, Field(ge=0, le=2**62)] = 0
+    coverage: Share | None = None
     state: State
     reason: str | None = None
 
@@ -131,42 +145,48 @@ class Curve(Document):
     are null below six clusters.
     """
 
-    time_s: list[float]
-    mean: list[float | None]
-    low: list[float | None]
-    high: list[float | None]
-    n_clips: list[int]
-    slope_per_100_frames: float | None
-    ci95: tuple[float, float] | None = None
+    time_s: list[Amount]
+    mean: list[Score | None]
+    low: list[Score | None]
+    high: list[Score | None]
+    n_clips: list[Count]
+    slope_per_100_frames: Score | None
+    ci95: Interval | None = None
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len({len(values) for values in (self.time_s, self.mean, self.low, self.high, self.n_clips)}) > 1:
+            raise ValueError("lists of different lengths")
+        return self
 
 
 class Horizon(Document):
-    """For how long the clips stay usable, by one metric next to the codec control.
+    """The time for which clips stay usable, by one metric relative to the codec control.
 
     A clip crosses at the first second after which its score, minus that of the control, stays beyond
     `threshold` (below a negative one, above a positive one) for `lasting_s` seconds. `survival[i]` is the
-    share of clips, by Kaplan and Meier, that have not crossed by the end of `time_s[i]`; clips that never do
-    are censored where they end. `median_s` is null, with a reason, where more than half of them go on.
+    share of clips, by Kaplan and Meier, that have not crossed by the end of `time_s[i]`; clips that never
+    cross are censored at their end. `median_s` is null, with a reason, where fewer than half of them cross.
 
     `low`, `high` and `median_ci95` are 95 % intervals from a bootstrap over people, null below six of them;
     an end of `median_ci95` that is null lies beyond the end of the clips.
     """
 
-    threshold: float
-    lasting_s: int
-    n_clips: int
-    n_crossed: int
-    median_s: float | None
-    time_s: list[float]
-    survival: list[float]
-    low: list[float] | None = None
-    high: list[float] | None = None
-    median_ci95: tuple[float | None, float | None] | None = None
+    threshold: Score
+    lasting_s: Count
+    n_clips: Count
+    n_crossed: Count
+    median_s: Amount | None
+    time_s: list[Amount]
+    survival: list[Share]
+    low: list[Score] | None = None
+    high: list[Score] | None = None
+    median_ci95: tuple[Amount | None, Amount | None] | None = None
     reason: str | None = None
 
 
 class LongForm(Document):
-    """What time does to the scores, content and compression taken away.
+    """Scores over time, without the effect of content and compression.
 
     `drift` holds, for every per-frame metric, the curve of its score minus that of the codec control
     (`control`, with its revision) for the same frame; `horizons` those metrics that the protocol has a
@@ -180,7 +200,7 @@ class LongForm(Document):
 
 
 class AuditEntry(Document):
-    """Something a reader of the numbers must know: a clip left out, a change of size, a limit."""
+    """A remark for readers of the numbers: a clip left out, a change of size, a limit."""
 
     kind: str
     clip_id: str | None = None
@@ -188,13 +208,13 @@ class AuditEntry(Document):
 
 
 class Cost(Document):
-    """What it took. `seconds_per_frame` covers generation alone; peaks are those of the whole process."""
+    """Time and memory of the run. `seconds_per_frame` covers generation alone; peaks are of the process."""
 
-    seconds_per_frame: float | None
-    generation_s: float
-    scoring_s: float
-    peak_rss_mb: float
-    peak_device_mb: float | None = None
+    seconds_per_frame: Amount | None
+    generation_s: Amount
+    scoring_s: Amount
+    peak_rss_mb: Amount
+    peak_device_mb: Amount | None = None
     device: str
 
 
@@ -206,7 +226,7 @@ class Video(Document):
 
 
 class StoredFeatures(Document):
-    """What metrics of all clips together are computed from: file relative to the run's folder, and hash."""
+    """Stored inputs of metrics of all clips together: file relative to the run's folder, and its hash."""
 
     path: PathInRun
     sha256: str
@@ -219,26 +239,26 @@ class CaseScore(Document):
     metric of all clips together has no value here; `n_frames` counts the samples that it stored of the clip.
     """
 
-    value: Annotated[float, Field(ge=-1e12, le=1e12)] | None
+    value: Score | None
     n_frames: Count
     n_infinite: Count = 0
-    coverage: float | None = None
+    coverage: Share | None = None
     state: State
     reason: str | None = None
 
 
 class CaseCost(Document):
-    """What one clip took, to be read against its `num_frames`.
+    """Time and memory of one clip, relative to its `num_frames`.
 
     `seconds_per_frame` covers generation alone, null where finished videos were scored;
-    `scoring_s_per_frame` decoding, metrics and the video beside the run. Peaks are those of the whole
+    `scoring_s_per_frame` covers decoding, metrics and the video beside the run. Peaks are those of the whole
     process since it began, up to the end of this clip: MiB, each at least that of the clip before it.
     """
 
-    seconds_per_frame: float | None
-    scoring_s_per_frame: float
-    peak_rss_mb: float
-    peak_device_mb: float | None = None
+    seconds_per_frame: Amount | None
+    scoring_s_per_frame: Amount
+    peak_rss_mb: Amount
+    peak_device_mb: Amount | None = None
 
 
 class CaseResult(Document):
@@ -264,8 +284,8 @@ class CaseResult(Document):
     lossless: Video | None = None
     frames_sha256: str
     audit: list[AuditEntry] = Field(default_factory=list)
-    generation_s: float
-    scoring_s: float
+    generation_s: Amount
+    scoring_s: Amount
     # Absent in cases of older versions.
     cost: CaseCost | None = None
 
@@ -303,68 +323,47 @@ class Run(Document):
 
 
 def write_document(document: Document, path: Path) -> None:
-    """Write a document as JSON; the file is there whole or not at all."""
+    """Write a document as JSON, atomically."""
     text = json.dumps(document.model_dump(mode="json", by_alias=True), indent=1, allow_nan=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_text(path, text + "\n")
 
 
 def read_run(folder: Path) -> Run:
     """Read `run.json` of a run's folder.
 
     Raises:
-        ResultError: there is none, or it is no run of this schema.
+        ResultError: there is none, or it is not a run of this schema.
     """
-    return _read(Run, folder / "run.json", "give a folder that tp-eval wrote")
+    run = _read(Run, folder / "run.json", _RUN_LIMITS, "give a folder that tp-eval wrote")
+    if not 0 <= run.contestant.parameters <= _MAX_PARAMETERS:
+        raise ResultError(f"{folder / 'run.json'}: contestant.parameters: out of range: check its contestant")
+    return run
 
 
 def read_case(path: Path) -> CaseResult:
     """Read one `cases/CLIP.json`.
 
     Raises:
-        ResultError: there is none, or it is no case of this schema.
+        ResultError: there is none, or it is not a case of this schema.
     """
-    return _read(CaseResult, path, "run the same tp-eval command again")
+    return _read(CaseResult, path, _CASE_LIMITS, "run the same tp-eval command again")
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of `run.json`."""
+    """Build the JSON Schema of `run.json`."""
     schema = Run.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": RUN_SCHEMA, **schema}
 
 
-def _read(kind: type[_T], path: Path, remedy: str) -> _T:
+def _read(kind: type[_T], path: Path, limits: Limits, remedy: str) -> _T:
+    what = "run" if kind is Run else "case"
     try:
-        text = path.read_bytes()
-        # Python's reader, too: pydantic's lets NaN and infinity pass where any value may stand.
-        json.loads(text, parse_constant=_no_number, parse_float=_finite)
-        return kind.model_validate_json(text)
-    except FileNotFoundError as error:
-        raise ResultError(f"{path}: no such file: {remedy}") from error
-    except OSError as error:
-        raise ResultError(f"{path}: cannot be read ({error.strerror}): {remedy}") from error
+        return kind.model_validate(read_json(path, what, limits))
+    except DocumentError as error:
+        raise ResultError(f"{error}; {remedy}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        where = ".".join(str(part) for part in first["loc"])[:200] or "the document"
         raise ResultError(
-            f"{path}: not a {kind.__name__.lower()} of this version: {where}: {first['msg']}: {remedy}"
+            f"{path}: not a {what} of this version: {where}: {first['msg'][:200]}: {remedy}"
         ) from error
-    except RecursionError as error:
-        raise ResultError(f"{path}: no sound JSON (nested too deep): {remedy}") from error
-    except ValueError as error:
-        raise ResultError(f"{path}: no sound JSON ({error}): {remedy}") from error
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is no number of double precision")
-    return value

@@ -172,5 +172,5 @@ class RunDir:
 
 
 def _is_draft(path: Path) -> bool:
-    """Whether `write_document` was stopped while it wrote this file."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+    """Tell the temporary files of an interrupted `write_document`; older versions named them `.NAME.tmp`."""
+    return path.name.startswith(".") and (".part" in path.name or path.name.endswith(".tmp"))

@@ -22,6 +22,10 @@ CLIPS = tuple(
 )
 IDS = [clip.clip_id for clip in CLIPS]
 METRICS = {"psnr": 1, "ssim": 1, "tje": 1}
+USERS_OF_PROTOCOLS = (
+    *("runner.evaluate", "analysis.compare", "runner.rescore"),
+    *("validation", "validation.run", "run_check.summaries"),
+)
 
 
 def tiny_protocol() -> Protocol:
@@ -48,7 +52,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_rows: dict[str, dict[str
 def tiny_rules(monkeypatch: pytest.MonkeyPatch) -> Protocol:
     """Every module finds the small protocol under the name of the long one."""
     protocol = tiny_protocol()
-    for module in ("runner.evaluate", "analysis.compare", "runner.rescore", "validation", "validation.run"):
+    for module in USERS_OF_PROTOCOLS:
         monkeypatch.setattr(f"benchmark.{module}.load_protocol", lambda name: protocol)
     return protocol
 

@@ -30,7 +30,15 @@ from benchmark.runner.rescore import rescore
 from benchmark.validation import validate
 from talkingpose.io.errors import UserError
 from tests.benchmark.drawn_clips import Drawn, row, video_bytes, write_dataset
-from tests.benchmark.tiny_runs import frames, run, score, tiny_protocol, write_pngs, write_video
+from tests.benchmark.tiny_runs import (
+    USERS_OF_PROTOCOLS,
+    frames,
+    run,
+    score,
+    tiny_protocol,
+    write_pngs,
+    write_video,
+)
 
 CLIPS = (Drawn("one", "anna", Fraction(25), 9, (32, 32)), Drawn("two", "bela", Fraction(25), 8, (32, 32)))
 ONE = CLIPS[0]
@@ -44,13 +52,7 @@ DRAWN = settings(
 def _smallest_rules() -> Iterator[None]:
     protocol: Protocol = tiny_protocol().model_copy(update={"metrics": {"psnr": 1}})
     with pytest.MonkeyPatch.context() as patch:
-        for module in (
-            "runner.evaluate",
-            "analysis.compare",
-            "runner.rescore",
-            "validation",
-            "validation.run",
-        ):
+        for module in USERS_OF_PROTOCOLS:
             patch.setattr(f"benchmark.{module}.load_protocol", lambda name: protocol)
         yield
 

@@ -73,7 +73,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "cases/tiny-a.json", "is of clip tiny-b",
     ),
     "another video": (lambda r: (r / "videos/tiny-a.mp4").write_bytes(b"x"), "videos/tiny-a.mp4", "hash"),
-    "no video": (lambda r: (r / "videos/tiny-a.mp4").unlink(), "videos/tiny-a.mp4", "is not there"),
+    "no video": (lambda r: (r / "videos/tiny-a.mp4").unlink(), "videos/tiny-a.mp4", "no such file"),
     "no table": (lambda r: (r / "frames/tiny-a.parquet").write_bytes(b"x"), "frames/tiny-a.parquet", "read"),
     "a shorter table": (lambda r: shorten(r / "frames/tiny-a.parquet"), "frames/tiny-a.parquet", "one row"),
     "still running": (
