@@ -1,1 +1,40 @@
-"""Dataset, contestant and protocol become a run of numbers that can be checked."""
+"""Public API of the benchmark.
+
+    from benchmark import score
+    result = score(real, generated, metrics=["psnr", "tje@2"])
+    result["psnr"].value
+
+Each name is imported on first use, so that `import benchmark` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmark import metrics
+    from benchmark.frame_input import ScoreError
+    from benchmark.score_videos import MetricResult, score
+
+__all__ = ["MetricResult", "ScoreError", "metrics", "score"]
+
+# Public name -> "module:attribute", or the module alone.
+_EXPORTS = {
+    "MetricResult": "benchmark.score_videos:MetricResult",
+    "ScoreError": "benchmark.frame_input:ScoreError",
+    "metrics": "benchmark.metrics",
+    "score": "benchmark.score_videos:score",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _EXPORTS[name].partition(":")
+    value = importlib.import_module(module)
+    return getattr(value, attribute) if attribute else value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

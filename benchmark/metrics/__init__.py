@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from benchmark.features.regions import REGIONS
 from benchmark.metrics.akd_target import AkdTarget
@@ -38,6 +40,7 @@ from benchmark.metrics.tje import Tje
 from benchmark.metrics.tje_skill import TjeSkill
 from benchmark.metrics.warp_error import WarpError
 from benchmark.metrics.window import PairWindow
+from talkingpose.io.errors import UserError
 
 __all__ = [
     "FAMILIES",
@@ -45,13 +48,17 @@ __all__ = [
     "CaseShape",
     "ClipArrays",
     "Metric",
+    "MetricError",
     "MetricSpec",
     "MetricState",
     "PairWindow",
     "SetMetric",
     "SetScore",
     "features_of",
+    "get",
+    "members",
     "metrics_of",
+    "names",
 ]
 
 AnyMetric = Metric | SetMetric
@@ -81,6 +88,49 @@ FAMILIES: Mapping[str, Callable[[Sequence[int]], Sequence[AnyMetric]]] = {
     "seam_change": lambda deltas: [SeamChange()],
     **{name: family for group in GROUPS.values() for name, family in group.items()},
 }
+
+
+# Those of the bundled protocols.
+DEFAULT_DELTAS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class MetricError(UserError, LookupError):
+    """A metric is unknown."""
+
+
+def names() -> list[str]:
+    """Return the ids of all metrics, such as `psnr` and `tje@2`."""
+    return [metric.spec.id for make in FAMILIES.values() for metric in make(DEFAULT_DELTAS)]
+
+
+def get(metric_id: str) -> AnyMetric:
+    """Return a metric by its id, such as `psnr`, `psnr.face` or `tje@2`.
+
+    Raises:
+        MetricError: there is no such metric.
+    """
+    for metric in _metrics_near(metric_id):
+        if metric.spec.id == metric_id:
+            return metric
+    close = difflib.get_close_matches(metric_id, names(), n=3)
+    hint = f"did you mean {', '.join(close)}?" if close else "tp-eval ls metrics lists them"
+    raise MetricError(f"metric {metric_id!r}: unknown: {hint}")
+
+
+def members(name: str) -> Sequence[AnyMetric]:
+    """Return the metrics of a family, or the one metric of an id.
+
+    Raises:
+        MetricError: there is no such family and no such metric.
+    """
+    return FAMILIES[name](DEFAULT_DELTAS) if name in FAMILIES else [get(name)]
+
+
+def _metrics_near(metric_id: str) -> Iterator[AnyMetric]:
+    delta = metric_id.rpartition("@")[2]
+    deltas = (int(delta),) if re.fullmatch(r"[1-9][0-9]{0,5}", delta) else DEFAULT_DELTAS
+    for make in FAMILIES.values():
+        yield from make(deltas)
 
 
 def features_of(families: Iterable[str], deltas: Sequence[int]) -> tuple[str, ...]:

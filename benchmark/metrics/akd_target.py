@@ -45,6 +45,7 @@ class AkdTarget:
             blind_spots=f"points that are not found, which mkr_target.{self.part} counts; {BLIND_SPOTS}",
             features=("pose",),
             needs_real=False,
+            needs_keypoints=True,
         )
 
     def start(self, case: CaseShape) -> AkdTargetState:

@@ -60,6 +60,7 @@ class MetricSpec:
         collections: ids of the collections it is computed from; of scope `set` alone.
         target: the value of a perfect result where neither high nor low is better.
         needs_real: whether it compares with real frames; a case of two identities has none.
+        needs_keypoints: whether it reads the pose that the contestant was given.
     """
 
     id: str
@@ -75,6 +76,7 @@ class MetricSpec:
     collections: tuple[str, ...] = ()
     target: float | None = None
     needs_real: bool = True
+    needs_keypoints: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -91,14 +93,15 @@ class MetricSpec:
 class CaseShape:
     """What a metric may know of a clip before its first frame: size in pixels, rate, number of frames.
 
-    `window` is the number of frames that the contestant generates together, None where that is unknown.
+    `num_frames` is None where the frames come from an iterator of unknown length. `window` is the number of
+    frames that the contestant generates together, None where that is unknown.
     """
 
     clip_id: str
     fps: Fraction
     width: int
     height: int
-    num_frames: int
+    num_frames: int | None
     window: int | None = None
 
 

@@ -40,6 +40,7 @@ class MkrTarget:
             ),
             features=("pose",),
             needs_real=False,
+            needs_keypoints=True,
         )
 
     def start(self, case: CaseShape) -> MkrTargetState:

@@ -37,6 +37,7 @@ class PoseMotion:
         features=("pose",),
         target=1.0,
         needs_real=False,
+        needs_keypoints=True,
     )
 
     def start(self, case: CaseShape) -> PoseMotionState:

@@ -38,6 +38,7 @@ class RegionL1:
                 "region of the real frame, such as a hand in a wrong place"
             ),
             features=("regions",),
+            needs_keypoints=True,
         )
 
     def start(self, case: CaseShape) -> FrameMean:

@@ -41,6 +41,7 @@ class RegionPsnr:
                 "region of the real frame, such as a hand in a wrong place"
             ),
             features=("regions",),
+            needs_keypoints=True,
         )
 
     def start(self, case: CaseShape) -> RegionPsnrState:

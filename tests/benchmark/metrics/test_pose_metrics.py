@@ -203,7 +203,7 @@ import weakref
 from fractions import Fraction
 import numpy as np
 from benchmark.metrics import CaseShape, metrics_of
-from benchmark.recorder import Scoring
+from benchmark.runner.scorer import Scoring
 
 blank = np.zeros((64, 64, 3), np.uint8)
 scoring = Scoring(CaseShape("clip", Fraction(25), 64, 64, 1), blank, metrics_of({"mkr": 1}, ()))
