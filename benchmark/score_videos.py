@@ -92,6 +92,15 @@ def score(
         ScoreError: the videos differ in size, length or rate, or a frame is not uint8 RGB.
         MetricError: a metric is unknown.
         MediaError: a video or a picture cannot be read.
+
+    Example:
+        >>> import numpy as np
+        >>> real = np.random.default_rng(0).integers(0, 200, (4, 32, 32, 3), np.uint8)
+        >>> result = score(real, real + np.uint8(5), metrics=["psnr", "tje@2"])
+        >>> round(result["psnr"].value, 2), result["psnr"].unit, result["tje@2"].value
+        (34.15, 'dB', 0.0)
+        >>> result["tje@2"].curve
+        array([nan, nan,  0.,  0.])
     """
     from benchmark.runner.scorer import Scoring
 

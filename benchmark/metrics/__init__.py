@@ -108,6 +108,12 @@ def get(metric_id: str) -> AnyMetric:
 
     Raises:
         MetricError: there is no such metric.
+
+    Example:
+        >>> from benchmark import metrics
+        >>> spec = metrics.get("tje@2").spec
+        >>> spec.unit, spec.direction, spec.lookback
+        ('level', 'lower', 2)
     """
     for metric in _metrics_near(metric_id):
         if metric.spec.id == metric_id:

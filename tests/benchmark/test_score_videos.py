@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from benchmark import ScoreError, metrics, score
 from benchmark.results import read_case
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 from benchmark.runner.scorer import read_frame_scores
-from talkingpose.data.dataset import ClipDataset
+from talkingpose.data.clips import ClipDataset
 from tests.benchmark.metrics.scoring import panned
 
 NAMES = ["psnr", "tje@2"]
@@ -29,6 +30,13 @@ def real() -> np.ndarray:
 @pytest.fixture(scope="module")
 def generated(real: np.ndarray) -> np.ndarray:
     return real + np.uint8(5)
+
+
+@pytest.mark.parametrize("public", [score, metrics.get])
+def test_the_example_in_the_docstring_runs(public: Callable[..., object]) -> None:
+    (test,) = doctest.DocTestFinder(recurse=False).find(public, globs={"score": score})
+    assert len(test.examples) >= 3
+    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_two_arrays_in_one_line(real: np.ndarray, generated: np.ndarray) -> None:
