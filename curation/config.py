@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError, create_model, model_validator
+from pydantic import SerializeAsAny, ValidationError, model_validator
 
+from curation import filters
 from curation.download.settings import DownloadSettings
-from curation.filters import FILTERS
+from curation.filters import FilterSettings
+from curation.filters.length import LengthSettings
 from curation.settings import (
     CropSettings,
     EncodeSettings,
@@ -42,17 +44,16 @@ class ConfigError(UserError):
     """A configuration file that cannot be read, or an invalid setting in it."""
 
 
-_FIELDS: dict[str, Any] = {name: (module.Settings | None, ...) for name, module in FILTERS.items()}
-Filters: Any = create_model("Filters", __base__=Section, **_FIELDS)
-
-
 class Config(Section):
-    """Settings that decide the result of a run."""
+    """Settings that decide the result of a run.
+
+    `filters` holds settings by filter name, None for a filter that is off, in the order in which they run.
+    """
 
     shots: ShotsSettings
     keyframe_faces: KeyframeFacesSettings | None
     sampling: SamplingSettings
-    filters: Filters
+    filters: dict[str, SerializeAsAny[FilterSettings] | None]
     trim: TrimSettings | None
     pose: PoseSettings
     crop: CropSettings
@@ -63,8 +64,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Config:
-        length = self.filters.length
-        if length is None or length.min_s * self.sampling.per_second < _MIN_SAMPLES:
+        if self.min_length_s * self.sampling.per_second < _MIN_SAMPLES:
             raise ValueError(
                 f"the shortest clip needs at least {_MIN_SAMPLES} samples: raise sampling.per_second or "
                 "filters.length.min_s"
@@ -72,15 +72,22 @@ class Config(Section):
         return self
 
     @property
-    def filter_settings(self) -> dict[str, Any]:
-        """Settings by filter name in the order of `FILTERS`; None for a filter that is turned off."""
-        return {name: getattr(self.filters, name) for name in FILTERS}
+    def min_length_s(self) -> float:
+        """Shortest clip in seconds; 0 if the length filter is off."""
+        length = self.filters.get("length")
+        return length.min_s if isinstance(length, LengthSettings) else 0.0
 
     @property
     def hash(self) -> str:
         """SHA-256, in hex, of the settings that change a clip; download and layout are left out."""
         settings = self.model_dump(mode="json", exclude=_NOT_HASHED)
         stored = {_FORMER_NAMES.get(name, name): value for name, value in settings.items()}
+        versions = {
+            name: filters.get(name).spec.version for name, own in self.filters.items() if own is not None
+        }
+        changed = {name: version for name, version in versions.items() if version != "1"}
+        if changed:
+            stored["filter_versions"] = changed
         return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
 
 
@@ -99,7 +106,7 @@ def load_config(path: Path | None = None, *, pose: str | None = None) -> Config:
         return _with_backend(load_config(path), pose)
     settings = _defaults()
     if path is None:
-        return Config.model_validate(settings)
+        return Config.model_validate(_with_filters(settings, "default.yaml"))
     own = read_yaml(path, "config")
     own = {} if own is None else own
     if not isinstance(own, dict):
@@ -107,8 +114,9 @@ def load_config(path: Path | None = None, *, pose: str | None = None) -> Config:
     for name, former in _FORMER_NAMES.items():
         if former in own:
             raise ConfigError(f"config {path}: {former}: this section is now named {name}: rename it")
+    merged = _with_filters(_merge(settings, own), f"config {path}")
     try:
-        return Config.model_validate(_merge(settings, own))
+        return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(f"config {path}: {_first_problem(error)}") from error
 
@@ -119,6 +127,36 @@ def _with_backend(config: Config, backend: str) -> Config:
     except ValidationError:
         raise ConfigError(f"--pose {backend}: no such backend: choose mediapipe or dwpose") from None
     return config.model_copy(update={"pose": pose})
+
+
+def _with_filters(settings: dict[str, Any], where: str) -> dict[str, Any]:
+    """The same settings with the section `filters` read by the filters' own models.
+
+    Bundled filters come in the order of `default.yaml`, then those of other packages by name. The latter are
+    off unless the section names them.
+    """
+    section = settings["filters"]
+    if not isinstance(section, dict):
+        raise ConfigError(f"{where}: filters: give settings by filter name, or leave the section out")
+    bundled = _defaults()["filters"]
+    others = {
+        str(name): section[name] for name in section.keys() - bundled.keys() if section[name] is not None
+    }
+    read: dict[str, FilterSettings | None] = {}
+    for name, given in [*((name, section[name]) for name in bundled), *sorted(others.items())]:
+        if given is None:
+            read[name] = None
+            continue
+        if name in others and name not in filters.names():
+            installed = ", ".join(filters.names())
+            raise ConfigError(
+                f"{where}: filters.{name[:100]}: no such setting: installed filters are {installed}"
+            )
+        try:
+            read[name] = filters.get(name).Settings.model_validate(given)
+        except ValidationError as error:
+            raise ConfigError(f"{where}: filters.{name}.{_first_problem(error)}") from error
+    return settings | {"filters": read}
 
 
 @cache

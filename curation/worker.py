@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curation import filters
 from curation.clips.trim import TrimmedSpan, parts_of
 from curation.clips.writer import ClipError, make_clip
 from curation.config import Config
@@ -18,8 +19,7 @@ from curation.detect.keyframe_faces import NOT_ASKED as GATE_FINDING
 from curation.detect.keyframe_faces import KeyframeAnswer, can_judge, look_at_key_frames
 from curation.detect.measurements import Shot
 from curation.detect.scan import Scan, scan
-from curation.filters import SAMPLED, length
-from curation.filters.filter_result import answer
+from curation.filters.length import LengthFilter, LengthSettings
 from curation.records import ClipRecord, FilterResult, ShotVerdict, SourceRecord, Step
 from curation.sources import Source
 from talkingpose.media import MediaError, PacketIndex, VideoReader, read_index
@@ -90,10 +90,10 @@ def failed(job: Job, message: str, *, quarantined: bool = False) -> SourceRecord
 
 def _length(job: Job, index: PacketIndex) -> FilterResult | None:
     """Whether the whole source is too short; None where that is not asked, or packets carry no times."""
-    settings = job.config.filter_settings["length"]
-    if settings is None or index.duration_s is None:
+    settings = job.config.filters["length"]
+    if not isinstance(settings, LengthSettings) or index.duration_s is None:
         return None
-    return length.judge(index.duration_s, settings, "index")
+    return LengthFilter().of_duration(index.duration_s, settings).result("index")
 
 
 def _gate(job: Job, reader: VideoReader, index: PacketIndex) -> KeyframeAnswer:
@@ -177,22 +177,17 @@ def _all_filters(job: Job, known: list[FilterResult]) -> tuple[FilterResult, ...
     """What is known, and every other filter that has settings as not asked."""
     answers = {finding.filter: finding for finding in known}
     asked = [GATE] if job.config.keyframe_faces is not None else []
-    asked += [name for name, settings in job.config.filter_settings.items() if settings is not None]
+    asked += [name for name, settings in job.config.filters.items() if settings is not None]
     return tuple(answers.get(name) or _not_asked(job, name) for name in dict.fromkeys([*asked, *answers]))
 
 
 def _not_asked(job: Job, name: str) -> FilterResult:
-    """A filter with its threshold, and no answer."""
+    """Result of a filter that did not run, with its threshold."""
     if name == GATE:
         return GATE_FINDING
-    settings = job.config.filter_settings[name]
-    nothing = Shot(0, 0, 0.0, 1, 1, ())
-    if name == "length":
-        finding = length.judge(0.0, settings, "index")
-    else:
-        finding = answer(name, SAMPLED[name].levels(nothing, settings))
-    unknown = {"passed": None, "measured": None, "share": None, "reason": None}
-    return finding.model_copy(update=unknown)
+    settings = job.config.filters[name]
+    assert settings is not None
+    return filters.get(name).spec.not_asked(settings, "index" if name == "length" else "scan")
 
 
 def _record(

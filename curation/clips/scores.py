@@ -39,13 +39,13 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
         "motion": _median(lambda s: s.change, shot),
         "face_luma": _median(lambda s: s.face_luma, shot),
         "text_area": median(sum(line.area for line in s.text) for s in shot.samples),
-        "text_covered": median(text.covered_throughout(shot).tolist()),
+        "text_covered": median(text.covered_throughout(shot)),
         "picture_area": shot.picture.area,
         "others_area": max(s.others for s in shot.samples),
         "face_share": _median(lambda s: face_size.height(s, shot), shot),
     }
-    settings = cut.Settings(max_change=1.0, window_s=_CUT_S)
-    found["cut_max"] = float(cut.levels(shot, settings).values.max())
+    settings = cut.CutSettings(max_change=1.0, window_s=_CUT_S)
+    found["cut_max"] = float(cut.CutFilter().measure(shot, settings).values.max())
     if any(sample.identity is not None for sample in shot.samples):
         found["identity_min"] = float(identity.similarities(shot.samples).min())
     else:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from curation import filters
 from curation.config import Config
 from curation.detect.measurements import Shot
-from curation.filters import judge, levels_of
-from curation.filters.filter_result import Levels
+from curation.filters import Measurement
 from curation.records import FilterResult
 from curation.settings import TrimSettings
 
@@ -61,7 +61,7 @@ def parts_of(shot: Shot, config: Config, times: Sequence[float]) -> list[Trimmed
 
 
 def _judged(shot: Shot, config: Config, *, rest: bool = False) -> TrimmedSpan:
-    findings = judge(shot, config.filter_settings)
+    findings = filters.judge(shot, config.filters)
     if config.trim is not None:
         gap = longest_gap_s(shot, config)
         limit = config.trim.max_gap_s
@@ -85,16 +85,20 @@ def _judged(shot: Shot, config: Config, *, rest: bool = False) -> TrimmedSpan:
 
 def longest_gap_s(shot: Shot, config: Config) -> float:
     """The longest time at a stretch for which something fails that should hold throughout."""
-    steady = _steady(levels_of(shot, config.filter_settings).values(), len(shot.samples))
+    steady = _steady(_measure(shot, config), len(shot.samples))
     runs = [(end - start) for start, end in _runs(~steady)]
     return max(runs, default=0) / config.sampling.per_second
+
+
+def _measure(shot: Shot, config: Config) -> list[Measurement]:
+    """Measurements of all filters that judge samples."""
+    return [one for one in filters.measure(shot, config.filters).values() if one.spec.per == "sample"]
 
 
 def _good_spans(shot: Shot, config: Config, times: Sequence[float]) -> Iterator[tuple[int, int]]:
     """Frames (start, end exclusive) of spans that pass, the longest first."""
     assert config.trim is not None
-    levels = levels_of(shot, config.filter_settings)
-    search = _Search(shot, list(levels.values()), config.trim, config, times)
+    search = _Search(shot, _measure(shot, config), config.trim, config, times)
     waiting = [(0, len(shot.samples))]
     while waiting:
         first, last = waiting.pop()
@@ -113,10 +117,15 @@ class _Search:
     """Spans of samples, by sums over what each filter asks of them."""
 
     def __init__(
-        self, shot: Shot, levels: list[Levels], trim: TrimSettings, config: Config, times: Sequence[float]
+        self,
+        shot: Shot,
+        levels: list[Measurement],
+        trim: TrimSettings,
+        config: Config,
+        times: Sequence[float],
     ) -> None:
         self._shot, self._times = shot, times
-        self._min_s = max(config.filters.length.min_s, trim.min_s)
+        self._min_s = max(config.min_length_s, trim.min_s)
         count = len(shot.samples)
         steady = _steady(levels, count)
         settle = max(math.ceil(trim.settle_s * config.sampling.per_second), 1)
@@ -127,7 +136,7 @@ class _Search:
         for start, end in _runs(~steady):
             broken[start:end] = end - start > borne
         self._broken = _sums(broken)
-        self._sums = [(_sums(one.reached), one.min_share) for one in levels]
+        self._sums = [(_sums(one.reached), one.required_share) for one in levels]
 
     def longest(self, first: int, last: int) -> tuple[int, int] | None:
         """Samples (a, b exclusive) of the longest span among `first` to `last`; of equal ones the first."""
@@ -155,11 +164,11 @@ class _Search:
         return start, end
 
 
-def _steady(levels: Collection[Levels], count: int) -> npt.NDArray[np.bool_]:
+def _steady(levels: Collection[Measurement], count: int) -> npt.NDArray[np.bool_]:
     """Where everything holds that should hold throughout: in more than half of the samples."""
     steady = np.ones(count, bool)
     for one in levels:
-        if one.min_share > 0.5:
+        if one.required_share > 0.5:
             steady &= one.reached
     return steady
 

@@ -10,6 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
 
 class Box(NamedTuple):
     """Corners, normalised by the picture's width and height; may reach beyond the picture."""

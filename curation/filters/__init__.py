@@ -1,80 +1,50 @@
-"""The filters: one file each, with its settings and what it measures; here stands the order they speak in."""
+"""Filters: one file each, registered as entry points of the group `talkingpose.filters`.
+
+Filters run in the order of the configuration; the first one that fails gives the reason of a rejection.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
 
 from curation.detect.measurements import Shot
-from curation.filters import (
-    borders,
-    brightness,
-    cut,
-    face,
-    face_sharpness,
-    face_size,
-    glare,
-    hands,
-    identity,
-    length,
-    motion,
-    people,
-    shoulders,
-    size,
-    text,
-    yaw,
+from curation.filters.base import (
+    Filter,
+    FilterSettings,
+    FilterSpec,
+    Measurement,
+    SampleFilter,
+    SampleSettings,
 )
-from curation.filters.filter_result import Levels, answer
+from curation.filters.registry import FilterError, SimpleFilter, get, names
 from curation.records import FilterResult
 
-
-class Filter(Protocol):
-    """A module of this package that looks at samples."""
-
-    Settings: type[Any]
-
-    def levels(self, shot: Shot, settings: Any) -> Levels:
-        """Measure one thing in every sample and set the threshold beside it."""
-
-
-# Plain reasons first: the first filter that fails gives the reason of a rejection. What hides a face comes
-# before the face: a dark picture is dark, and not without a person.
-SAMPLED: dict[str, Any] = {
-    "brightness": brightness,
-    "face_sharpness": face_sharpness,
-    "face": face,
-    "glare": glare,
-    "people": people,
-    "shoulders": shoulders,
-    "face_size": face_size,
-    "size": size,
-    "yaw": yaw,
-    "hands": hands,
-    "borders": borders,
-    "text": text,
-    "motion": motion,
-    "cut": cut,
-    "identity": identity,
-}
-FILTERS: dict[str, Any] = {"length": length, **SAMPLED}
+__all__ = [
+    "Filter",
+    "FilterError",
+    "FilterSettings",
+    "FilterSpec",
+    "Measurement",
+    "SampleFilter",
+    "SampleSettings",
+    "SimpleFilter",
+    "get",
+    "judge",
+    "measure",
+    "names",
+]
 
 
-def levels_of(shot: Shot, settings: dict[str, Any]) -> dict[str, Levels]:
-    """What every filter that has settings measures in the samples.
+def measure(shot: Shot, settings: Mapping[str, FilterSettings | None]) -> dict[str, Measurement]:
+    """Measure a shot with every filter that is on.
 
     Args:
-        shot: with at least one sample.
-        settings: by name of the filter, None where one is turned off.
+        shot: Shot with its samples.
+        settings: Settings by filter name; None turns a filter off.
     """
-    return {
-        name: module.levels(shot, settings[name])
-        for name, module in SAMPLED.items()
-        if settings.get(name) is not None
-    }
+    return {name: get(name).measure(shot, own) for name, own in settings.items() if own is not None}
 
 
-def judge(shot: Shot, settings: dict[str, Any]) -> tuple[FilterResult, ...]:
-    """Ask every filter that has settings; each answers, also after one has said no."""
-    findings = [answer(name, levels) for name, levels in levels_of(shot, settings).items()]
-    if settings.get("length") is not None:
-        findings.insert(0, length.judge(shot.duration_s, settings["length"], "scan"))
-    return tuple(findings)
+def judge(shot: Shot, settings: Mapping[str, FilterSettings | None]) -> tuple[FilterResult, ...]:
+    """Results of every filter that is on, in the order of `settings`; none is skipped after a failure."""
+    return tuple(measurement.result() for measurement in measure(shot, settings).values())

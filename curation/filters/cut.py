@@ -1,42 +1,59 @@
-"""A cut that shot detection did not see: a dissolve, a fade, a change of scene behind a wipe."""
+"""Cut filter: dissolves, fades and wipes that shot detection missed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from curation.detect.measurements import FrameSample, Shot
-from curation.filters.filter_result import FilterSettings, Levels
+from curation.detect.measurements import FloatArray, FrameSample, Shot
+from curation.filters.base import FilterSettings, FilterSpec, SampleFilter
 
 
-class Settings(FilterSettings):
-    """`max_change`, 0 to 1, between samples up to `window_s` seconds apart; in all samples."""
+class CutSettings(FilterSettings):
+    """Settings of `CutFilter`.
+
+    Attributes:
+        max_change: Highest change between two samples, 0-1.
+        window_s: Longest distance of the two samples, in seconds.
+    """
 
     max_change: Annotated[float, Field(ge=0, le=1)]
     window_s: PositiveFloat
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """How much layout and colours both change within the window before a sample.
+class CutFilter(SampleFilter[CutSettings]):
+    """Reject shots that contain a change of scene.
 
-    The camera changes the layout and keeps the colours, light changes the colours and keeps the layout;
-    another scene changes both.
+    Measures how much layout and colours both change within the window before a sample. A camera move changes
+    only the layout, a change of light only the colours.
     """
-    values = []
-    for place, sample in enumerate(shot.samples):
-        before = [
-            other for other in shot.samples[:place] if sample.time - other.time <= settings.window_s + 1e-9
-        ]
-        values.append(max((change(other, sample) for other in before), default=0.0))
-    return Levels(
-        np.array(values, np.float64), settings.max_change, False, 1.0, "change, 0 to 1", "a cut inside"
+
+    spec = FilterSpec(
+        "cut",
+        unit="change, 0 to 1",
+        threshold="max_change",
+        direction="at_most",
+        reason="a cut inside",
+        source="Dissolves last up to a second and lose both layout and colours.",
     )
+    Settings = CutSettings
+
+    def values(self, shot: Shot, settings: CutSettings) -> Iterable[float | None]:
+        """Largest change of every sample from those in the window before it."""
+        for place, sample in enumerate(shot.samples):
+            window = (
+                other
+                for other in shot.samples[:place]
+                if sample.time - other.time <= settings.window_s + 1e-9
+            )
+            yield max((change(other, sample) for other in window), default=0.0)
 
 
 def change(one: FrameSample, other: FrameSample) -> float:
-    """The smaller of two distances, 0 to 1: of layout (correlation) and of colours (Bhattacharyya)."""
+    """Smaller one of two distances, 0-1: layout (correlation) and colours (Bhattacharyya)."""
     if one.luma is None or other.luma is None or one.colours is None or other.colours is None:
         return 0.0
     layout = 1 - max(_correlation(one.luma.astype(float), other.luma.astype(float)), 0.0)
@@ -44,8 +61,8 @@ def change(one: FrameSample, other: FrameSample) -> float:
     return min(layout, float(np.sqrt(max(1 - common, 0.0))))
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+def _correlation(one: FloatArray, other: FloatArray) -> float:
     a, b = one - one.mean(), other - other.mean()
     spread = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    # Two even pictures are alike.
+    # Two flat pictures are equal.
     return float((a * b).sum()) / spread if spread > 1e-6 else 1.0

@@ -1,21 +1,38 @@
-"""Nobody's face, or only now and then: things, screens, people from behind, drawn figures."""
+"""Face filter: shots without a visible face."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.filter_result import Levels, SampleSettings, yes_or_no
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 from talkingpose.pose import FACE
 
 
-class Settings(SampleSettings):
-    """`min_share`: share of the samples with a face, 0 to 1."""
+class FaceSettings(SampleSettings):
+    """Settings of `FaceFilter`: the required share of samples with a face."""
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Whether the main person's face was found and its landmarks fit."""
-    return yes_or_no(visible, shot, settings.min_share, "face not visible throughout", "no face to be seen")
+class FaceFilter(SampleFilter[FaceSettings]):
+    """Reject objects, screens, drawn figures and people seen from behind.
+
+    A sample has a face if the main person's landmarks were found.
+    """
+
+    spec = FilterSpec(
+        "face",
+        unit="share of samples",
+        reason="face not visible throughout",
+        never="no face to be seen",
+        source="TalkVid requires the head turned to the camera in 60 to 90 % of the frames.",
+    )
+    Settings = FaceSettings
+
+    def values(self, shot: Shot, settings: FaceSettings) -> Iterable[float | None]:
+        """1 for every sample with a face."""
+        return map(visible, shot.samples)
 
 
 def visible(sample: FrameSample) -> bool:
-    """Whether the face has landmarks. A detector alone takes a fist or a shirt for a face."""
+    """Return whether the face has landmarks; a face detector alone accepts fists and shirts."""
     return sample.keypoints is not None and bool(sample.keypoints[FACE, 2].any())

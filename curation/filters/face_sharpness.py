@@ -1,34 +1,42 @@
-"""A blurred face: out of focus, or enlarged from too few pixels."""
+"""Face sharpness filter: faces out of focus or enlarged from too few pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import Shot
-from curation.filters.filter_result import Levels, SampleSettings, measured_of
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 
 
-class Settings(SampleSettings):
-    """`min_sharpness`, see `curation.detect.sharpness`, in `min_share` of the samples with a face."""
+class FaceSharpnessSettings(SampleSettings):
+    """Settings of `FaceSharpnessFilter`.
+
+    Attributes:
+        min_sharpness: Lowest sharpness, see `curation.detect.sharpness`.
+    """
 
     min_sharpness: Annotated[float, Field(ge=0)]
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Sharpness of the main face, cut out of the frame at its own resolution.
+class FaceSharpnessFilter(SampleFilter[FaceSharpnessSettings]):
+    """Reject shots whose face is blurred.
 
-    A sample without a face is not blurred: whether there is a face is asked by another filter.
+    Measures the main face at the resolution of the source. A sample without a face passes: `FaceFilter`
+    rejects it.
     """
-    values = measured_of(
-        lambda sample: float("inf") if sample.face_sharpness is None else sample.face_sharpness, shot
+
+    spec = FilterSpec(
+        "face_sharpness",
+        unit="Laplacian energy per variance",
+        threshold="min_sharpness",
+        reason="face blurred",
+        source="A tenth of a sharp face; a face blurred by a tenth of its height has 0.01.",
     )
-    return Levels(
-        values,
-        settings.min_sharpness,
-        True,
-        settings.min_share,
-        "Laplacian energy per variance",
-        "face blurred",
-    )
+    Settings = FaceSharpnessSettings
+
+    def values(self, shot: Shot, settings: FaceSharpnessSettings) -> Iterable[float | None]:
+        """Sharpness of every face."""
+        return (float("inf") if s.face_sharpness is None else s.face_sharpness for s in shot.samples)

@@ -1,37 +1,49 @@
-"""A face of too few pixels to be drawn again."""
+"""Face size filter: faces of too few pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
 from curation.filters import face
-from curation.filters.filter_result import Levels, SampleSettings, measured_of
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 
 
-class Settings(SampleSettings):
-    """`min_height`: share of the shorter side of the picture, in `min_share` of the samples."""
+class FaceSizeSettings(SampleSettings):
+    """Settings of `FaceSizeFilter`.
+
+    Attributes:
+        min_height: Lowest height of the face, as a share of the picture's shorter side, 0-1.
+    """
 
     min_height: Annotated[float, Field(ge=0, le=1)]
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Height of the main face from brows to chin, as a share of the shorter side inside borders."""
-    values = measured_of(lambda sample: height(sample, shot), shot)
-    return Levels(
-        values,
-        settings.min_height,
-        True,
-        settings.min_share,
-        "face height, share of the shorter side",
-        "face too small",
+class FaceSizeFilter(SampleFilter[FaceSizeSettings]):
+    """Reject shots whose face is too small to be generated.
+
+    Measures the height from brows to chin against the shorter side of the picture inside the letterbox.
+    """
+
+    spec = FilterSpec(
+        "face_size",
+        unit="face height, share of the shorter side",
+        threshold="min_height",
+        reason="face too small",
+        source="32 pixels of 512: four cells of a diffusion model's latents.",
     )
+    Settings = FaceSizeSettings
+
+    def values(self, shot: Shot, settings: FaceSizeSettings) -> Iterable[float | None]:
+        """Height of every face."""
+        return (height(sample, shot) for sample in shot.samples)
 
 
 def height(sample: FrameSample, shot: Shot) -> float | None:
-    """None where the face has no landmarks."""
+    """Height of the face as a share of the shorter side; None without landmarks."""
     if sample.face is None or not face.visible(sample):
         return None
     return sample.face.height * shot.height / shot.shorter_side

@@ -1,22 +1,42 @@
-"""Too bright: a face without detail."""
+"""Glare filter: overexposed faces."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import Shot
-from curation.filters.filter_result import Levels, SampleSettings, measured_of
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 
 
-class Settings(SampleSettings):
-    """`max_luma`: 0 to 255, in `min_share` of the samples."""
+class GlareSettings(SampleSettings):
+    """Settings of `GlareFilter`.
+
+    Attributes:
+        max_luma: Highest luma, 0-255.
+    """
 
     max_luma: Annotated[float, Field(ge=0, le=255)]
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Median luma of the main face; a picture without a face, such as a slide, is no matter of light."""
-    values = measured_of(lambda sample: sample.face_luma or 0.0, shot)
-    return Levels(values, settings.max_luma, False, settings.min_share, "luma, 0 to 255", "too bright")
+class GlareFilter(SampleFilter[GlareSettings]):
+    """Reject shots whose face is too bright to show detail.
+
+    Measures the median luma of the main face. A sample without a face, such as a slide, passes.
+    """
+
+    spec = FilterSpec(
+        "glare",
+        unit="luma, 0 to 255",
+        threshold="max_luma",
+        direction="at_most",
+        reason="too bright",
+        source="SpeakerVid-5M uses 210 for the whole picture; 235 is white in video.",
+    )
+    Settings = GlareSettings
+
+    def values(self, shot: Shot, settings: GlareSettings) -> Iterable[float | None]:
+        """Luma of every face."""
+        return (sample.face_luma or 0.0 for sample in shot.samples)

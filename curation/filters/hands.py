@@ -1,69 +1,76 @@
-"""No usable hands: talking heads, hands below the picture or behind a desk, hands too blurred to be seen."""
+"""Hands filter: hands absent, outside the picture or too blurred."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.filter_result import Levels, SampleSettings, measured_of
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
-HANDS = ((LEFT_HAND, 9), (RIGHT_HAND, 10))  # rows of the hand, and its wrist in the body
-NUM_POINTS = 21
+# Rows of each hand, and its wrist in the body.
+_HANDS = ((LEFT_HAND, 9), (RIGHT_HAND, 10))
+_NUM_POINTS = 21
 
 
-class Settings(SampleSettings):
-    """`min_usability`, 0 to 1, of the better hand in `min_share` of the samples.
+class HandsSettings(SampleSettings):
+    """Settings of `HandsFilter`.
 
-    `sharp_at`: sharpness (`curation.detect.sharpness`) from which on a hand counts as in focus.
+    Attributes:
+        min_usability: Lowest usability of the better hand, 0-1.
+        sharp_at: Sharpness (`curation.detect.sharpness`) from which a hand counts as in focus.
     """
 
     min_usability: Annotated[float, Field(ge=0, le=1)]
     sharp_at: Annotated[float, Field(gt=0)]
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Usability of the better hand: share of its points in the picture x confidence x sharpness.
+class HandsFilter(SampleFilter[HandsSettings]):
+    """Reject shots without usable hands.
 
-    A hand counts only where its own model found it: the wrists of the body model are guessed also where no
-    hand is to be seen.
+    Measures the better hand: share of its points in the picture times confidence times sharpness. A hand
+    counts only if the hand model found it, because the body model guesses wrists that are not visible.
     """
-    values = measured_of(lambda sample: max(usability(sample, settings.sharp_at)), shot)
-    return Levels(
-        values,
-        settings.min_usability,
-        True,
-        settings.min_share,
-        "usability of the better hand, 0 to 1",
-        "hands too often out of sight or blurred",
-        "no hands to be seen",
+
+    spec = FilterSpec(
+        "hands",
+        unit="usability of the better hand, 0 to 1",
+        threshold="min_usability",
+        reason="hands too often out of sight or blurred",
+        never="no hands to be seen",
+        source="SpeakerVid-5M: sharpness of hands 0.1; in its fine-tuning set hands in half of the frames.",
     )
+    Settings = HandsSettings
+
+    def values(self, shot: Shot, settings: HandsSettings) -> Iterable[float | None]:
+        """Usability of the better hand of every sample."""
+        return (max(usability(sample, settings.sharp_at)) for sample in shot.samples)
 
 
 def usability(sample: FrameSample, sharp_at: float) -> tuple[float, float]:
-    """Of the person's left and right hand, 0 to 1; 0 for a hand that was not found."""
-    left, right = (_usability(sample, side, sharp_at) for side in (0, 1))
-    return left, right
+    """Usability of the left and the right hand, 0-1; 0 for a hand that was not found."""
+    return _usability(sample, 0, sharp_at), _usability(sample, 1, sharp_at)
 
 
 def visible(sample: FrameSample) -> int:
-    """How many of the main person's hands were found: 0, 1 or 2."""
+    """Number of the main person's hands that were found: 0, 1 or 2."""
     if sample.keypoints is None:
         return 0
-    return sum(bool(sample.keypoints[hand, 2].any()) for hand, _ in HANDS)
+    return sum(bool(sample.keypoints[hand, 2].any()) for hand, _ in _HANDS)
 
 
 def _usability(sample: FrameSample, side: int, sharp_at: float) -> float:
-    detail = sample.hand_sharpness[side]
-    if sample.keypoints is None or detail is None:
+    sharpness = sample.hand_sharpness[side]
+    if sample.keypoints is None or sharpness is None:
         return 0.0
-    rows, wrist = HANDS[side]
+    rows, wrist = _HANDS[side]
     scores = sample.keypoints[rows, 2].astype(float)
-    in_frame = float((scores > 0).sum()) / NUM_POINTS
+    in_frame = float((scores > 0).sum()) / _NUM_POINTS
     if not in_frame:
         return 0.0
-    # mediapipe gives no score of a hand's points but 1; how sure the hand is, its wrist in the body says.
+    # mediapipe scores every point of a hand 1; the wrist of the body tells how sure the hand is.
     confidence = float(scores[scores > 0].mean()) * float(sample.keypoints[wrist, 2])
-    return in_frame * confidence * min(detail / sharp_at, 1.0)
+    return in_frame * confidence * min(sharpness / sharp_at, 1.0)

@@ -1,30 +1,41 @@
-"""Too short to learn or to judge movement from."""
+"""Length filter: spans too short to learn or to judge motion from."""
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import PositiveFloat
 
-from curation.filters.filter_result import FilterSettings
-from curation.records import FilterResult, Step
+from curation.detect.measurements import Shot
+from curation.filters.base import FilterSettings, FilterSpec, Measurement
 
 
-class Settings(FilterSettings):
-    """`min_s`: seconds."""
+class LengthSettings(FilterSettings):
+    """Settings of `LengthFilter`.
+
+    Attributes:
+        min_s: Shortest duration, in seconds.
+    """
 
     min_s: PositiveFloat
 
 
-def judge(duration_s: float, settings: Settings, step: Step) -> FilterResult:
-    """Length in seconds: of a source by its packets (`index`), of a span by its frames (`scan`)."""
-    passed = duration_s >= settings.min_s - 1e-9
-    reason = None if passed else "too short"
-    return FilterResult(
-        filter="length",
-        step=step,
-        passed=passed,
-        measured=round(duration_s, 6),
-        threshold=settings.min_s,
-        at_least=True,
+class LengthFilter:
+    """Reject short spans. Also asked of whole sources, by their packets, before anything is decoded."""
+
+    spec = FilterSpec(
+        "length",
         unit="s",
-        reason=reason,
+        threshold="min_s",
+        reason="too short",
+        per="span",
+        source="YouTube Gesture: 75 frames at 25 fps; SpeakerVid-5M: 3 s.",
     )
+    Settings = LengthSettings
+
+    def measure(self, shot: Shot, settings: LengthSettings) -> Measurement:
+        """Duration of the span in seconds."""
+        return self.of_duration(shot.duration_s, settings)
+
+    def of_duration(self, duration_s: float, settings: LengthSettings) -> Measurement:
+        """Measurement of a known duration in seconds."""
+        return Measurement(self.spec, settings, np.array([duration_s]))

@@ -1,38 +1,50 @@
-"""More than one person: nobody can say whose pose it is."""
+"""People filter: more than one person in the picture."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.filter_result import Levels, SampleSettings, yes_or_no
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 
 
-class Settings(SampleSettings):
-    """`min_share` of the samples, 0 to 1, with nobody beside the main speaker.
+class PeopleSettings(SampleSettings):
+    """Settings of `PeopleFilter`.
 
-    Faces below `min_relative_size` of the main one's height do not count, nor others whose bodies together
-    have less than `min_relative_area` of the main person's box.
+    Attributes:
+        min_relative_size: Smallest other face that counts, as a share of the largest face's height.
+        min_relative_area: Smallest area of other bodies that counts, as a share of the main person's box.
     """
 
     min_relative_size: Annotated[float, Field(gt=0, le=1)]
     min_relative_area: Annotated[float, Field(gt=0, le=1)]
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Whether the main speaker is alone: by faces, and by whatever else looks like a person."""
-    reason = "more than one person"
-    return yes_or_no(lambda sample: alone(sample, settings), shot, settings.min_share, reason, reason)
+class PeopleFilter(SampleFilter[PeopleSettings]):
+    """Reject shots in which the main speaker is not alone, judged by faces and by bodies."""
+
+    spec = FilterSpec(
+        "people",
+        unit="share of samples",
+        reason="more than one person",
+        source="A head has 7 % of an upper body's box, one two thirds as tall 3 %.",
+    )
+    Settings = PeopleSettings
+
+    def values(self, shot: Shot, settings: PeopleSettings) -> Iterable[float | None]:
+        """1 for every sample in which the main speaker is alone."""
+        return (alone(sample, settings) for sample in shot.samples)
 
 
-def alone(sample: FrameSample, settings: Settings) -> bool:
-    """Whether nobody else counts."""
+def alone(sample: FrameSample, settings: PeopleSettings) -> bool:
+    """Return whether nobody but the main person counts."""
     return count(sample, settings) <= 1 and sample.others < settings.min_relative_area
 
 
-def count(sample: FrameSample, settings: Settings) -> int:
-    """How many faces of a height near the main one's, the main one included."""
+def count(sample: FrameSample, settings: PeopleSettings) -> int:
+    """Number of faces of about the largest one's height, including it."""
     heights = [face.height for face in sample.faces]
     return sum(height >= settings.min_relative_size * max(heights) for height in heights)

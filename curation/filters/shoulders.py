@@ -1,27 +1,39 @@
-"""No upper body: a face alone, or a body cut off by the edge of the picture."""
+"""Shoulders filter: a face alone, or a body cut off by the edge of the picture."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.filter_result import Levels, SampleSettings, yes_or_no
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6  # COCO-WholeBody
-# mediapipe's own threshold for a visible landmark (drawing_utils.py).
+# Threshold for a visible landmark in mediapipe's drawing_utils.py.
 MIN_CONFIDENCE = 0.5
 
 
-class Settings(SampleSettings):
-    """`min_share`: share of the samples with both shoulders, 0 to 1."""
+class ShouldersSettings(SampleSettings):
+    """Settings of `ShouldersFilter`: the required share of samples with both shoulders."""
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Whether both shoulders are inside the picture."""
-    reason = "shoulders not visible"
-    return yes_or_no(visible, shot, settings.min_share, reason, reason)
+class ShouldersFilter(SampleFilter[ShouldersSettings]):
+    """Reject shots that do not show an upper body: both shoulders must be inside the picture."""
+
+    spec = FilterSpec(
+        "shoulders",
+        unit="share of samples",
+        reason="shoulders not visible",
+        source="YouTube Gesture rejects shots with missing joints.",
+    )
+    Settings = ShouldersSettings
+
+    def values(self, shot: Shot, settings: ShouldersSettings) -> Iterable[float | None]:
+        """1 for every sample with both shoulders."""
+        return map(visible, shot.samples)
 
 
 def visible(sample: FrameSample) -> bool:
-    """Whether both shoulders are in the picture and sure enough."""
+    """Return whether both shoulders are inside the picture with sufficient confidence."""
     if sample.keypoints is None:
         return False
     return bool((sample.keypoints[[LEFT_SHOULDER, RIGHT_SHOULDER], 2] >= MIN_CONFIDENCE).all())

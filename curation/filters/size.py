@@ -1,7 +1,8 @@
-"""Too far away: face and hands have too few pixels."""
+"""Size filter: persons too far away for faces and hands of enough pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -9,30 +10,41 @@ from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
 from curation.filters import shoulders
-from curation.filters.filter_result import Levels, SampleSettings, measured_of
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 
 
-class Settings(SampleSettings):
-    """`min_shoulder_width`: share of the picture's shorter side, in `min_share` of the samples."""
+class SizeSettings(SampleSettings):
+    """Settings of `SizeFilter`.
+
+    Attributes:
+        min_shoulder_width: Lowest shoulder width, as a share of the picture's shorter side, 0-1.
+    """
 
     min_shoulder_width: Annotated[float, Field(ge=0, le=1)]
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Distance of the shoulders, as a share of the shorter side inside borders."""
-    values = measured_of(lambda sample: shoulder_width(sample, shot), shot)
-    return Levels(
-        values,
-        settings.min_shoulder_width,
-        True,
-        settings.min_share,
-        "shoulder width, share of the shorter side",
-        "person too small",
+class SizeFilter(SampleFilter[SizeSettings]):
+    """Reject shots whose person is too small.
+
+    Measures the distance of the shoulders against the shorter side of the picture inside the letterbox.
+    """
+
+    spec = FilterSpec(
+        "size",
+        unit="shoulder width, share of the shorter side",
+        threshold="min_shoulder_width",
+        reason="person too small",
+        source="YouTube Gesture: 100 pixels at 720.",
     )
+    Settings = SizeSettings
+
+    def values(self, shot: Shot, settings: SizeSettings) -> Iterable[float | None]:
+        """Shoulder width of every sample."""
+        return (shoulder_width(sample, shot) for sample in shot.samples)
 
 
 def shoulder_width(sample: FrameSample, shot: Shot) -> float | None:
-    """None where one of the shoulders is not seen."""
+    """Shoulder width as a share of the shorter side; None unless both shoulders are visible."""
     if sample.keypoints is None or not shoulders.visible(sample):
         return None
     left, right = sample.keypoints[[shoulders.LEFT_SHOULDER, shoulders.RIGHT_SHOULDER], :2].astype(float)

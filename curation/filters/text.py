@@ -1,52 +1,63 @@
-"""Burnt-in text over the face or the hands: captions, names, logos of letters."""
+"""Text filter: captions, names and logos burnt in over the face or the hands."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from curation.detect.measurements import Box, FrameSample, Shot
-from curation.filters.filter_result import Levels, SampleSettings, measured_of
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
 
-class Settings(SampleSettings):
-    """`max_covered`: share of the face or of a hand, whichever is more, in `min_share` of the samples."""
+class TextSettings(SampleSettings):
+    """Settings of `TextFilter`.
+
+    Attributes:
+        max_covered: Highest share of the face or of a hand under text, 0-1.
+    """
 
     max_covered: Annotated[float, Field(ge=0, le=1)]
 
 
-def levels(shot: Shot, settings: Settings) -> Levels:
-    """Which share of the box of the face or of a hand lies under lines of text that stand still."""
-    return Levels(
-        covered_throughout(shot),
-        settings.max_covered,
-        False,
-        settings.min_share,
-        "share of face or hand under text",
-        "text over face or hands",
+class TextFilter(SampleFilter[TextSettings]):
+    """Reject shots with text over the face or the hands.
+
+    Measures the share of a box (face or hand, whichever is covered more) under text that stands still.
+    """
+
+    spec = FilterSpec(
+        "text",
+        unit="share of face or hand under text",
+        threshold="max_covered",
+        direction="at_most",
+        reason="text over face or hands",
+        source="No text is allowed; a tenth is the tolerance of the boxes.",
     )
+    Settings = TextSettings
+
+    def values(self, shot: Shot, settings: TextSettings) -> Iterable[float | None]:
+        """Covered share at every sample."""
+        return covered_throughout(shot)
 
 
-def covered_throughout(shot: Shot) -> npt.NDArray[np.float64]:
-    """What is covered at each sample, (N,): at the last look for text, until the next one.
+def covered_throughout(shot: Shot) -> list[float]:
+    """Covered share at every sample, as of the last sample at which text was searched.
 
-    A hand hides the words on a shirt behind it. Beside letters of an earlier look, one that has moved since
-    would seem to lie under them.
+    A part that has moved since the text was searched would seem to lie under text that it hides.
     """
     by_index = {sample.index: sample for sample in shot.samples}
-
-    def look_of(sample: FrameSample) -> FrameSample:
-        return sample if sample.looked_at is None else by_index.get(sample.looked_at, sample)
-
-    return measured_of(lambda sample: covered(look_of(sample)), shot)
+    searched = (
+        sample if sample.looked_at is None else by_index.get(sample.looked_at, sample)
+        for sample in shot.samples
+    )
+    return [covered(sample) for sample in searched]
 
 
 def covered(sample: FrameSample) -> float:
-    """0 where nothing lies over the person."""
+    """Largest covered share of the face or a hand; 0 without text over them."""
     parts = [sample.face, *hand_boxes(sample)]
     return max((_share(part, sample.text) for part in parts if part is not None), default=0.0)
 
@@ -64,6 +75,6 @@ def hand_boxes(sample: FrameSample) -> list[Box]:
     return boxes
 
 
-def _share(part: Box, lines: tuple[Box, ...]) -> float:
+def _share(part: Box, letters: tuple[Box, ...]) -> float:
     # Letters hardly overlap one another.
-    return min(sum(part.overlap(line) for line in lines) / max(part.area, 1e-9), 1.0)
+    return min(sum(part.overlap(letter) for letter in letters) / max(part.area, 1e-9), 1.0)

@@ -7,7 +7,6 @@ import os
 import pytest
 
 from curation.config import ConfigError, load_config
-from curation.filters import FILTERS
 from talkingpose.io.errors import UserError
 
 
@@ -19,9 +18,13 @@ def written(tmp_path, text):
 
 def test_a_file_names_only_what_differs(tmp_path):
     config = load_config(written(tmp_path, "filters:\n  length: {min_s: 5}\n  hands: null\n"))
-    assert config.filters.length.min_s == 5 and config.filters.hands is None
-    assert config.filters.face == load_config().filters.face
-    assert list(config.filter_settings) == list(FILTERS)
+    assert config.min_length_s == 5 and config.filters["hands"] is None
+    assert config.filters["face"] == load_config().filters["face"]
+    assert list(config.filters) == list(load_config().filters)
+
+
+def test_the_hash_of_the_defaults_is_that_of_earlier_versions():
+    assert load_config().hash == "949e3fcbe6bbf91bad56ca0b40d57acbdd63bfcb97b58b78f5f0c91d5fdc0a38"
 
 
 def test_the_hash_follows_what_changes_a_clip_and_nothing_else(tmp_path):

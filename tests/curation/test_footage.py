@@ -12,6 +12,7 @@ from fake_detectors import FAKE
 from curation.config import Config, load_config
 from curation.detect.detectors import MEDIAPIPE
 from curation.detect.scan import scan
+from curation.filters.length import LengthSettings
 from curation.run import curate, find
 from curation.sources import find_sources, identify
 from curation.worker import Job, process
@@ -24,9 +25,7 @@ CONFIG = load_config()
 
 def any_length() -> Config:
     """The configuration with the lengths of single signs set aside."""
-    length = CONFIG.filters.length.model_copy(update={"min_s": 1.0})
-    filters = CONFIG.filters.model_copy(update={"length": length})
-    return CONFIG.model_copy(update={"filters": filters})
+    return CONFIG.model_copy(update={"filters": CONFIG.filters | {"length": LengthSettings(min_s=1.0)}})
 
 
 @pytest.mark.soak  # half a minute to more than one on one core

@@ -111,8 +111,8 @@ def test_every_kept_span_passes_alone_and_none_could_be_longer(runs):
     assert parts[0].shot.start == shot.start and parts[-1].shot.end == shot.end
     for part in parts:
         alone = shot.part(part.shot.start, part.shot.end, times)
-        passes = all(finding.passed for finding in judge(alone, CONFIG.filter_settings))
+        passes = all(finding.passed for finding in judge(alone, CONFIG.filters))
         if part.passed:
-            assert passes and alone.duration_s >= CONFIG.filters.length.min_s
+            assert passes and alone.duration_s >= CONFIG.min_length_s
     if "n" not in kinds and "t" not in kinds and "h" not in kinds:
         assert [part.passed for part in parts] == [len(kinds) >= 15]

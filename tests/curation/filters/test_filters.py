@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from curation.config import load_config
 from curation.detect.measurements import Box, Shot
-from curation.filters import FILTERS, SAMPLED, hands, judge, levels_of, yaw
+from curation.filters import get, hands, judge, measure, names, yaw
 from curation.filters.cut import change
-from curation.filters.filter_result import answer
 from curation.records import FilterResult
 from talkingpose.pose import FACE
 
-SETTINGS = load_config().filter_settings
+SETTINGS = load_config().filters
 
 
 def shot(samples, *, seconds=10.0, width=1280, height=720):
@@ -36,7 +35,7 @@ def nobody(count=30, **known):
 
 
 def reasons_of(made: Shot) -> list[str]:
-    return [finding.reason for finding in judge(made, SETTINGS) if not finding.passed]
+    return [result.reason for result in judge(made, SETTINGS) if not result.passed]
 
 
 def test_a_speaker_with_hands_is_kept():
@@ -173,7 +172,7 @@ def test_verdict_does_not_depend_on_resolution():
 
 def test_a_filter_without_settings_is_not_asked():
     asked = [f.filter for f in judge(shot(speaking()), {**SETTINGS, "hands": None, "length": None})]
-    assert asked == [name for name in FILTERS if name not in ("hands", "length")]
+    assert asked == [name for name in SETTINGS if name not in ("hands", "length")]
 
 
 # On a busy machine.
@@ -203,28 +202,37 @@ def shots(draw):
 @CALM
 @given(shots())
 def test_every_filter_answers_and_passes_exactly_at_its_threshold(made):
-    findings = judge(made, SETTINGS)
-    assert [finding.filter for finding in findings] == list(FILTERS)
-    for finding in findings:
-        assert isinstance(finding, FilterResult)
-        assert (finding.reason is None) == finding.passed
-        if finding.measured is not None:
-            assert np.isfinite(finding.measured)
-            beyond = finding.measured - finding.threshold
-            reached = beyond if finding.at_least else -beyond
-            assert finding.passed == (reached >= -1e-6)
-        if finding.share is not None:
-            assert 0 <= finding.share <= 1
-            assert finding.passed == (finding.share >= finding.min_share - 1e-6)
+    results = judge(made, SETTINGS)
+    assert [result.filter for result in results] == list(SETTINGS)
+    for result in results:
+        assert isinstance(result, FilterResult)
+        assert (result.reason is None) == result.passed
+        if result.measured is not None:
+            assert np.isfinite(result.measured)
+            beyond = result.measured - result.threshold
+            reached = beyond if result.at_least else -beyond
+            assert result.passed == (reached >= -1e-6)
+        if result.share is not None:
+            assert 0 <= result.share <= 1
+            assert result.passed == (result.share >= result.min_share - 1e-6)
 
 
 @CALM
 @given(shots())
-def test_levels_and_answers_agree(made):
-    for name, levels in levels_of(made, SETTINGS).items():
-        assert name in SAMPLED
-        assert len(levels.values) == len(made.samples)
-        assert answer(name, levels).passed == (levels.reached.mean() >= levels.min_share - 1e-9)
+def test_values_and_results_agree(made):
+    for name, one in measure(made, SETTINGS).items():
+        assert len(one.values) == (1 if name == "length" else len(made.samples))
+        assert one.result().passed == (one.reached.mean() >= one.required_share - 1e-9)
+
+
+def test_every_bundled_filter_is_registered_and_knows_its_threshold_without_a_shot():
+    assert set(names()) >= set(SETTINGS)
+    for name, own in SETTINGS.items():
+        spec = get(name).spec
+        skipped, judged = spec.not_asked(own), get(name).measure(shot(speaking()), own).result()
+        assert spec.name == name and spec.source and skipped.passed is None and skipped.measured is None
+        for field in ("threshold", "unit", "at_least", "min_share"):
+            assert getattr(skipped, field) == getattr(judged, field)
 
 
 def test_words_on_a_shirt_are_not_over_a_part_that_has_moved_before_them():
