@@ -23,10 +23,6 @@ def test_a_file_names_only_what_differs(tmp_path):
     assert list(config.filters) == list(load_config().filters)
 
 
-def test_the_hash_of_the_defaults_is_that_of_earlier_versions():
-    assert load_config().hash == "949e3fcbe6bbf91bad56ca0b40d57acbdd63bfcb97b58b78f5f0c91d5fdc0a38"
-
-
 def test_the_hash_follows_what_changes_a_clip_and_nothing_else(tmp_path):
     default = load_config()
     assert load_config(written(tmp_path, "")).hash == default.hash
