@@ -57,10 +57,13 @@ def name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
-def test_commands_parse(page: Path) -> None:
+def test_commands_parse(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command and option of the documentation exists."""
     import typer.main
 
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(ROOT / "docs/how-to/evaluate.md", "yaml"):
+        (tmp_path / "run.yaml").write_text(block, encoding="utf-8")
     for words in commands(page):
         command = typer.main.get_command(importlib.import_module(APPS[words[0]]).app)
         args = [NUMBERS.get(word, word) for word in words[1:]]
