@@ -16,8 +16,9 @@ from talkingpose.data.contestant import (
     Image,
     case_seed,
 )
+from talkingpose.model.checkpoint_folder import DEFAULT_CHECKPOINT, checkpoint_folder
 from talkingpose.model.inference_settings import read_inference
-from talkingpose.pipeline.load import DEFAULT_CHECKPOINT, checkpoint_folder, load_pipeline, native_size
+from talkingpose.pipeline.load import load_pipeline, native_size
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ class TalkingPose:
         settings: those of the controller, such as `gain`, beta in the paper.
 
     Raises:
-        LoadingError, CheckpointError: no such checkpoint, or one that cannot be read.
+        CheckpointError: no such checkpoint, or one that cannot be read.
         ContestantError, FeedbackError: a setting that is not there, or a value that it cannot have.
     """
 

@@ -13,7 +13,7 @@ from talkingpose.io.telemetry import disable_telemetry
 if TYPE_CHECKING:
     from talkingpose.data.clips import Clip, load_clips
     from talkingpose.data.contestant import Case, Contestant, ContestantInfo
-    from talkingpose.pipeline.pipeline import TalkingPosePipeline
+    from talkingpose.pipeline.talkingpose_pipeline import TalkingPosePipeline
     from talkingpose.pose.draw import draw_pose
     from talkingpose.pose.pose_image import overlay_pose
 
@@ -35,7 +35,7 @@ _MODULES = {
     "Clip": "data.clips",
     "Contestant": "data.contestant",
     "ContestantInfo": "data.contestant",
-    "TalkingPosePipeline": "pipeline.pipeline",
+    "TalkingPosePipeline": "pipeline.talkingpose_pipeline",
     "draw_pose": "pose.draw",
     "load_clips": "data.clips",
     "overlay_pose": "pose.pose_image",

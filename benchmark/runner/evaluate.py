@@ -39,7 +39,7 @@ from benchmark.runner.registry import make_contestant
 from benchmark.runner.summarize import metrics_under, summarize
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.contestant import Contestant, ContestantInfo
-from talkingpose.pipeline.load import pick_device
+from talkingpose.pipeline.device import pick_device
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,15 @@ from talkingpose.animate.driving_poses import (
 )
 from talkingpose.io import console
 from talkingpose.io.errors import UserError
+from talkingpose.model.checkpoint_folder import checkpoint_folder
 from talkingpose.model.inference_settings import read_inference
-from talkingpose.pipeline.load import checkpoint_folder, load_pipeline, native_size, pick_device
+from talkingpose.pipeline.device import pick_device
+from talkingpose.pipeline.load import load_pipeline, native_size
 
 if TYPE_CHECKING:
     from talkingpose.pipeline.device import Precision
     from talkingpose.pipeline.feedback import FeedbackController
-    from talkingpose.pipeline.pipeline import TalkingPosePipeline
+    from talkingpose.pipeline.talkingpose_pipeline import TalkingPosePipeline
 
 Picture = npt.NDArray[np.uint8]
 Say = Callable[[str], None]

@@ -1,7 +1,8 @@
-"""Where a pipeline runs: device, precision, and what is done where memory is short."""
+"""Device, precision and memory savings of a pipeline."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from dataclasses import dataclass
@@ -10,25 +11,27 @@ from typing import TYPE_CHECKING, Literal
 from talkingpose.io.errors import UserError
 
 if TYPE_CHECKING:
-    from talkingpose.pipeline.pipeline import TalkingPosePipeline
+    from talkingpose.pipeline.talkingpose_pipeline import TalkingPosePipeline
 
+DEVICES = ("auto", "cpu", "cuda")
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-# Memory of the pictures inside UNet and VAE, for one frame: an estimate from the sizes of Stable Diffusion
-# 1.5 at 512 x 512 in half precision, guidance, the decoder's widest level five times over: 1.6 GB. Measured
-# were 1.1, and 2.8 compiled, as CUDA graphs keep memory of their own (docs/explanation/performance.md).
+_DRIVERS = ("libcuda.so.1", "libamdhip64.so", "nvcuda.dll")
+# Memory of the activations of UNet and VAE for one frame: an estimate from the sizes of Stable Diffusion 1.5
+# at 512 x 512 in half precision, guidance, the decoder's widest level five times over: 1.6 GB. Measured were
+# 1.1, and 2.8 compiled, as CUDA graphs keep memory of their own (docs/performance.md).
 _WORK_PER_PIXEL = 6 * 1024
 _COMPILED = 2
 _HALF = 2
 
 
 class DeviceError(UserError):
-    """A device, precision or option that cannot be had together."""
+    """A device that is not available, or options that exclude each other."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and how a pipeline runs.
+    """Device and memory savings of a pipeline.
 
     Attributes:
         device: `cpu`, `cuda` or `cuda:N`.
@@ -50,28 +53,51 @@ class Placement:
         return f"{self.device}, {self.dtype}{''.join(extras)}"
 
 
+def pick_device(device: str) -> str:
+    """Resolve `auto` to `cuda` where there is one, else `cpu`; check any other name.
+
+    Raises:
+        DeviceError: there is no such device on this machine.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in DEVICES:
+        raise DeviceError(f"device {device}: unknown: give {', '.join(DEVICES)} or cuda:N")
+    if kind == "cpu" or (kind == "auto" and not _has_driver()):
+        return "cpu"
+    import torch
+
+    if kind == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    number = number or "0"
+    if not number.isdecimal() or int(number) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {device}: torch finds {torch.cuda.device_count()} CUDA devices: give --device cpu"
+        )
+    return device
+
+
 def precision_of(precision: Precision, device: str) -> str:
-    """The type of the weights; `auto`: float16 on a GPU, float32 on the CPU."""
+    """Return the type of the weights; `auto`: float16 on a GPU, float32 on the CPU."""
     if precision != "auto":
         return precision
     return "float32" if device == "cpu" else "float16"
 
 
 def check_offload(device: str, cpu_offload: bool | None) -> None:
-    """Refuse to leave on the CPU what runs there.
+    """Refuse CPU offload for a model that runs on the CPU.
 
     Raises:
-        PlacementError: `cpu_offload` on the CPU.
+        DeviceError: `cpu_offload` on the CPU.
     """
     if cpu_offload and device == "cpu":
         raise DeviceError("--cpu-offload: the model runs on the CPU already: leave it out")
 
 
 def check_compiled(cpu_offload: bool | None) -> None:
-    """Refuse to compile where that cannot be done.
+    """Refuse to compile with CPU offload or without a C++ compiler.
 
     Raises:
-        PlacementError: parts are to wait on the CPU, or there is no C++ compiler.
+        DeviceError: naming which of them.
     """
     if cpu_offload:
         raise DeviceError("--compile: not together with --cpu-offload: leave one of them out")
@@ -93,19 +119,19 @@ def choose_placement(
     cpu_offload: bool | None = None,
     compiled: bool = False,
 ) -> Placement:
-    """Choose what fits into memory.
+    """Choose a placement that fits into memory.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
         dtype: of the weights.
         weights: their size in bytes.
         pixels: of a frame.
-        free: bytes: of the GPU before the weights are there, or of the host with the weights loaded.
-        cpu_offload: True or False as asked for; None decides by memory.
-        compiled: as asked for.
+        free: bytes, of the GPU before the weights are loaded, or of the host with the weights loaded.
+        cpu_offload: requested value; None decides by memory.
+        compiled: requested value.
 
     Raises:
-        PlacementError: `cpu_offload` on the CPU, or `compiled` where not all parts fit into memory.
+        DeviceError: `cpu_offload` on the CPU, or `compiled` where not all parts fit into memory.
     """
     size = 4 if dtype == "float32" else _HALF
     work = pixels * _WORK_PER_PIXEL * size // _HALF
@@ -128,10 +154,10 @@ def place(
     cpu_offload: bool | None = None,
     compiled: bool = False,
 ) -> Placement:
-    """Bring a pipeline that was loaded on the CPU to its device, in a way that fits into memory.
+    """Move a pipeline from the CPU to its device, with a placement that fits into memory.
 
     Raises:
-        PlacementError: as for `choose_placement`.
+        DeviceError: as for `choose_placement`.
     """
     import torch
 
@@ -168,3 +194,14 @@ def _free(device: str) -> int:
     import torch
 
     return int(torch.cuda.mem_get_info(device)[0])
+
+
+def _has_driver() -> bool:
+    # The import of torch takes seconds, and a machine without a driver does not need it.
+    for library in _DRIVERS:
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            continue
+        return True
+    return False

@@ -24,7 +24,7 @@ from talkingpose.model.reference_attention import (
     project_reference,
     write_bank,
 )
-from talkingpose.pipeline.pipeline import TalkingPosePipeline
+from talkingpose.pipeline.talkingpose_pipeline import TalkingPosePipeline
 from talkingpose.training import loss
 from talkingpose.training.config import TrainConfig
 from talkingpose.training.models import vae_factor

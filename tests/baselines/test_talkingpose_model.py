@@ -91,7 +91,7 @@ def test_another_feedback_by_its_name_and_settings() -> None:
 
 
 def test_both_layouts_give_the_same_frames(model: TalkingPose, tmp_path: Path) -> None:
-    from talkingpose.pipeline.pipeline import TalkingPosePipeline
+    from talkingpose.pipeline.talkingpose_pipeline import TalkingPosePipeline
 
     TalkingPosePipeline.from_official(PARITY).save_pretrained(tmp_path / "diffusers")
     other = TalkingPose(checkpoint=str(tmp_path / "diffusers"), device="cpu", steps="2")

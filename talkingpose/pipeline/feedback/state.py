@@ -59,6 +59,15 @@ class FeedbackState:
             {name: tensor[rows] for name, tensor in self.memory.items()},
         )
 
+    def to(self, device: torch.device) -> FeedbackState:
+        """Return the state with all tensors on another device."""
+        return FeedbackState(
+            self.noise.to(device),
+            None if self.previous is None else self.previous.to(device),
+            self.index,
+            {name: tensor.to(device) for name, tensor in self.memory.items()},
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain data under the names of the attributes. `torch.save` can write it."""
         return {

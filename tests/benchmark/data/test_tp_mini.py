@@ -22,8 +22,8 @@ from talkingpose import TalkingPosePipeline
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.schema import CONFIGS
 from talkingpose.media import VideoReader
+from talkingpose.model import checkpoint_folder
 from talkingpose.model.inference_settings import InferenceSettings
-from talkingpose.pipeline import load
 
 FOLDER = TP_MINI_FOLDER
 PARITY = Path(__file__).parents[2] / "data" / "parity"
@@ -91,7 +91,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "checkpoints" / "tiny"
     TalkingPosePipeline.from_official(PARITY).save_pretrained(folder)
     InferenceSettings(num_inference_steps=1, guidance_scale=1.0, pose_picture="proportional").write(folder)
-    monkeypatch.setitem(load._BUNDLED, "tiny", folder)
+    monkeypatch.setitem(checkpoint_folder._BUNDLED, "tiny", folder)
     monkeypatch.chdir(tmp_path)
     return folder
 

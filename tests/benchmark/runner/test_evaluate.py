@@ -15,7 +15,7 @@ import pytest
 from benchmark.errors import EvaluationError
 from benchmark.results import Run, json_schema, read_case, read_run
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
-from talkingpose.pipeline import load
+from talkingpose.model import checkpoint_folder
 from tests.benchmark.drawn_clips import write_dataset
 
 HERE = Path(__file__).parents[1]
@@ -289,7 +289,7 @@ def test_bad_requests_leave_nothing(
     what: str,
 ) -> None:
     # As where the bundled checkpoint, which is the default, was left out of the installation.
-    monkeypatch.setitem(load._BUNDLED, "tiny", tmp_path / "tiny")
+    monkeypatch.setitem(checkpoint_folder._BUNDLED, "tiny", tmp_path / "tiny")
     with pytest.raises(ValueError, match=what) as caught:
         run(model, dataset, tmp_path / "run", **options)
     assert "\n" not in str(caught.value)

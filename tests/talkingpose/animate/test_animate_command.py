@@ -15,7 +15,9 @@ from PIL import Image
 
 from talkingpose import TalkingPosePipeline
 from talkingpose.media import VideoWriter
-from talkingpose.pipeline.load import LoadError, load_pipeline, native_size, pick_device
+from talkingpose.model.checkpoint_folder import CheckpointError
+from talkingpose.pipeline.device import DeviceError, pick_device
+from talkingpose.pipeline.load import load_pipeline, native_size
 from talkingpose.pose import draw_pose
 
 COMMAND = Path(sys.executable).parent / "tp-animate"
@@ -123,12 +125,12 @@ def test_loading_prints_and_warns_of_nothing(
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="neither"):
+    with pytest.raises(CheckpointError, match="neither"):
         load_pipeline(tmp_path, "cpu")
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(LoadError, match="give --device cpu"):
+    with pytest.raises(DeviceError, match="give --device cpu"):
         pick_device(f"cuda:{torch.cuda.device_count()}")
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talkingpose.io.errors import UserError
+from talkingpose.model.checkpoint_folder import CheckpointError, checkpoint_folder
 from talkingpose.model.inference_settings import (
     INFERENCE_FILE,
     InferenceSettings,
-    InferenceSettingsError,
     read_inference,
 )
-from talkingpose.pipeline.load import LoadError, checkpoint_folder
 from talkingpose.pose import draw_pose
 from talkingpose.pose.pose_image import pose_image
 
@@ -35,7 +35,7 @@ def test_settings_come_back_as_written(tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_be_are_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / INFERENCE_FILE).write_text(text)
-    with pytest.raises(InferenceSettingsError, match=INFERENCE_FILE) as caught:
+    with pytest.raises(UserError, match=INFERENCE_FILE) as caught:
         read_inference(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -56,5 +56,5 @@ def test_poses_are_drawn_as_in_training(parity_folder: Path) -> None:
 
 def test_a_checkpoint_is_found_by_name_or_folder(parity_folder: Path, tmp_path: Path) -> None:
     assert checkpoint_folder(parity_folder) == parity_folder
-    with pytest.raises(LoadError, match="no such folder"):
+    with pytest.raises(CheckpointError, match="no such folder"):
         checkpoint_folder(tmp_path / "tiny")

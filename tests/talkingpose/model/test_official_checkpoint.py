@@ -1,4 +1,4 @@
-"""What is accepted as a checkpoint in the official layout, and what is refused."""
+"""Checkpoints in the official layout: accepted, refused, written."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from talkingpose import TalkingPosePipeline
-from talkingpose.model.official_checkpoint import (
-    OFFICIAL_SCHEDULER,
-    REFERENCE_ABSENT,
-    CheckpointError,
-    read_official,
-    read_pth,
-)
+from talkingpose.io.errors import UserError
+from talkingpose.model.checkpoint_folder import CheckpointError
+from talkingpose.model.model_files import read_pth
+from talkingpose.model.official_checkpoint import OFFICIAL_SCHEDULER, REFERENCE_ABSENT, read_official
 from talkingpose.model.pose_guider import PoseGuider
-from talkingpose.pipeline.pipeline import PipelineError
+from talkingpose.pipeline.talkingpose_pipeline import PipelineError
 
 LAYER = "down_blocks.0.motion_modules.0.temporal_transformer"
 
@@ -88,30 +85,30 @@ def test_motion_modules_without_projection_are_refused(folder):
 
 def test_motion_modules_in_the_reference_are_refused(folder):
     change(folder / "reference_unet.pth", lambda state: state.update(motion(0, 0)))
-    refused(folder, "reference_unet.pth: 4 of its keys unknown, down_blocks.0.motion_modules")
+    refused(folder, "reference_unet.pth: 4 keys unknown, the first is down_blocks.0.motion_modules")
 
 
 @pytest.mark.parametrize("name", ["denoising_unet", "reference_unet", "pose_guider"])
 def test_wrong_keys_and_shapes_are_refused(folder, parity_folder, name):
     file = folder / f"{name}.pth"
     change(file, lambda state: state.pop("conv_in.bias"))
-    refused(folder, f"{name}.pth: 1 of its keys missing, conv_in.bias")
+    refused(folder, f"{name}.pth: 1 keys missing, the first is conv_in.bias")
     shutil.copy(parity_folder / file.name, file)
     change(file, lambda state: state.update(extra=torch.zeros(1)))
-    refused(folder, f"{name}.pth: 1 of its keys unknown, extra")
+    refused(folder, f"{name}.pth: 1 keys unknown, the first is extra")
     shutil.copy(parity_folder / file.name, file)
     change(file, lambda state: state.update({"conv_in.bias": torch.zeros(3)}))
-    refused(folder, f"{name}.pth: 1 of its keys of another shape, conv_in.bias")
+    refused(folder, f"{name}.pth: 1 keys of another shape, the first is conv_in.bias")
 
 
 def test_swapped_files_are_refused(folder):
     shutil.copy(folder / "reference_unet.pth", folder / "denoising_unet.pth")
-    refused(folder, "denoising_unet.pth: 4 of its keys missing, conv_norm_out.bias")
+    refused(folder, "denoising_unet.pth: 4 keys missing, the first is conv_norm_out.bias")
 
 
 def test_a_pose_guider_of_another_width_is_refused(folder):
     change(folder / "pose_guider.pth", lambda s: s.update({"conv_out.weight": torch.zeros(320, 256, 3, 3)}))
-    refused(folder, "pose_guider.pth: 1 of its keys of another shape, conv_out.weight")
+    refused(folder, "pose_guider.pth: 1 keys of another shape, the first is conv_out.weight")
 
 
 class Malicious:
@@ -128,16 +125,16 @@ class Malicious:
 def test_code_in_a_file_is_not_run(folder, tmp_path, write):
     trap = tmp_path / "trap"
     write({"conv_in.weight": Malicious(trap)}, folder / "pose_guider.pth")
-    refused(folder, "pose_guider.pth: holds more than tensors")
+    refused(folder, "pose_guider.pth: contains more than tensors")
     assert not trap.exists()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no .pth file"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is no .pth file"),
-        (b"PK\x03\x04broken", "is damaged"),
+        (b"", "not a .pth file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "not a .pth file"),
+        (b"PK\x03\x04broken", "damaged"),
     ],
 )
 def test_damaged_files_are_refused(folder, content, message):
@@ -163,7 +160,8 @@ def test_no_folder(tmp_path):
 
 def test_a_broken_vae_is_refused(folder):
     (folder / "vae" / "config.json").write_text("{")
-    refused(folder, "vae: cannot be read as AutoencoderKL")
+    with pytest.raises(UserError, match=r"vae/config\.json: invalid JSON"):
+        read_official(folder)
 
 
 def test_vae_weights_that_are_missing_are_refused(folder):
@@ -201,7 +199,7 @@ def test_saved_pipelines_with_missing_weights_are_refused(pipe, tmp_path):
     state = load_file(file)
     del state["conv_in.bias"]
     save_file(state, file)
-    with pytest.raises(CheckpointError, match=r"denoising_unet: 1 of its weights missing, conv_in\.bias"):
+    with pytest.raises(CheckpointError, match=r"denoising_unet: 1 keys missing, the first is conv_in\.bias"):
         TalkingPosePipeline.from_pretrained(tmp_path)
 
 

@@ -12,8 +12,8 @@ import torch
 from benchmark.data.bundled import open_dataset
 from talkingpose import TalkingPosePipeline
 from talkingpose.media import VideoReader
+from talkingpose.model.checkpoint_folder import CheckpointError, checkpoint_folder
 from talkingpose.model.inference_settings import read_inference
-from talkingpose.pipeline.load import checkpoint_folder, load_pipeline
 from talkingpose.pose.pose_image import pose_image
 
 # Frames of a clip, far enough apart for the speaker to have moved.
@@ -27,7 +27,7 @@ def folder() -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline() -> TalkingPosePipeline:
-    loaded = load_pipeline("tiny", "cpu")
+    loaded = TalkingPosePipeline.from_pretrained("tiny")
     loaded.set_progress_bar_config(disable=True)
     return loaded
 
@@ -38,6 +38,15 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_it_is_small(folder: Path) -> None:
     assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) <= 20_000_000
+
+
+def test_a_name_works_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(TalkingPosePipeline.from_pretrained("tiny", torch.float16), TalkingPosePipeline)
+    with pytest.raises(CheckpointError, match="no such folder"):
+        TalkingPosePipeline.from_pretrained("small")
+    with pytest.raises(CheckpointError, match="owner/name: not a folder, and not available from the Hub"):
+        TalkingPosePipeline.from_pretrained("owner/name")
 
 
 def test_its_parts_are_those_of_the_large_model(pipeline: TalkingPosePipeline) -> None:

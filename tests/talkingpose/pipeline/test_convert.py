@@ -9,16 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from talkingpose import TalkingPosePipeline
+from talkingpose.io.errors import UserError
+from talkingpose.model.checkpoint_folder import CheckpointError, checkpoint_folder
 from talkingpose.model.inference_settings import INFERENCE_FILE, InferenceSettings
-from talkingpose.model.official_checkpoint import (
-    OFFICIAL_SCHEDULER,
-    REFERENCE_ABSENT,
-    CheckpointError,
-    check_saved,
-    read_pth,
-)
+from talkingpose.model.model_files import read_pth
+from talkingpose.model.official_checkpoint import OFFICIAL_SCHEDULER, REFERENCE_ABSENT
 from talkingpose.pipeline.convert import ConvertError, convert
-from talkingpose.pipeline.load import LoadError, checkpoint_folder, load_pipeline, read_pipeline
+from talkingpose.pipeline.load import load_pipeline
 from talkingpose.weights import VARIABLE, files_for
 
 MODELS = ("denoising_unet", "reference_unet", "pose_guider", "vae", "image_encoder")
@@ -43,7 +40,7 @@ def test_there_and_back_without_loss(pipe, parity_folder, saved, tmp_path):
         assert before.keys() == after.keys()
         assert all(torch.equal(before[key], after[key]) for key in before)
     for folder in (saved, tmp_path / "official"):
-        loaded = read_pipeline(folder)
+        loaded = TalkingPosePipeline.from_pretrained(folder)
         for name in MODELS:
             before, after = (getattr(part, name).state_dict() for part in (pipe, loaded))
             assert before.keys() == after.keys()
@@ -67,7 +64,7 @@ def test_conversions_that_cannot_be(parity_folder, saved, tmp_path):
         convert(parity_folder, saved, "diffusers")
     with pytest.raises(ConvertError, match="layout onnx: unknown"):
         convert(parity_folder, tmp_path / "new", "onnx")
-    with pytest.raises(LoadError, match="no such folder"):
+    with pytest.raises(CheckpointError, match="no such folder"):
         convert(tmp_path / "nothing", tmp_path / "new", "official")
     assert list(tmp_path.iterdir()) == []
 
@@ -75,9 +72,9 @@ def test_conversions_that_cannot_be(parity_folder, saved, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda state: state.pop("conv_in.bias"), r"1 of its keys missing, conv_in\.bias"),
-        (lambda state: state.update(extra=torch.zeros(1)), "1 of its keys unknown, extra"),
-        (lambda state: state.update({"conv_in.bias": torch.zeros(3)}), "1 of its keys of another shape"),
+        (lambda state: state.pop("conv_in.bias"), r"1 keys missing, the first is conv_in\.bias"),
+        (lambda state: state.update(extra=torch.zeros(1)), "1 keys unknown, the first is extra"),
+        (lambda state: state.update({"conv_in.bias": torch.zeros(3)}), "1 keys of another shape"),
     ],
 )
 def test_a_saved_model_with_other_keys_is_refused(saved, edit, message):
@@ -88,7 +85,7 @@ def test_a_saved_model_with_other_keys_is_refused(saved, edit, message):
     save_file(state, file)
     try:
         with pytest.raises(CheckpointError, match=message) as caught:
-            check_saved(saved)
+            TalkingPosePipeline.from_pretrained(saved)
     finally:
         file.write_bytes(content)
     assert "\n" not in str(caught.value)
@@ -97,13 +94,13 @@ def test_a_saved_model_with_other_keys_is_refused(saved, edit, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("pose_guider/diffusion_pytorch_model.safetensors", b"\x00" * 64, "is damaged"),
+        ("pose_guider/diffusion_pytorch_model.safetensors", b"\x00" * 64, "damaged"),
         (
             "model_index.json",
             b'{"_class_name": "StableDiffusionPipeline"}',
             "holds a StableDiffusionPipeline",
         ),
-        ("model_index.json", b"{", "is no JSON file"),
+        ("model_index.json", b"{", "invalid JSON"),
     ],
 )
 def test_a_saved_folder_of_something_else_is_refused(saved, name, content, message):
@@ -111,15 +108,15 @@ def test_a_saved_folder_of_something_else_is_refused(saved, name, content, messa
     before = file.read_bytes()
     file.write_bytes(content)
     try:
-        with pytest.raises(CheckpointError, match=message):
-            check_saved(saved)
+        with pytest.raises(UserError, match=message):
+            TalkingPosePipeline.from_pretrained(saved)
     finally:
         file.write_bytes(before)
 
 
 def test_the_published_checkpoint_is_asked_for_by_name(parity_folder, tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with pytest.raises(LoadError, match="--for talkingpose --accept-licence") as caught:
+    with pytest.raises(CheckpointError, match="--for talkingpose --accept-licence") as caught:
         checkpoint_folder("hub")
     assert "\n" not in str(caught.value) and "GB" in str(caught.value)
     # A folder that holds a file of every name, of the right size where one is known.
@@ -133,5 +130,5 @@ def test_the_published_checkpoint_is_asked_for_by_name(parity_folder, tmp_path, 
 
 def test_precision_is_a_choice(parity_folder):
     assert load_pipeline(parity_folder, "cpu", "bfloat16").denoising_unet.dtype == torch.bfloat16
-    with pytest.raises(LoadError, match="dtype int8: unknown"):
+    with pytest.raises(CheckpointError, match="dtype int8: unknown"):
         load_pipeline(parity_folder, "cpu", "int8")

@@ -66,7 +66,7 @@ def test_after_the_last_frame_nothing_is_left(pipe, golden, small):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_inference_steps": 2}, "state: num_inference_steps: 2, .* made with 1"),
+        ({"num_inference_steps": 2}, "state: num_inference_steps: 2, .* have 1"),
         ({"gain": 0.1}, r"state: feedback: FixedGain\(gain=0.1\)"),
         ({"reference": np.zeros((8, 8, 3), np.uint8)}, "state: portraits"),
         ({"poses": [np.zeros((64, 72, 3), np.uint8)]}, "state: size: 72x64"),
@@ -101,5 +101,5 @@ def test_files_that_are_no_state_are_refused_and_not_run(tmp_path: Path):
     with pytest.raises(PipelineError, match="cannot be read"):
         StreamState.load(file)
     torch.save({"noise": torch.zeros(1)}, file)
-    with pytest.raises(PipelineError, match="is no state of a stream"):
+    with pytest.raises(PipelineError, match="not the state of a stream"):
         StreamState.load(file)
