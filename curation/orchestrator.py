@@ -38,7 +38,7 @@ from curation.store import Store
 
 if TYPE_CHECKING:
     from curation.download.ytdlp_client import Access, YtDlpClient
-    from curation.executors.ray_executor import RayExecutor
+    from curation.executors.base import Executor
 
 _POLL_S = 0.3
 
@@ -123,7 +123,7 @@ def fetch_and_curate(
     fresh: bool = False,
     delete_sources: bool = False,
     retry_dead: bool = False,
-    cluster: RayExecutor | None = None,
+    executor: Executor | None = None,
     detectors: Detectors | None = None,
     on_plan: Callable[[CurationPlan], None] = lambda plan: None,
     on_source: Callable[[Any], None] = lambda record: None,
@@ -138,7 +138,7 @@ def fetch_and_curate(
         fresh: forget what earlier runs made of the sources; what was fetched and still lies there is used.
         delete_sources: delete a fetched file once its clips are safe.
         retry_dead: try anew what was given up.
-        cluster: where sources are curated, instead of on this machine.
+        executor: runs the curation jobs; processes of this machine by default.
         on_end, on_note: see `Downloader`.
 
     Raises:
@@ -154,7 +154,7 @@ def fetch_and_curate(
             workers=workers,
             fresh=fresh,
             retry=retry_dead,
-            cluster=cluster,
+            executor=executor,
             detectors=detectors,
             on_plan=on_plan,
             on_source=on_source,
@@ -185,7 +185,7 @@ def fetch_and_curate(
                 workers=workers,
                 publish=last,
                 retry=retry_dead,
-                cluster=cluster,
+                executor=executor,
                 detectors=detectors,
                 on_plan=on_plan,
                 on_source=on_source,

@@ -6,25 +6,23 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curation.config import Config
 from curation.dataset.export import export
 from curation.detect.detectors import Detectors
 from curation.detect.pose_backends import detectors_of
-from curation.executors.local_pool import JobFailure, run_jobs
+from curation.executors.base import Executor, JobFailure, Limits
+from curation.executors.local_executor import LocalExecutor
 from curation.records import SourceRecord
 from curation.sources import LocalSource, Source, find_sources
 from curation.store import Store
 from curation.worker import Job, failed, process
-
-if TYPE_CHECKING:
-    from curation.executors.ray_executor import RayExecutor
 
 # What the way of a source through this package makes; a new number makes the next run go that way anew.
 PIPELINE_VERSION = "5"
@@ -145,7 +143,7 @@ def curate(
     fresh: bool = False,
     publish: bool = True,
     retry: bool = False,
-    cluster: RayExecutor | None = None,
+    executor: Executor | None = None,
     detectors: Detectors | None = None,
     on_plan: Callable[[CurationPlan], None] = lambda plan: None,
     on_source: Callable[[SourceRecord], None] = lambda record: None,
@@ -156,7 +154,7 @@ def curate(
         out: the dataset's folder; made if need be.
         fresh: forget what earlier runs did here.
         retry: try anew also what is in quarantine.
-        cluster: where the processes are, instead of on this machine.
+        executor: runs the jobs; processes of this machine by default.
         detectors: other models than those that the configuration names.
         publish: False leaves the export, and the records of the summary, to a later call, where more sources
             are about to come.
@@ -165,7 +163,7 @@ def curate(
     Raises:
         StoreError: another run works in the folder, or it holds files of other hands.
         WeightsError: weights that the configuration asks for are not here.
-        ClusterError: as `RayExecutor.run_jobs` does.
+        RayExecutorError: a machine of the cluster cannot take part.
     """
     begun = time.perf_counter()
     store = Store(out)
@@ -189,7 +187,12 @@ def curate(
         for source in plan.quarantined:
             known = store.record(source.source_id)
             summary.errors += [(source.name, f"in quarantine: {m}") for m in (known.errors if known else ())]
-        for number, result in _results(jobs, config, workers, store.log, cluster):
+        limits = Limits(workers, store.log, config.workers.source_limit_s, config.workers.sources_per_process)
+        # A record states its versions, so they must be the same on every machine.
+        results = (executor or LocalExecutor()).run(
+            jobs, process, limits, versions=partial(tool_versions, detectors)
+        )
+        for number, result in results:
             job = jobs[number]
             record = (
                 failed(job, f"{job.source.name}: {result.message}", quarantined=result.fatal)
@@ -207,22 +210,6 @@ def curate(
             summary.exported = export(store, summary.records, config.export)
     summary.wall_s = time.perf_counter() - begun
     return summary
-
-
-def _results(
-    jobs: Sequence[Job], config: Config, workers: int, log: Path, cluster: RayExecutor | None
-) -> Iterator[tuple[int, SourceRecord | JobFailure]]:
-    """Number of a job and its record, as they end."""
-    limits: dict[str, Any] = {
-        "workers": workers,
-        "log": log,
-        "limit_s": config.workers.source_limit_s,
-        "jobs_per_process": config.workers.sources_per_process,
-    }
-    if cluster is None or not jobs:
-        return run_jobs(jobs, process, **limits)
-    # A record says what it was made with: that has to be true on every machine.
-    return cluster.run_jobs(jobs, process, alike=partial(tool_versions, jobs[0].detectors), **limits)
 
 
 def plan_only(

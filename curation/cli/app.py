@@ -29,7 +29,7 @@ from talkingpose.io import console
 
 if TYPE_CHECKING:
     from curation.config import Config
-    from curation.executors.ray_executor import RayExecutor
+    from curation.executors.base import Executor
     from curation.orchestrator import Inputs
     from curation.records import SourceRecord
     from curation.run import CurationPlan, CurationSummary
@@ -91,18 +91,18 @@ def run(
     say_refused(chosen.refused)
     if dry_run:
         return _dry_run(chosen, out, settings, json=json)
-    with _processes(ray, workers) as (cluster, count), _progress() as (on_plan, on_source):
+    with _executor(ray) as executor, _progress() as (on_plan, on_source):
         summary, acquired = fetch_and_curate(
             chosen,
             out,
             settings,
             with_options(settings.download, rate, licenses=require_license, budget_gb=disk_budget),
             (cookies, proxy),
-            workers=count,
+            workers=workers or executor.num_cpus,
             fresh=fresh,
             delete_sources=delete_sources,
             retry_dead=retry_dead,
-            cluster=cluster,
+            executor=executor,
             on_plan=on_plan,
             on_source=on_source,
             on_end=say_end,
@@ -118,15 +118,17 @@ def run(
 
 
 @contextmanager
-def _processes(ray: str | None, workers: int | None) -> Iterator[tuple[RayExecutor | None, int]]:
-    """The cluster, if one was asked for, and the number of processes there or here."""
+def _executor(ray: str | None) -> Iterator[Executor]:
+    """Processes of this machine, or the cluster of an address."""
     if ray is None:
-        yield None, workers or len(os.sched_getaffinity(0))
+        from curation.executors.local_executor import LocalExecutor
+
+        yield LocalExecutor()
         return
     from curation.executors.ray_executor import connect
 
     with connect(ray) as cluster:
-        yield cluster, workers or cluster.num_cpus
+        yield cluster
 
 
 @app.command()

@@ -20,7 +20,8 @@ from curation.config import Config
 from curation.dataset.export import export
 from curation.detect.detectors import Detectors, Image
 from curation.detect.scan import sample_size
-from curation.executors.local_pool import JobFailure, run_jobs
+from curation.executors.base import JobFailure, Limits
+from curation.executors.local_executor import LocalExecutor
 from curation.records import ClipRecord, SourceRecord
 from curation.release.manifest import ManifestRow
 from curation.run import recipe
@@ -110,15 +111,9 @@ def rebuild_sources(
         assert found.origin is not None
         # Its own id, not the manifest's word for it: it names a folder.
         jobs.append(_Job(found, rows, store.clip_folder(found.origin.source_id, maker.recipe), maker))
-    limits = maker.config.workers
-    results = run_jobs(
-        jobs,
-        _rebuild_source,
-        workers=workers,
-        log=store.log,
-        limit_s=limits.source_limit_s,
-        jobs_per_process=limits.sources_per_process,
-    )
+    settings = maker.config.workers
+    limits = Limits(workers, store.log, settings.source_limit_s, settings.sources_per_process)
+    results = LocalExecutor().run(jobs, _rebuild_source, limits)
     for number, result in results:
         rows = jobs[number].rows
         if isinstance(result, JobFailure):

@@ -19,7 +19,8 @@ from curation.clips.writer import verify
 from curation.dataset.card import Wording
 from curation.dataset.export import export
 from curation.dataset.splits import split_of
-from curation.executors.local_pool import JobFailure, run_jobs
+from curation.executors.base import JobFailure, Limits
+from curation.executors.local_executor import LocalExecutor
 from curation.records import ClipRecord, ShotVerdict, SourceRecord
 from curation.settings import ExportSettings
 from curation.store import Store
@@ -208,7 +209,7 @@ def draw_dataset(
             )
         left = [job for job in jobs if job.speaker.source_id not in done]
         on_plan(len(jobs), len(left))
-        for number, result in run_jobs(left, _draw, workers=workers, log=store.log):
+        for number, result in LocalExecutor().run(left, _draw, Limits(workers, store.log)):
             if isinstance(result, JobFailure):
                 raise SyntheticError(f"{left[number].speaker.source_id}: {result.message}")
             store.write(result)

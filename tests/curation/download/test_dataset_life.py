@@ -79,11 +79,10 @@ def serve(site: Loopback, videos: dict[str, bytes]) -> None:
 def in_this_process(monkeypatch):
     """Work without processes of its own, whose start would take most of the time; the pool has its tests."""
 
-    def run_jobs(jobs, work, **_):
-        yield from ((number, work(job)) for number, job in enumerate(jobs))
+    def run(self, jobs, function, limits, **_):
+        yield from ((number, function(job)) for number, job in enumerate(jobs))
 
-    monkeypatch.setattr("curation.run.run_jobs", run_jobs)
-    monkeypatch.setattr("curation.release.rebuild.run_jobs", run_jobs)
+    monkeypatch.setattr("curation.executors.local_executor.LocalExecutor.run", run)
 
 
 def patient(**changes) -> DownloadSettings:
