@@ -25,7 +25,7 @@ Direction = Literal["higher", "lower", "none"]
 _T = TypeVar("_T", bound="Document")
 
 # Runs come from strangers. Seeds of cases have 63 bits, every other number is far smaller.
-_RUN_LIMITS = Limits(size=64 << 20, depth=12, items=2_000_000, text=20_000, number=2.0**64)
+_RUN_LIMITS = Limits(size=64 << 20, depth=12, items=500_000, text=20_000, number=2.0**64)
 _CASE_LIMITS = Limits(size=4 << 20, depth=8, items=100_000, text=20_000, number=2.0**64)
 _MAX_PARAMETERS = 10**15
 

@@ -1,4 +1,4 @@
-"""The metric columns of a board: what they are called, in which order, what they mean."""
+"""Metric columns of a board, with titles and meanings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _MEANINGS = {
     "identical frames count, as frames without error.",
     "ssim": "Structural similarity of a frame to the real frame, on RGB with a Gaussian window.",
     "tje": "Temporal jittering error: how far the change over \u0394 frames is from the real change, "
-    "mean over time, pixels and channels, in levels of 0 to 255. At small \u0394 it cannot see slow drift or "
-    "blur: read it with the large \u0394, the controls and the skill beside it.",
+    "mean over time, pixels and channels, in levels of 0 to 255. At small \u0394 it detects neither slow "
+    "drift nor blur: read it together with large \u0394, the controls and the skill.",
 }
 _DELTA = re.compile(r"tje@(\d{1,6})")
 
 
 @dataclass(frozen=True)
-class Column:
-    """A metric in one version; runs that measured another version of it fill another column."""
+class MetricColumn:
+    """A metric in one version; runs that measured another version fill another column."""
 
     name: str
     version: int
@@ -35,55 +35,55 @@ class Column:
 
     @property
     def delta(self) -> int | None:
-        """The distance in frames of a temporal jittering error."""
+        """Distance in frames of a temporal jittering error, None for other metrics."""
         match = _DELTA.fullmatch(self.name)
         return int(match.group(1)) if match else None
 
     @property
     def title(self) -> str:
-        """What stands at the head of the column."""
+        """Head of the column."""
         return f"TJE@{self.delta}" if self.delta is not None else _TITLES.get(self.name, self.name)
 
     @property
     def unit_text(self) -> str:
-        """The unit as it is shown: nothing where the metric is a plain number."""
+        """Unit as shown; empty where the metric is a plain number."""
         return "" if self.unit == "1" else self.unit
 
     @property
     def headline(self) -> bool:
-        """Whether it is one of the first three columns."""
+        """True for the first three columns."""
         return self.name in HEADLINE
 
     @property
     def arrow(self) -> str:
-        """Where better is."""
+        """Arrow towards better values."""
         return {"higher": "\u2191", "lower": "\u2193", "none": ""}[self.direction]
 
     @property
     def better(self) -> str:
-        """Where better is, in words."""
+        """Direction of better values, in words."""
         return {"higher": "higher is better", "lower": "lower is better", "none": "no better or worse"}[
             self.direction
         ]
 
     @property
     def meaning(self) -> str | None:
-        """What is measured, in a sentence or two, where this page knows."""
+        """Explanation of the metric in a sentence or two; None for metrics unknown to this page."""
         return _MEANINGS.get("tje" if self.delta is not None else self.name)
 
 
-def column_of(name: str, summary: MetricSummary) -> Column:
-    """The column a number belongs to."""
-    return Column(name, summary.version, summary.unit, summary.direction)
+def column_of(name: str, summary: MetricSummary) -> MetricColumn:
+    """Return the column of a number."""
+    return MetricColumn(name, summary.version, summary.unit, summary.direction)
 
 
-def columns_of(runs: Iterable[Run]) -> list[Column]:
-    """All columns of some runs: the headline first, then the other deltas, then the rest by name."""
+def columns_of(runs: Iterable[Run]) -> list[MetricColumn]:
+    """List the columns of some runs: the headline first, then the other deltas, then the rest by name."""
     found = {column_of(name, summary) for run in runs for name, summary in run.metrics.items()}
     return sorted(found, key=_order)
 
 
-def _order(column: Column) -> tuple[int, int, str, int, str, str]:
+def _order(column: MetricColumn) -> tuple[int, int, str, int, str, str]:
     rest = (column.name, column.version, column.unit, column.direction)
     if column.headline:
         return (0, HEADLINE.index(column.name), *rest)

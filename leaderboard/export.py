@@ -1,4 +1,4 @@
-"""The numbers of a site for programs: one JSON document and one long table."""
+"""Downloads of a site for programs: one JSON document, one long table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from leaderboard.columns import columns_of
 from leaderboard.groups import BoardEntry, BoardGroup
-from leaderboard.table import column_ranks, score_of
+from leaderboard.runs import RefusedRun
+from leaderboard.table import check_word, column_ranks, score_of
 
 BOARD_SCHEMA = "talkingpose.board/1"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -18,12 +19,12 @@ _CSV_COLUMNS = (
     *("board", "ranked", "contestant", "label", "revision", "seed", "control", "origin"),
     *("metric", "version", "unit", "direction", "value", "frame_weighted", "ci95_low", "ci95_high"),
     *("rank_best", "rank_worst", "skill", "n_cases", "n_clusters", "n_frames", "n_infinite"),
-    *("coverage", "state", "reason", "protocol_sha256", "cases_sha256"),
+    *("coverage", "state", "reason", "protocol_sha256", "cases_sha256", "check"),
 )
 
 
-def board_json(title: str, groups: Sequence[BoardGroup]) -> str:
-    """Every run and clip of every board as its own document says it."""
+def board_json(title: str, groups: Sequence[BoardGroup], refused: Sequence[RefusedRun] = ()) -> str:
+    """Serialise the documents of every run on every board, with the result of the check."""
     document = {
         "schema": BOARD_SCHEMA,
         "title": title,
@@ -36,12 +37,13 @@ def board_json(title: str, groups: Sequence[BoardGroup]) -> str:
             }
             for group in groups
         ],
+        "refused": [{"run": run.folder.name, "reasons": list(run.reasons)} for run in refused],
     }
     return json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def board_csv(groups: Sequence[BoardGroup]) -> str:
-    """One line per run and metric. Empty cells are values that do not exist; `state` and `reason` say why.
+    """Write one line per run and metric; a value that does not exist is empty, with `state` and `reason`.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
@@ -55,9 +57,18 @@ def board_csv(groups: Sequence[BoardGroup]) -> str:
 
 
 def _run_document(entry: BoardEntry) -> dict[str, Any]:
-    cases = [case.model_dump(mode="json", by_alias=True) for case in entry.loaded.cases]
-    run = entry.run.model_dump(mode="json", by_alias=True)
-    return {"label": entry.label, "control": entry.control, "run": run, "cases": cases}
+    checked = entry.checked
+    return {
+        "label": entry.label,
+        "control": entry.control,
+        "check": check_word(checked),
+        "problems": [str(problem) for problem in checked.problems],
+        "not_recomputable": sorted(checked.not_recomputable),
+        "run": entry.run.model_dump(mode="json", by_alias=True),
+        "cases": [
+            checked.cases[clip_id].model_dump(mode="json", by_alias=True) for clip_id in sorted(checked.cases)
+        ],
+    }
 
 
 def _lines(group: BoardGroup, entry: BoardEntry) -> Iterator[list[str]]:
@@ -79,6 +90,7 @@ def _lines(group: BoardGroup, entry: BoardEntry) -> Iterator[list[str]]:
         ]
         cells += [summary.n_cases, summary.n_clusters, summary.n_frames, summary.n_infinite, summary.coverage]
         cells += [summary.state, summary.reason, run.protocol.sha256, run.dataset.cases_sha256]
+        cells += [check_word(entry.checked)]
         yield [_csv_text(cell) for cell in cells]
 
 

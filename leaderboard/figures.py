@@ -1,4 +1,4 @@
-"""The figures of a board: scores over time, jittering error over its delta, cost against quality."""
+"""Figures of a board."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.results import Curve
 from leaderboard import svg
-from leaderboard.columns import Column
+from leaderboard.columns import MetricColumn
 from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.table import score_of, summary_of
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Points of all curves of a panel together; it keeps a page of thirty runs small.
+# Points of all curves of a panel together; the limit keeps a page of thirty runs small.
 _POINTS_PER_PANEL = 420
-# Bands of more models than this cover one another; their intervals are in the table of slopes.
+# Bands of more models than this hide each other; their intervals are in the table of slopes.
 _BANDS = 12
 _DASHES = ((0, (5, 2)), (0, (2, 1.6)), (0, (6, 2, 1.5, 2)), (0, (1, 1.5)))
 
@@ -46,8 +46,8 @@ MARKERS = (
 
 
 @dataclass(frozen=True)
-class Mark:
-    """How an entry looks everywhere on the page: `name` its class on the page, a colour and a shape."""
+class EntryStyle:
+    """Look of an entry everywhere on the page: `name` is its CSS class; None for the grey of controls."""
 
     name: str
     colour: int | None
@@ -55,8 +55,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One figure with the words around it."""
+class FigurePanel:
+    """One figure with its caption."""
 
     title: str
     unit: str
@@ -65,16 +65,18 @@ class Panel:
     remark: str = ""
 
 
-def mark_of(entry: BoardEntry) -> Mark:
-    """Colour and shape of an entry; 64 models differ in at least one, controls are grey and hollow."""
+def style_of(entry: BoardEntry) -> EntryStyle:
+    """Return the look of an entry: 64 models differ in colour or shape, controls are grey and hollow."""
     shape = (entry.series + entry.series // 8) % 8
     if entry.control:
-        return Mark(f"k{entry.series}", None, shape)
-    return Mark(f"m{entry.series}", entry.series % 8, shape)
+        return EntryStyle(f"k{entry.series}", None, shape)
+    return EntryStyle(f"m{entry.series}", entry.series % 8, shape)
 
 
-def drift_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
-    """One panel per metric that has a course over time in any run, in the order of the columns."""
+def drift_panels(
+    group: BoardGroup, columns: Sequence[MetricColumn], styles: svg.StyleSheet
+) -> list[FigurePanel]:
+    """Draw one panel per metric that has a curve over time in any run, in the order of the columns."""
     panels = []
     known = {column.name: column for column in reversed(columns)}
     names = sorted(
@@ -96,8 +98,10 @@ def drift_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.Style
     return panels
 
 
-def spectrum_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
-    """Jittering error over delta and, where there is a frozen control, skill over delta."""
+def spectrum_panels(
+    group: BoardGroup, columns: Sequence[MetricColumn], styles: svg.StyleSheet
+) -> list[FigurePanel]:
+    """Draw jittering error over delta and, with a frozen control, skill over delta."""
     deltas = sorted((column for column in columns if column.delta), key=lambda column: column.delta or 0)
     if len({column.delta for column in deltas}) < 2:
         return []
@@ -107,8 +111,10 @@ def spectrum_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.St
     return [panel for panel in panels if panel.markup]
 
 
-def cost_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.StyleSheet) -> list[Panel]:
-    """Headline metrics against seconds per frame, where at least two models have both."""
+def cost_panels(
+    group: BoardGroup, columns: Sequence[MetricColumn], styles: svg.StyleSheet
+) -> list[FigurePanel]:
+    """Draw headline metrics against seconds per frame, where at least two models have both."""
     panels = []
     for place, column in enumerate(column for column in columns if column.headline):
         points = [
@@ -135,18 +141,18 @@ def cost_panels(group: BoardGroup, columns: Sequence[Column], styles: svg.StyleS
             _label(axes, "seconds per frame", _ascii(column.unit_text))
             title = f"{column.title} against seconds per frame"
             markup = svg.figure_markup(figure, _ascii(title), f"g{group.number}q{place}", styles)
-        panels.append(Panel(column.title, column.unit_text, column.arrow, markup))
+        panels.append(FigurePanel(column.title, column.unit_text, column.arrow, markup))
     return panels
 
 
 def _drift_panel(
     key: str,
     name: str,
-    column: Column | None,
+    column: MetricColumn | None,
     curves: Sequence[tuple[BoardEntry, Curve]],
     longest: float,
     styles: svg.StyleSheet,
-) -> Panel:
+) -> FigurePanel:
     step = _step(curves)
     banded = sum(not entry.control for entry, _ in curves) <= _BANDS
     with _axes() as (figure, axes):
@@ -169,12 +175,12 @@ def _drift_panel(
         markup = svg.figure_markup(figure, _ascii(f"{title} over time"), key, styles)
     remarks = [f"drawn every {step} s"] if step > 1 else []
     remarks += [] if banded else ["without bands"]
-    return Panel(title, unit, column.arrow if column is not None else "", markup, ", ".join(remarks))
+    return FigurePanel(title, unit, column.arrow if column is not None else "", markup, ", ".join(remarks))
 
 
 def _spectrum(
-    group: BoardGroup, columns: Sequence[Column], styles: svg.StyleSheet, *, against_frozen: bool
-) -> Panel:
+    group: BoardGroup, columns: Sequence[MetricColumn], styles: svg.StyleSheet, *, against_frozen: bool
+) -> FigurePanel:
     title, unit, arrow = ("Skill", "1 \u2212 TJE / TJE of frozen", "\u2191")
     if not against_frozen:
         title, unit, arrow = ("TJE", columns[0].unit_text, "\u2193")
@@ -201,11 +207,11 @@ def _spectrum(
         _label(axes, "\u0394 (frames, log scale)", "skill" if against_frozen else _ascii(unit))
         key = f"g{group.number}{'k' if against_frozen else 't'}"
         markup = svg.figure_markup(figure, f"{title} over delta", key, styles) if drawn else ""
-    return Panel(title, unit, arrow, markup)
+    return FigurePanel(title, unit, arrow, markup)
 
 
 def _points(
-    entry: BoardEntry, columns: Sequence[Column], frozen: BoardEntry | None, against_frozen: bool
+    entry: BoardEntry, columns: Sequence[MetricColumn], frozen: BoardEntry | None, against_frozen: bool
 ) -> Iterator[tuple[int, float, tuple[float, float] | None]]:
     for column in columns:
         summary = summary_of(entry.run, column)
@@ -219,7 +225,7 @@ def _points(
 
 @contextmanager
 def _axes() -> Iterator[tuple[Figure, Axes]]:
-    """A small figure with one pair of axes in the page's look, not in the user's own."""
+    """Create a small figure with the page's style in place of the user's own."""
     from matplotlib import style
     from matplotlib.figure import Figure
 
@@ -248,15 +254,15 @@ def _axes() -> Iterator[tuple[Figure, Axes]]:
 
 
 def _gid(entry: BoardEntry) -> str:
-    mark = mark_of(entry)
-    return f"curve {mark.name} {mark.shape}"
+    look = style_of(entry)
+    return f"curve {look.name} {look.shape}"
 
 
 def _style(entry: BoardEntry) -> dict[str, Any]:
-    mark = mark_of(entry)
-    colour = svg.CONTROL if mark.colour is None else svg.SERIES[mark.colour]
-    shape: dict[str, Any] = {"marker": MARKERS[mark.shape], "ms": 5.5, "mec": colour, "clip_on": False}
-    if mark.colour is None:
+    look = style_of(entry)
+    colour = svg.CONTROL if look.colour is None else svg.SERIES[look.colour]
+    shape: dict[str, Any] = {"marker": MARKERS[look.shape], "ms": 5.5, "mec": colour, "clip_on": False}
+    if look.colour is None:
         dashes = _DASHES[entry.series % len(_DASHES)]
         return shape | {"color": colour, "ls": dashes, "lw": 1.1, "mfc": svg.PAPER, "mew": 1.0}
     return shape | {"color": colour, "lw": 1.5, "mfc": colour, "mew": 0.0}
@@ -265,7 +271,7 @@ def _style(entry: BoardEntry) -> dict[str, Any]:
 def _band(
     axes: Axes, bounds: Sequence[tuple[float, float | None, float | None]], style: dict[str, Any], label: str
 ) -> None:
-    """An interval along a curve, from (place, low, high); it breaks where there is no interval."""
+    """Draw an interval along a curve from (x, low, high); it breaks where there is no interval."""
     for known, part in itertools.groupby(bounds, key=lambda point: None not in point):
         points = list(part)
         if known and len(points) > 1:
@@ -282,7 +288,7 @@ def _label(axes: Axes, x: str, y: str) -> None:
 
 
 def _plain_log(axes: Axes, values: Sequence[float], *, exact: bool = False) -> None:
-    """Ticks of a log axis as plain numbers: at the values themselves, or at round ones in between."""
+    """Set plain numbers as ticks of a log axis: the values themselves, or round ones between them."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     ticks = list(values)
@@ -303,10 +309,10 @@ def _step(curves: Sequence[tuple[BoardEntry, Curve]]) -> int:
 
 
 def _gaps(values: Sequence[float | None]) -> list[float]:
-    # matplotlib leaves a gap where a value is not a number; nothing of it reaches the page.
+    # matplotlib leaves a gap where a value is NaN; no NaN reaches the page.
     return [math.nan if value is None else value for value in values]
 
 
 def _ascii(text: str) -> str:
-    # Text from a run may hold signs that the fonts of matplotlib lack; they would be warnings, not figures.
+    # Text from a run may hold characters that the fonts of matplotlib lack.
     return text.encode("ascii", "replace").decode()[:40]

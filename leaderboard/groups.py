@@ -1,4 +1,4 @@
-"""Which runs may stand in one ranking: the same rules, the same clips, no limits, complete."""
+"""Groups of runs that may be compared: same rules, same clips, same limits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.results import Run
-from leaderboard.numbers import counted
-from leaderboard.runs import LoadedRun
+from benchmark.run_check import CheckedRun
+from leaderboard.number_format import counted
 
+# Longer names are cut on the page; data.json has them whole.
+_LABEL_LENGTH = 400
 CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "brightness", "flicker", "late-blur")
 
 
@@ -17,24 +19,24 @@ CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "brightne
 class BoardEntry:
     """One run in its group. `series` numbers the models and the controls of a page, each from 0."""
 
-    loaded: LoadedRun
+    checked: CheckedRun
     label: str
     series: int
 
     @property
     def run(self) -> Run:
-        """The run's document."""
-        return self.loaded.run
+        """Document of the run."""
+        return self.checked.run
 
     @property
     def control(self) -> bool:
-        """Whether it is a control row, which is never ranked."""
+        """True for a control row, which is never ranked."""
         return self.run.contestant.control
 
 
 @dataclass(frozen=True)
 class BoardGroup:
-    """Runs that may be compared with one another; `why` says why they stand apart from other groups."""
+    """Runs that may be compared with each other; `why` explains what sets them apart from other groups."""
 
     number: int
     ranked: bool
@@ -49,20 +51,20 @@ class BoardGroup:
 
     @property
     def any_run(self) -> Run:
-        """A run that speaks for what all of them share: protocol and clips."""
+        """A run that stands for the protocol and the clips that all of them share."""
         return self.entries[0].run
 
     @property
     def frozen(self) -> BoardEntry | None:
-        """The control that repeats its first frame, the zero of the skill score."""
+        """Control that repeats its first frame, the zero of the skill score."""
         return next((entry for entry in self.controls if entry.run.contestant.name == "frozen"), None)
 
 
-def group_runs(runs: Sequence[LoadedRun]) -> list[BoardGroup]:
-    """Sort runs into groups that may be compared; groups that are ranked come first."""
-    by_key: dict[tuple[object, ...], list[LoadedRun]] = {}
-    for loaded in runs:
-        by_key.setdefault(_key(loaded.run), []).append(loaded)
+def group_runs(runs: Sequence[CheckedRun]) -> list[BoardGroup]:
+    """Sort runs into groups that may be compared; ranked groups come first."""
+    by_key: dict[tuple[object, ...], list[CheckedRun]] = {}
+    for checked in runs:
+        by_key.setdefault(_key(checked.run), []).append(checked)
     ordered = sorted(by_key.values(), key=lambda members: _order(members[0].run))
     labelled = [list(zip(members, _labels(members), strict=True)) for members in ordered]
     series = _series(labelled)
@@ -70,7 +72,9 @@ def group_runs(runs: Sequence[LoadedRun]) -> list[BoardGroup]:
     for number, named in enumerate(labelled, start=1):
         run, first = named[0][0].run, ordered[0][0].run
         why = _why(run, first, alone=len(ordered) == 1, newest=_newest(runs, run.protocol.id))
-        entries = [BoardEntry(loaded, label, series[_series_key(loaded, label)]) for loaded, label in named]
+        entries = [
+            BoardEntry(checked, label, series[_series_key(checked, label)]) for checked, label in named
+        ]
         entries.sort(key=lambda entry: entry.series)
         models = tuple(entry for entry in entries if not entry.control)
         controls = tuple(entry for entry in entries if entry.control)
@@ -79,12 +83,12 @@ def group_runs(runs: Sequence[LoadedRun]) -> list[BoardGroup]:
 
 
 def is_rankable(run: Run) -> bool:
-    """Whether a run may be ranked at all: comparable by its own word, complete, without limits."""
+    """Tell whether a run may be ranked: marked as comparable, complete, without limits."""
     return run.comparable and run.status == "complete" and run.limit is None and run.max_frames is None
 
 
 def setting_text(value: str | int | float | bool | None) -> str:
-    """A setting of a run as a person writes it."""
+    """Format a setting of a run for people."""
     if value is None:
         return "not set"
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
@@ -102,8 +106,8 @@ def _order(run: Run) -> tuple[object, ...]:
     return (not is_rankable(run), *rules, run.dataset.cases_sha256, *limits)
 
 
-def _newest(runs: Sequence[LoadedRun], protocol: str) -> int:
-    return max(loaded.run.protocol.version for loaded in runs if loaded.run.protocol.id == protocol)
+def _newest(runs: Sequence[CheckedRun], protocol: str) -> int:
+    return max(checked.run.protocol.version for checked in runs if checked.run.protocol.id == protocol)
 
 
 def _why(run: Run, first: Run, *, alone: bool, newest: int) -> str:
@@ -116,13 +120,13 @@ def _why(run: Run, first: Run, *, alone: bool, newest: int) -> str:
     if limits:
         reasons.append(f"Not ranked: these runs were limited to {' and '.join(limits)}.")
     elif not run.comparable:
-        reasons.append("Not ranked: these runs say of themselves that they are not comparable.")
+        reasons.append("Not ranked: these runs are marked as not comparable.")
     if alone:
         return " ".join(reasons)
     if run.protocol.version < newest:
         reasons.append(f"Superseded: version {newest} of this protocol exists.")
     if run.protocol.id != first.protocol.id:
-        reasons.append("Another protocol: its numbers cannot be set against those of other boards.")
+        reasons.append("Another protocol: its numbers cannot be compared with those of other boards.")
     elif run.protocol.sha256 != first.protocol.sha256:
         reasons.append("The rules differ from those of the first board (another protocol hash).")
     elif run.dataset.cases_sha256 != first.dataset.cases_sha256:
@@ -133,45 +137,48 @@ def _why(run: Run, first: Run, *, alone: bool, newest: int) -> str:
 _SeriesKey = tuple[bool, int, str, str]
 
 
-def _series(labelled: Sequence[Sequence[tuple[LoadedRun, str]]]) -> dict[_SeriesKey, int]:
-    """A number for every label, models and controls each from 0, the same on all boards of a page."""
-    keys = sorted({_series_key(loaded, label) for named in labelled for loaded, label in named})
+def _series(labelled: Sequence[Sequence[tuple[CheckedRun, str]]]) -> dict[_SeriesKey, int]:
+    """Number every label, models and controls each from 0, the same on all boards of a page."""
+    keys = sorted({_series_key(checked, label) for named in labelled for checked, label in named})
     num_models = sum(not key[0] for key in keys)
     return {key: place - num_models if key[0] else place for place, key in enumerate(keys)}
 
 
-def _series_key(loaded: LoadedRun, label: str) -> _SeriesKey:
-    """What models are sorted by (their label), and controls (a fixed order of the known ones)."""
-    control, name = loaded.run.contestant.control, loaded.run.contestant.name
+def _series_key(checked: CheckedRun, label: str) -> _SeriesKey:
+    """Sort key: the label for models, a fixed order for known controls."""
+    control, name = checked.run.contestant.control, checked.run.contestant.name
     known = control and name in CONTROL_ORDER
     return (control, CONTROL_ORDER.index(name) if known else len(CONTROL_ORDER), label.casefold(), label)
 
 
-def _labels(members: Sequence[LoadedRun]) -> list[str]:
-    """Names; runs of one name get what tells them apart: revision, settings, seed, origin, date, number."""
+def _labels(members: Sequence[CheckedRun]) -> list[str]:
+    """Label runs by name; runs of one name also by revision, settings, seed, origin or number."""
     labels = []
-    for loaded in members:
-        twins = [other.run for other in members if other.run.contestant.name == loaded.run.contestant.name]
-        labels.append(_label(loaded.run, twins))
+    for checked in members:
+        namesakes = [
+            other.run for other in members if other.run.contestant.name == checked.run.contestant.name
+        ]
+        labels.append(_label(checked.run, namesakes))
     return [
         label if labels.count(label) == 1 else f"{label} #{labels[: place + 1].count(label)}"
         for place, label in enumerate(labels)
     ]
 
 
-def _label(run: Run, twins: Sequence[Run]) -> str:
+def _label(run: Run, namesakes: Sequence[Run]) -> str:
     who = run.contestant
-    if len(twins) == 1:
-        return who.name
+    shown = who.name if len(who.name) <= _LABEL_LENGTH else f"{who.name[:_LABEL_LENGTH]}\u2026"
+    if len(namesakes) == 1:
+        return shown
     parts = []
-    if len({twin.contestant.revision for twin in twins}) > 1:
+    if len({other.contestant.revision for other in namesakes}) > 1:
         parts.append(who.revision[:12])
-    for name in sorted({name for twin in twins for name in twin.contestant.args}):
-        values = {json.dumps(twin.contestant.args.get(name)) for twin in twins}
+    for name in sorted({name for other in namesakes for name in other.contestant.args}):
+        values = {json.dumps(other.contestant.args.get(name)) for other in namesakes}
         if len(values) > 1 and name in who.args:
             parts.append(f"{name}={setting_text(who.args[name])}")
-    if len({twin.seed for twin in twins}) > 1:
+    if len({other.seed for other in namesakes}) > 1:
         parts.append(f"seed {run.seed}")
-    if len({twin.contestant.origin for twin in twins}) > 1:
+    if len({other.contestant.origin for other in namesakes}) > 1:
         parts.append(who.origin)
-    return f"{who.name} ({', '.join(parts)})" if parts else who.name
+    return f"{shown} ({', '.join(parts)})" if parts else shown

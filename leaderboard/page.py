@@ -1,4 +1,4 @@
-"""The page: what the template is given, and the policy that keeps it from loading anything else."""
+"""The page of a site, rendered from its template."""
 
 from __future__ import annotations
 
@@ -11,54 +11,63 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.results import Horizon, Run
-from leaderboard import figures, numbers, svg
-from leaderboard.clips import Clips, videos_of
-from leaderboard.columns import Column
+from leaderboard import figures, number_format, svg
+from leaderboard.clip_tables import ClipTables, videos_of
+from leaderboard.columns import MetricColumn
+from leaderboard.cost_by_length import CostTable, cost_by_length
 from leaderboard.groups import BoardEntry, BoardGroup, setting_text
-from leaderboard.lengths import CostTable, cost_by_length
-from leaderboard.published import published_families
-from leaderboard.table import FACT_UNITS, FACTS, Table, board_table
+from leaderboard.published import published_tables
+from leaderboard.runs import RefusedRun
+from leaderboard.table import FACT_UNITS, FACTS, BoardTable, board_table
 
 if TYPE_CHECKING:
     import jinja2
 
 PAPER = "https://arxiv.org/abs/2512.00909"
 _AUDIT_SHOWN = 12
-# Control characters, and the marks that reverse the order of the text after them.
+_REASONS_SHOWN = 5
+# Control characters, and characters that reverse the order of the following text.
 _UNSHOWABLE = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
 _CLEAN = dict.fromkeys(_UNSHOWABLE, "�") | {ord("\n"): "\n", ord("\t"): " ", 0x85: " "}
 
 
 @dataclass(frozen=True)
-class Board:
+class BoardView:
     """One group as the template shows it."""
 
     group: BoardGroup
-    table: Table
-    drift: Sequence[figures.Panel]
+    table: BoardTable
+    drift: Sequence[figures.FigurePanel]
     slopes: Sequence[tuple[BoardEntry, Sequence[str]]]
     slope_columns: Sequence[str]
     horizons: Sequence[tuple[BoardEntry, Sequence[str]]]
     horizon_columns: Sequence[str]
-    spectrum: Sequence[figures.Panel]
-    cost: Sequence[figures.Panel]
+    spectrum: Sequence[figures.FigurePanel]
+    cost: Sequence[figures.FigurePanel]
     devices: Sequence[str]
     lengths: CostTable | None
-    clips: Clips
+    clips: ClipTables
     players: Sequence[Sequence[tuple[BoardEntry, str | None]]]
 
 
 def render_page(
     title: str,
     groups: Sequence[BoardGroup],
-    clips: Sequence[Clips],
+    clips: Sequence[ClipTables],
     media: Mapping[tuple[Path, str], str | None],
+    refused: Sequence[RefusedRun] = (),
 ) -> str:
-    """The whole page as HTML. `media` maps (run folder, path of a video) to its name under `media/`."""
+    """Render the whole page as HTML.
+
+    Args:
+        title: of the page.
+        groups: the boards.
+        clips: of each board.
+        media: (run folder, path of a video) -> its name under `media/`.
+        refused: runs that are not shown.
+    """
     styles = svg.StyleSheet()
-    boards = [
-        _board(group, group_clips, media, styles) for group, group_clips in zip(groups, clips, strict=True)
-    ]
+    boards = [_board(group, of_group, media, styles) for group, of_group in zip(groups, clips, strict=True)]
     shapes = _video_shapes(clips)
     css = (
         _asset("style.css") + styles.css() + "".join(_shape_rule(*item) for item in shapes.items())
@@ -69,25 +78,27 @@ def render_page(
         title=title,
         boards=boards,
         markers=[svg.marker_path(vertices) for vertices in figures.MARKERS],
-        mark=figures.mark_of,
+        style_of=figures.style_of,
+        refused=refused,
         shapes=shapes,
         css=css,
         script=script,
         policy=_policy(css, script),
-        families=published_families(),
+        published=published_tables(),
         paper=PAPER,
-        numbers=numbers,
+        number_format=number_format,
         facts=list(zip(FACTS, FACT_UNITS, strict=True)),
         share=_share,
         dates=_dates,
         settings=_settings,
         audit_shown=_AUDIT_SHOWN,
+        reasons_shown=_REASONS_SHOWN,
         meanings=_meanings(boards),
     )
 
 
 def clean(value: Any) -> Any:
-    """What the template may print: texts without control characters, and whole numbers.
+    """What the template may print: texts without control characters, and whole number_format.
 
     Raises:
         TypeError: anything else, so that neither None nor an unrounded number can reach the page.
@@ -102,15 +113,15 @@ def clean(value: Any) -> Any:
 
 
 def _board(
-    group: BoardGroup, clips: Clips, media: Mapping[tuple[Path, str], str | None], styles: svg.StyleSheet
-) -> Board:
+    group: BoardGroup, clips: ClipTables, media: Mapping[tuple[Path, str], str | None], styles: svg.StyleSheet
+) -> BoardView:
     table = board_table(group)
     names = [c.name for c in table.columns if any(c.name in entry.run.drift for entry in group.entries)]
     names += sorted({name for entry in group.entries for name in entry.run.drift} - set(names))
     measured = [entry for entry in group.entries if entry.run.long_form is not None]
     bounded = sorted({name for entry in measured for name in _horizons(entry.run)})
     titles = {column.name: f"{column.title} {column.arrow}".strip() for column in table.columns}
-    return Board(
+    return BoardView(
         group=group,
         table=table,
         drift=figures.drift_panels(group, table.columns, styles),
@@ -130,8 +141,8 @@ def _board(
     )
 
 
-def _video_shapes(clips: Sequence[Clips]) -> dict[tuple[int, int], str]:
-    """A class for every size of video, so that a player has its shape before its file is loaded."""
+def _video_shapes(clips: Sequence[ClipTables]) -> dict[tuple[int, int], str]:
+    """Return a class for every size of video, so that a player has its shape before its file is loaded."""
     sizes = sorted({(clip.width, clip.height) for part in clips for clip in part.clips})
     return {size: f"v{number}" for number, size in enumerate(sizes)}
 
@@ -143,9 +154,9 @@ def _shape_rule(size: tuple[int, int], name: str) -> str:
 def _slope(run: Run, name: str) -> str:
     curve = run.drift.get(name)
     if curve is None or curve.slope_per_100_frames is None:
-        return numbers.NOTHING
-    value = numbers.measured(curve.slope_per_100_frames, curve.ci95)
-    return value if curve.ci95 is None else f"{value} {numbers.bounds(curve.ci95)}"
+        return number_format.NOTHING
+    value = number_format.measured(curve.slope_per_100_frames, curve.ci95)
+    return value if curve.ci95 is None else f"{value} {number_format.bounds(curve.ci95)}"
 
 
 def _horizons(run: Run) -> Mapping[str, Horizon]:
@@ -153,20 +164,24 @@ def _horizons(run: Run) -> Mapping[str, Horizon]:
 
 
 def _horizon(run: Run, name: str) -> str:
-    """Median seconds until a clip is out of bounds, its interval, and how many of the clips ever are."""
+    """Format the median seconds until a clip is out of bounds, its interval, and the number of such clips."""
     found = _horizons(run).get(name)
     if found is None:
-        return numbers.NOTHING
-    median = numbers.NOTHING if found.median_s is None else f"{numbers.significant(found.median_s, 3)} s"
+        return number_format.NOTHING
+    median = (
+        number_format.NOTHING
+        if found.median_s is None
+        else f"{number_format.significant(found.median_s, 3)} s"
+    )
     if found.median_ci95 is not None and any(end is not None for end in found.median_ci95):
-        ends = ["end" if end is None else numbers.significant(end, 3) for end in found.median_ci95]
+        ends = ["end" if end is None else number_format.significant(end, 3) for end in found.median_ci95]
         median += f" [{ends[0]}, {ends[1]}]"
     return f"{median} ({found.n_crossed} of {found.n_clips})"
 
 
-def _meanings(boards: Sequence[Board]) -> list[tuple[str, str]]:
-    """What the metrics of the page measure, each once; jittering errors share one entry."""
-    columns: list[Column] = [column for board in boards for column in board.table.columns]
+def _meanings(boards: Sequence[BoardView]) -> list[tuple[str, str]]:
+    """Explain the metrics of the page, each once; jittering errors share one entry."""
+    columns: list[MetricColumn] = [column for board in boards for column in board.table.columns]
     return list(
         dict.fromkeys(
             ("TJE@\u0394" if column.delta is not None else column.title, column.meaning)
@@ -177,7 +192,7 @@ def _meanings(boards: Sequence[Board]) -> list[tuple[str, str]]:
 
 
 def _share(values: Iterable[object]) -> str:
-    """The one value that all runs of a board have, or all of them."""
+    """Format the values that the runs of a board have."""
     return ", ".join(sorted({"not stated" if value is None else str(value) for value in values}))
 
 
@@ -189,7 +204,7 @@ def _dates(group: BoardGroup) -> str:
 
 
 def _settings(run: Run) -> list[tuple[str, str]]:
-    """What else a run says of its contestant, for its entry under the board."""
+    """List the remaining facts about a run, for its entry under the board."""
     who = run.contestant
     settings = [("Revision", who.revision), ("Licence", who.licence), ("Seed", str(run.seed))]
     if who.args:
@@ -206,13 +221,13 @@ def _settings(run: Run) -> list[tuple[str, str]]:
     if run.finished_at:
         settings.append(("Finished", run.finished_at))
     if run.cost is not None:
-        times = f"{numbers.significant(run.cost.generation_s, 3)} s generating, "
-        settings.append(("Time", f"{times}{numbers.significant(run.cost.scoring_s, 3)} s scoring"))
+        times = f"{number_format.significant(run.cost.generation_s, 3)} s generating, "
+        settings.append(("Time", f"{times}{number_format.significant(run.cost.scoring_s, 3)} s scoring"))
     return settings + [(name, text) for name, value in sorted(run.env.items()) if (text := _env_text(value))]
 
 
 def _env_text(value: Any) -> str:
-    """A part of the environment in one line; a table of names and versions as `name version, ...`."""
+    """Format a part of the environment in one line; names and versions as `name version, ...`."""
     if isinstance(value, dict):
         return ", ".join(
             f"{name} {text}" for name, part in sorted(value.items()) if (text := _env_text(part))
@@ -221,7 +236,7 @@ def _env_text(value: Any) -> str:
 
 
 def _policy(css: str, script: str) -> str:
-    """Nothing but this page's own style and script, and videos beside it."""
+    """Return the policy that allows this page's own style and script, and videos beside it, only."""
     return (
         f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(script)}'; img-src data:; "
         "media-src 'self' file:; base-uri 'none'; form-action 'none'"

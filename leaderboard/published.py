@@ -1,4 +1,4 @@
-"""Numbers from papers: shown, never ranked, never mixed with one another or with measured runs."""
+"""Numbers from papers, shown apart from measured runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from importlib import resources
 
 
 @dataclass(frozen=True)
-class Family:
-    """Rows that were measured by one party under one protocol. Values are texts as printed there."""
+class PublishedTable:
+    """Rows measured by one party under one protocol. Values are texts as printed there."""
 
     name: str
     data: str
@@ -20,16 +20,16 @@ class Family:
 
 
 @cache
-def published_families() -> tuple[Family, ...]:
-    """The families of `published.yaml`; the first column is the name of the method.
+def published_tables() -> tuple[PublishedTable, ...]:
+    """Read the tables of `published.yaml`; the first column is the name of the method.
 
     Raises:
-        ValueError: a row has more or fewer values than its family has columns.
+        ValueError: a row has more or fewer values than its table has columns.
     """
     import yaml
 
     text = resources.files("leaderboard").joinpath("published.yaml").read_text(encoding="utf-8")
-    families = []
+    tables = []
     for entry in yaml.safe_load(text)["families"]:
         columns = ("Method", *entry["columns"])
         rows = tuple(tuple(value.strip() for value in row.split("|")) for row in entry["rows"])
@@ -38,8 +38,8 @@ def published_families() -> tuple[Family, ...]:
                 raise ValueError(
                     f"published.yaml: {entry['name']}: {row[0]}: {len(row)} of {len(columns)} values"
                 )
-        families.append(
-            Family(
+        tables.append(
+            PublishedTable(
                 name=entry["name"],
                 data=entry["data"],
                 source=entry["source"],
@@ -48,4 +48,4 @@ def published_families() -> tuple[Family, ...]:
                 rows=rows,
             )
         )
-    return tuple(families)
+    return tuple(tables)

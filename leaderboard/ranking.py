@@ -13,11 +13,11 @@ _Name = TypeVar("_Name")
 def rank_ranges(
     summaries: Mapping[_Name, MetricSummary], direction: Direction
 ) -> dict[_Name, tuple[int, int]]:
-    """The best and the worst rank each contestant can have in one column.
+    """Return the best and the worst rank that each contestant can have in one column.
 
-    One contestant is ahead of another only where their 95 % intervals do not touch; so contestants whose
-    intervals overlap share ranks: a tie. Who has no interval, or an incomplete value, has no rank; where
-    fewer than two have one, nobody has.
+    One contestant is ahead of another only where their 95 % intervals do not touch; contestants whose
+    intervals overlap share ranks. A contestant without an interval, or with an incomplete value, has no rank.
+    Where fewer than two have an interval, nobody has a rank.
     """
     if direction == "none":
         return {}
@@ -37,7 +37,7 @@ def rank_ranges(
 
 
 def skill(value: float | None, frozen: float | None) -> float | None:
-    """1 - TJE / TJE of the frozen first frame: 1 is perfect, 0 is no better than a still picture."""
+    """Return 1 - TJE / TJE of the frozen first frame: 1 is perfect, 0 is no better than a still picture."""
     if value is None or frozen is None or frozen <= 0:
         return None
     return 1 - value / frozen

@@ -1,43 +1,54 @@
-"""Runs as they lie on disk: found, read, checked."""
+"""Runs on disk: found, checked, refused where they contradict themselves."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.results import CaseResult, ResultError, Run, read_case, read_run
+from benchmark.results import ResultError, Run
+from benchmark.run_check import CheckedRun, check_run, check_together
+from talkingpose.io.progress import SILENT, Progress
+
+_REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class LoadedRun:
-    """A run's document with the clips it lists; `cases` lacks those whose file is not beside `run.json`."""
+class RefusedRun:
+    """A folder that is not shown, with one line for each reason."""
 
     folder: Path
-    run: Run
-    cases: tuple[CaseResult, ...]
+    reasons: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Return the first reasons, one line each, with the folder."""
+        more = len(self.reasons) - _REASONS_SHOWN
+        rest = [f"{self.folder}: and {more} more"] if more > 0 else []
+        return [f"{self.folder}: {reason}" for reason in self.reasons[:_REASONS_SHOWN]] + rest
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Folders that hold a `run.json`: the paths themselves or their direct subfolders, each once.
+    """Find folders that hold a `run.json`: the paths themselves or their direct subfolders, each once.
 
-    Returns the runs and, of folders of runs, the subfolders that are none.
+    Returns:
+        The runs; and the subfolders of folders of runs that are not runs.
 
     Raises:
-        ResultError: a path is no folder, or there is no run in it.
+        ResultError: a path is not a folder, or has no run in it.
     """
     found: dict[Path, None] = {}
     left_out: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
             what = "not a folder" if path.exists() else "no such folder"
-            raise ResultError(f"{path}: {what}: give a folder that tp-eval wrote, or a folder of such")
-        if (path / "run.json").exists():
+            raise ResultError(
+                f"{path}: {what}: give a folder that tp-eval wrote, or a folder of such folders"
+            )
+        if _has_run(path):
             found[path.resolve()] = None
             continue
         children = _subfolders(path)
-        inside = [child for child in children if (child / "run.json").exists()]
+        inside = [child for child in children if _has_run(child)]
         if not inside:
             raise ResultError(f"{path}: no run in it (no run.json): give a folder that tp-eval wrote")
         found.update(dict.fromkeys(child.resolve() for child in inside))
@@ -45,62 +56,65 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return list(found), list(left_out)
 
 
+def check_runs(
+    folders: Sequence[Path], progress: Progress = SILENT
+) -> tuple[list[CheckedRun], list[RefusedRun]]:
+    """Read and check all runs, alone and against the other runs over the same clips.
+
+    Returns:
+        The runs to show, in an order that depends on what they say and not on where they lie; and the runs
+        that are damaged, contradict themselves or the others, or are copies.
+    """
+    refused: list[RefusedRun] = []
+    checked: dict[str, CheckedRun] = {}
+    progress.start("check", len(folders), "run")
+    for folder in sorted(folders):
+        try:
+            run = check_run(folder)
+        except ResultError as error:
+            refused.append(RefusedRun(folder, (str(error),)))
+            continue
+        finally:
+            progress.advance()
+        document = run.run.model_dump_json(by_alias=True)
+        if run.contradictions:
+            refused.append(_refused(run))
+        elif document in checked:
+            refused.append(RefusedRun(folder, (f"the same run as {checked[document].folder}",)))
+        else:
+            checked[document] = run
+    controls = [run.folder for run in checked.values() if run.run.contestant.control]
+    groups: dict[tuple[object, ...], list[CheckedRun]] = {}
+    for document in sorted(checked):
+        run = checked[document]
+        if (
+            run.run.long_form is not None
+        ):  # its horizons are relative to a control, which may be among the runs
+            run = check_run(run.folder, controls)
+        groups.setdefault(_same_clips(run.run), []).append(run)
+    compared = [run for group in groups.values() for run in check_together(group)]
+    refused += [_refused(run) for run in compared if run.contradictions]
+    shown = [run for run in compared if not run.contradictions]
+    return shown, sorted(refused, key=lambda one: str(one.folder))
+
+
+def _same_clips(run: Run) -> tuple[object, ...]:
+    return (run.protocol.sha256, run.dataset.cases_sha256, run.limit or 0, run.max_frames or 0)
+
+
+def _refused(run: CheckedRun) -> RefusedRun:
+    return RefusedRun(run.folder, tuple(map(str, run.contradictions)))
+
+
+def _has_run(folder: Path) -> bool:
+    try:
+        return (folder / "run.json").is_symlink() or (folder / "run.json").exists()
+    except OSError:
+        return True
+
+
 def _subfolders(folder: Path) -> list[Path]:
     try:
         return sorted(child for child in folder.iterdir() if child.is_dir() and child.name[0] != ".")
     except OSError as error:
-        raise ResultError(f"{folder}: cannot be read ({error.strerror}): mend its permissions") from error
-
-
-def load_run(folder: Path) -> LoadedRun:
-    """Read `run.json` and the files of the clips it lists.
-
-    Raises:
-        ResultError: a document is damaged or contradicts itself.
-    """
-    run = read_run(folder)
-    _check_curves(run, folder / "run.json")
-    _check_numbers(run, folder / "run.json")
-    listed = set(run.cases)
-    cases = {}
-    for path in sorted((folder / "cases").glob("*.json")):
-        # An earlier attempt with a larger limit may have left clips that are no part of this run.
-        case = read_case(path)
-        if case.clip_id in listed:
-            if case.clip_id in cases:
-                raise ResultError(f"{path}: clip {case.clip_id} is there twice: run tp-eval again")
-            cases[case.clip_id] = case
-    return LoadedRun(folder, run, tuple(cases[clip] for clip in sorted(cases)))
-
-
-def load_runs(folders: Sequence[Path]) -> list[LoadedRun]:
-    """Read all runs, in an order that depends on what they say and not on where they lie.
-
-    Raises:
-        ResultError: one is damaged, or two are the same.
-    """
-    loaded: dict[str, LoadedRun] = {}
-    for folder in folders:
-        entry = load_run(folder)
-        document = entry.run.model_dump_json(by_alias=True)
-        if document in loaded:
-            raise ResultError(f"{folder}: the same run as {loaded[document].folder}: give one of them")
-        loaded[document] = entry
-    return [loaded[document] for document in sorted(loaded)]
-
-
-def _check_curves(run: Run, path: Path) -> None:
-    for name, curve in run.drift.items():
-        lengths = {len(values) for values in (curve.time_s, curve.mean, curve.low, curve.high, curve.n_clips)}
-        if len(lengths) > 1:
-            raise ResultError(f"{path}: drift.{name}: lists of different lengths: run tp-eval again")
-
-
-def _check_numbers(run: Run, path: Path) -> None:
-    # The schema keeps NaN out of every field but `env`, which may hold anything.
-    try:
-        json.dumps(run.env, allow_nan=False)
-    except ValueError as error:
-        raise ResultError(
-            f"{path}: env: NaN or infinity in it, which is no JSON: run tp-eval again"
-        ) from error
+        raise ResultError(f"{folder}: not readable ({error.strerror}): change its permissions") from error

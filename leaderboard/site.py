@@ -1,4 +1,4 @@
-"""A site on disk: built whole in a folder beside its place, then swapped in."""
+"""A site on disk, built in a temporary folder that then replaces the old site."""
 
 from __future__ import annotations
 
@@ -9,77 +9,116 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leaderboard.clips import Clips, group_clips, videos_of
+from benchmark.results import ResultError
+from leaderboard.clip_tables import ClipTables, clip_tables, videos_of
 from leaderboard.export import board_csv, board_json
 from leaderboard.groups import BoardGroup, group_runs
 from leaderboard.page import render_page
-from leaderboard.runs import find_runs, load_runs
+from leaderboard.runs import RefusedRun, check_runs, find_runs
 from leaderboard.videos import copy_video
 from talkingpose.io.errors import UserError
+from talkingpose.io.progress import SILENT, Progress
 
 _FILES = {"index.html", "data.json", "board.csv", "media"}
 _MEDIA_NAME = re.compile(r"[0-9a-f]{16}\.[a-z0-9]+")
 
 
 class SiteError(UserError):
-    """The site cannot be written where it was asked for."""
+    """The site cannot be written to the given place."""
 
 
 @dataclass(frozen=True)
 class SiteReport:
-    """What was built: counts, and folders that were passed over because they hold no run."""
+    """A site that was built.
+
+    Attributes:
+        site: its folder; the page is `index.html` in it.
+        num_boards, num_runs, num_videos: numbers of boards, of runs on them and of copied videos.
+        num_verified: runs that the check found sound.
+        page_bytes: size of `index.html`.
+        left_out: folders beside runs that hold no run.
+        not_verified: shown runs that could not be checked in every part, with the first reason.
+        refused: runs that are not shown, because they are damaged or contradict themselves.
+    """
 
     site: Path
     num_boards: int
     num_runs: int
+    num_verified: int
     num_videos: int
     page_bytes: int
     left_out: tuple[Path, ...]
+    not_verified: tuple[tuple[Path, str], ...]
+    refused: tuple[RefusedRun, ...]
 
 
-def build_site(paths: Sequence[Path], out: Path, title: str) -> SiteReport:
-    """Build the site of some runs; the same runs give the same bytes, whatever their order.
+def build_site(
+    paths: Sequence[Path], out: Path, title: str = "TalkingPose Bench", progress: Progress = SILENT
+) -> SiteReport:
+    """Check runs and build the site of those that can be shown.
 
-    `out` is created, or replaced where it is an empty folder or a site of this program; otherwise, and
-    whenever a run is unfit, nothing is changed.
+    The same runs give the same bytes, whatever their order. `out` is created, or replaced where it is an
+    empty folder or a site of this program.
+
+    Args:
+        paths: folders of runs, or folders of such folders.
+        out: folder of the site.
+        title: of the page.
+        progress: receiver of the progress of the check.
 
     Raises:
-        SiteError: `out` is something else.
-        ResultError: a run or one of its files is damaged, or there is none.
+        SiteError: `out` is something else; it is not changed.
+        ResultError: there is no run, or all are refused; nothing is changed.
     """
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link that is to be refused
     _check_place(out)
     folders, left_out = find_runs(paths)
-    groups = group_runs(load_runs(folders))
+    runs, refused = check_runs(folders, progress)
+    if not runs:
+        more = f" (and {len(refused) - 1} more runs are refused)" if len(refused) > 1 else ""
+        raise ResultError(f"{refused[0].lines()[0]}{more}: nothing is left to show")
+    groups = group_runs(runs)
     building = out.with_name(f".{out.name}.{os.getpid()}.building")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         building.mkdir()
-        page_bytes, num_videos = _write(groups, title, building)
+        page_bytes, num_videos = _write(groups, refused, title, building)
         _swap(building, out)
     except OSError as error:
-        raise SiteError(f"{out}: cannot be written ({error.strerror}): give another folder") from error
+        raise SiteError(f"{out}: not writable ({error.strerror}): give another folder") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return SiteReport(out, len(groups), len(folders), num_videos, page_bytes, tuple(left_out))
+    return SiteReport(
+        site=out,
+        num_boards=len(groups),
+        num_runs=len(runs),
+        num_verified=sum(run.verified for run in runs),
+        num_videos=num_videos,
+        page_bytes=page_bytes,
+        left_out=tuple(left_out),
+        not_verified=tuple((run.folder, str(run.unchecked[0])) for run in runs if not run.verified),
+        refused=tuple(refused),
+    )
 
 
-def _write(groups: Sequence[BoardGroup], title: str, folder: Path) -> tuple[int, int]:
-    clips = [group_clips(group) for group in groups]
+def _write(
+    groups: Sequence[BoardGroup], refused: Sequence[RefusedRun], title: str, folder: Path
+) -> tuple[int, int]:
+    clips = [clip_tables(group) for group in groups]
     media = _copy_videos(groups, clips, folder)
-    page = render_page(title, groups, clips, media).encode("utf-8")
+    page = render_page(title, groups, clips, media, refused).encode("utf-8")
     (folder / "index.html").write_bytes(page)
-    (folder / "data.json").write_bytes(board_json(title, groups).encode("utf-8"))
+    (folder / "data.json").write_bytes(board_json(title, groups, refused).encode("utf-8"))
     (folder / "board.csv").write_bytes(board_csv(groups).encode("utf-8", "backslashreplace"))
     return len(page), len({name for name in media.values() if name is not None})
 
 
 def _copy_videos(
-    groups: Sequence[BoardGroup], clips: Sequence[Clips], folder: Path
+    groups: Sequence[BoardGroup], clips: Sequence[ClipTables], folder: Path
 ) -> dict[tuple[Path, str], str | None]:
     media: dict[tuple[Path, str], str | None] = {}
-    for group, group_clips_ in zip(groups, clips, strict=True):
-        for clip in group_clips_.clips:
+    for group, of_group in zip(groups, clips, strict=True):
+        for clip in of_group.clips:
             for _, run_folder, video in videos_of(clip, group.entries):
                 media[run_folder, video.path] = copy_video(run_folder, video, folder / "media")
     return media
@@ -101,12 +140,12 @@ def _check_place(out: Path) -> None:
         strange |= {
             f"media/{child.name}" for child in media.iterdir() if not _MEDIA_NAME.fullmatch(child.name)
         }
-    if strange or not _is_ours(out):
+    if strange or not _is_site(out):
         what = f" ({min(strange)} is in it)" if strange else ""
         raise SiteError(f"{out}: not a site of tp-leaderboard{what}: give another folder, or empty this one")
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_site(folder: Path) -> bool:
     data = folder / "data.json"
     if not data.is_file():
         return False

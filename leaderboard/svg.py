@@ -1,4 +1,4 @@
-"""A matplotlib figure as a piece of a page: no identifiers of its own, no inline style, theme colours."""
+"""Conversion of a matplotlib figure to SVG that takes its colours from the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Colours that stand for a variable of the page's style sheet, so that a figure follows light and dark.
+# Placeholder colours for variables of the page's style sheet, so that a figure follows light and dark.
 INK, MUTED, RULE, PAPER, CONTROL = "#010001", "#010002", "#010003", "#010004", "#010005"
 SERIES = tuple(f"#0200{number:02x}" for number in range(8))
 _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper", CONTROL: "--control"}
@@ -31,7 +31,7 @@ class StyleSheet:
     names: dict[str, str] = field(default_factory=dict)
 
     def name(self, style: str) -> str:
-        """The class for a matplotlib style attribute."""
+        """Return the class for a matplotlib style attribute."""
         parts = [part.strip() for part in style.split(";") if part.strip()]
         text = ";".join(re.sub(r":\s+", ":", _declaration(part)) for part in parts)
         for colour, variable in _VARIABLES.items():
@@ -39,16 +39,16 @@ class StyleSheet:
         return self.names.setdefault(text, f"z{len(self.names)}")
 
     def css(self) -> str:
-        """All rules."""
+        """Return all rules."""
         return "".join(f".{name}{{{style}}}\n" for style, name in self.names.items())
 
 
 def figure_markup(figure: Figure, title: str, key: str, styles: StyleSheet) -> str:
-    """The `<svg>` element of a figure, for a page that also holds others.
+    """Return the `<svg>` element of a figure, for a page that also holds others.
 
     An artist whose gid is `curve NAME SHAPE` becomes a group of the classes `curve NAME`; its markers are
-    the page's own, `#mpSHAPE`. `key` starts every identifier that is left, and is unique on the page. The
-    markup depends on nothing but the figure.
+    the page's own, `#mpSHAPE`. `key` starts every remaining identifier and is unique on the page. The
+    markup depends on the figure alone.
     """
     import matplotlib
 
@@ -69,7 +69,7 @@ def figure_markup(figure: Figure, title: str, key: str, styles: StyleSheet) -> s
 
 
 def marker_path(vertices: Sequence[tuple[float, float]]) -> str:
-    """The path of a marker of the page, within 2.75 units of the origin; the vertices have y upwards."""
+    """Return the path of a marker, within 2.75 units of the origin; the vertices have y upwards."""
     size = max(max(abs(x), abs(y)) for x, y in vertices) / 2.75
     points = " ".join(f"{x / size + 0.0:.2f} {-y / size + 0.0:.2f}" for x, y in vertices)
     return f"M{points}Z"
@@ -123,7 +123,7 @@ def _use_page_markers(curve: ET.Element, shape: str) -> None:
 
 
 def _flatten(element: ET.Element) -> None:
-    """Put the children of groups that say nothing in place of the group."""
+    """Replace groups without attributes by their children."""
     children: list[ET.Element] = []
     for child in element:
         if child.tag in {"g", "defs"} and not len(child):
@@ -146,7 +146,7 @@ def _rounded(text: str) -> str:
     shorter = re.sub(r"-?\d+\.\d+", lambda match: _short(float(match.group())), text)
     if shorter[:1] != "M":
         return shorter
-    # After `M x y` further pairs are lines of themselves, and a minus sign parts two numbers.
+    # After `M x y` further pairs are lines of themselves, and a minus sign parts two number_format.
     joined = re.sub(r"\s*([A-Za-z])\s*", r"\1", " ".join(shorter.split()))
     return re.sub(r" -", "-", joined.replace("L", " "))
 

@@ -1,4 +1,4 @@
-"""The main table of a board as text: one row per run, one cell per metric, with everything to doubt it."""
+"""Main table of a board as text."""
 
 from __future__ import annotations
 
@@ -7,31 +7,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmark.results import MetricSummary, Run
-from leaderboard import numbers
-from leaderboard.columns import Column, column_of, columns_of
+from benchmark.run_check import CheckedRun
+from leaderboard import number_format
+from leaderboard.columns import MetricColumn, column_of, columns_of
 from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.ranking import rank_ranges, skill
 
 
 @dataclass
-class RowNotes:
+class Footnotes:
     """Footnotes of a table: each text once, numbered from 1."""
 
     texts: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> int:
-        """The number of a footnote with this text."""
+        """Return the number of a footnote with this text."""
         if text not in self.texts:
             self.texts.append(text)
         return self.texts.index(text) + 1
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One number as text. `order` is what a browser sorts by, empty where there is no number.
+class TableCell:
+    """One number as text.
 
-    `word` marks a cell that holds a word instead of a number, `note` the number of its footnote (0: none),
-    `lead` a value that no other interval touches and that is the best of its column.
+    Attributes:
+        text: what is shown.
+        order: value that a browser sorts by, empty where there is no number.
+        word: True for a word in place of a number.
+        lines: small print under the value.
+        rank: range of ranks, empty where there is none.
+        lead: True for the best value of its column, where no other interval touches its own.
+        note: number of its footnote, 0 for none.
     """
 
     text: str
@@ -49,15 +56,15 @@ class BoardRow:
 
     entry: BoardEntry
     badges: tuple[str, ...]
-    metrics: tuple[Cell, ...]
-    facts: tuple[Cell, ...]
+    metrics: tuple[TableCell, ...]
+    facts: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)
-class Table:
-    """The table of a group. `sorted_by` is the place of the column the rows are ordered by, -1 for none."""
+class BoardTable:
+    """Table of a group. `sorted_by` is the index of the column that orders the rows, -1 for none."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[MetricColumn, ...]
     models: tuple[BoardRow, ...]
     controls: tuple[BoardRow, ...]
     notes: tuple[str, ...]
@@ -66,14 +73,15 @@ class Table:
 
 IDENTICAL = "every frame is identical to the real one"
 NO_REASON = "the run gives no reason"
-FACTS = ("Time", "Device", "Peak memory", "Parameters", "Clips", "Coverage", "Seed")
-FACT_UNITS = ("s / frame", "", "", "", "clips \u00b7 clusters \u00b7 frames", "lowest", "")
+FACTS = ("Check", "Time", "Device", "Peak memory", "Parameters", "Clips", "Coverage", "Seed")
+FACT_UNITS = ("", "s / frame", "", "", "", "clips \u00b7 clusters \u00b7 frames", "lowest", "")
+_REASONS_SHOWN = 3
 
 
-def board_table(group: BoardGroup) -> Table:
-    """The table of a group: models by the first column that all of them have a number in, then controls."""
+def board_table(group: BoardGroup) -> BoardTable:
+    """Build the table of a group: models ordered by the first column that is complete, then controls."""
     columns = columns_of(entry.run for entry in group.entries)
-    notes = RowNotes()
+    notes = Footnotes()
     ranks = {column: column_ranks(group, column) for column in columns}
     rows = {entry: _row(entry, columns, ranks, group.frozen, notes) for entry in group.entries}
     by = next((place for place, column in enumerate(columns) if _complete(group, column)), -1)
@@ -82,53 +90,67 @@ def board_table(group: BoardGroup) -> Table:
         sign = -1 if columns[by].direction == "higher" else 1
         models.sort(key=lambda row: sign * _value(row.entry, columns[by]))
     controls = tuple(rows[entry] for entry in group.controls)
-    return Table(tuple(columns), tuple(models), controls, tuple(notes.texts), by if len(models) > 1 else -1)
+    return BoardTable(
+        tuple(columns), tuple(models), controls, tuple(notes.texts), by if len(models) > 1 else -1
+    )
 
 
-def summary_of(run: Run, column: Column) -> MetricSummary | None:
-    """What a run has in a column; None where it did not measure this version of the metric."""
+def summary_of(run: Run, column: MetricColumn) -> MetricSummary | None:
+    """Return the number of a run in a column; None where it did not measure this version of the metric."""
     summary = run.metrics.get(column.name)
     return summary if summary is not None and column_of(column.name, summary) == column else None
 
 
+def check_word(checked: CheckedRun) -> str:
+    """Return the result of the check of a shown run in words."""
+    return "verified" if checked.verified else "not verified"
+
+
 def is_infinite(value: float | None, n_infinite: int, state: str) -> bool:
-    """Whether a value is missing because every frame scores infinity."""
+    """Tell whether a value is missing because every frame scores infinity."""
     return value is None and n_infinite > 0 and state == "ok"
 
 
-def score_of(entry: BoardEntry, column: Column, frozen: BoardEntry | None) -> float | None:
-    """The skill of an entry in a column of jittering errors, where there is a frozen control to compare."""
+def score_of(entry: BoardEntry, column: MetricColumn, frozen: BoardEntry | None) -> float | None:
+    """Return the skill of an entry in a column of jittering errors, None without a frozen control."""
     if column.delta is None or frozen is None:
         return None
     own, still = summary_of(entry.run, column), summary_of(frozen.run, column)
     return skill(own.value, still.value) if own is not None and still is not None else None
 
 
-def _value(entry: BoardEntry, column: Column) -> float:
+def _value(entry: BoardEntry, column: MetricColumn) -> float:
     summary = summary_of(entry.run, column)
     assert summary is not None and summary.value is not None
     return summary.value
 
 
-def column_ranks(group: BoardGroup, column: Column) -> dict[BoardEntry, tuple[int, int]]:
-    """The ranges of ranks of a group's models in one column; empty where the group is not ranked."""
+def column_ranks(group: BoardGroup, column: MetricColumn) -> dict[BoardEntry, tuple[int, int]]:
+    """Return the ranges of ranks of a group's models in one column; empty where the group is not ranked.
+
+    Only verified runs are ranked, and only by metrics that the check computed again.
+    """
     if not group.ranked:
         return {}
-    summaries = {entry: summary_of(entry.run, column) for entry in group.models}
+    summaries = {
+        entry: summary_of(entry.run, column)
+        for entry in group.models
+        if entry.checked.verified and column.name not in entry.checked.not_recomputable
+    }
     return rank_ranges({e: s for e, s in summaries.items() if s is not None}, column.direction)
 
 
-def _complete(group: BoardGroup, column: Column) -> bool:
+def _complete(group: BoardGroup, column: MetricColumn) -> bool:
     summaries = [summary_of(entry.run, column) for entry in group.models]
     return column.direction != "none" and all(s is not None and s.value is not None for s in summaries)
 
 
 def _row(
     entry: BoardEntry,
-    columns: Sequence[Column],
-    ranks: dict[Column, dict[BoardEntry, tuple[int, int]]],
+    columns: Sequence[MetricColumn],
+    ranks: dict[MetricColumn, dict[BoardEntry, tuple[int, int]]],
     frozen: BoardEntry | None,
-    notes: RowNotes,
+    notes: Footnotes,
 ) -> BoardRow:
     usual = _counts(entry.run)
     cells = tuple(
@@ -138,10 +160,23 @@ def _row(
             score_of(entry, column, frozen),
             usual,
             notes,
+            recomputed=column.name not in entry.checked.not_recomputable,
         )
         for column in columns
     )
-    return BoardRow(entry, _badges(entry.run), cells, _facts(entry.run, usual))
+    facts = (_check(entry, notes), *_facts(entry.run, usual))
+    return BoardRow(entry, _badges(entry.run), cells, facts)
+
+
+def _check(entry: BoardEntry, notes: Footnotes) -> TableCell:
+    """Build the cell that tells whether the run was verified, with the reasons where it was not."""
+    word = check_word(entry.checked)
+    if entry.checked.verified:
+        return TableCell(word, word=True)
+    reasons = [str(problem) for problem in entry.checked.unchecked]
+    more = f"; and {len(reasons) - _REASONS_SHOWN} more" if len(reasons) > _REASONS_SHOWN else ""
+    note = notes.add(f"Not verified: {'; '.join(reasons[:_REASONS_SHOWN])}{more}.")
+    return TableCell(word, word=True, note=note)
 
 
 def _cell(
@@ -149,28 +184,32 @@ def _cell(
     rank: tuple[int, int] | None,
     against_frozen: float | None,
     usual: tuple[int, int, int],
-    notes: RowNotes,
-) -> Cell:
+    notes: Footnotes,
+    *,
+    recomputed: bool,
+) -> TableCell:
     if summary is None:
-        return Cell("not measured", word=True)
+        return TableCell("not measured", word=True)
     remarks = _remarks(summary)
+    if not recomputed and summary.value is not None:
+        remarks.append("Not recomputed: nothing beside the run determines this metric, so it is not ranked.")
     note = notes.add(" ".join(remarks)) if remarks else 0
     lines = _lines(summary, against_frozen, usual)
     if is_infinite(summary.value, summary.n_infinite, summary.state):
         order = "1e999" if summary.direction == "higher" else "-1e999"
-        return Cell(numbers.INFINITE, order=order, lines=lines, note=note)
+        return TableCell(number_format.INFINITE, order=order, lines=lines, note=note)
     if summary.value is None:
         word = summary.state if summary.state != "ok" else "no value"
-        return Cell(word, word=True, note=note)
-    text = numbers.measured(summary.value, summary.ci95)
+        return TableCell(word, word=True, note=note)
+    text = number_format.measured(summary.value, summary.ci95)
     shown = ""
     if rank is not None:
         shown = f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]}\u2013{rank[1]}"
-    return Cell(text, _order(summary.value), False, lines, shown, rank == (1, 1), note)
+    return TableCell(text, _order(summary.value), False, lines, shown, rank == (1, 1), note)
 
 
 def verdict(kind: str, reason: str | None, default: str) -> str:
-    """A footnote: what kind of value it is, and why; a reason that names the kind is not told twice."""
+    """Write a footnote from the kind of a value and the reason; a reason that names the kind stands alone."""
     text = reason or default
     if not text.casefold().startswith(kind.casefold()):
         text = f"{kind}: {text}"
@@ -201,19 +240,19 @@ def _lines(
 ) -> tuple[str, ...]:
     lines = []
     if summary.ci95 is not None:
-        lines.append(numbers.bounds(summary.ci95))
+        lines.append(number_format.bounds(summary.ci95))
     if against_frozen is not None:
-        lines.append(f"skill {numbers.fixed(against_frozen, 2)}")
+        lines.append(f"skill {number_format.fixed(against_frozen, 2)}")
     if summary.coverage is not None and summary.coverage < 1:
-        lines.append(f"coverage {numbers.percent(summary.coverage)}")
+        lines.append(f"coverage {number_format.percent(summary.coverage)}")
     if (summary.n_cases, summary.n_clusters) != usual[:2] and summary.value is not None:
         parts = ((summary.n_cases, "clip"), (summary.n_clusters, "cluster"))
-        lines.append(", ".join(numbers.counted(number, noun) for number, noun in parts))
+        lines.append(", ".join(number_format.counted(number, noun) for number, noun in parts))
     return tuple(lines)
 
 
 def _counts(run: Run) -> tuple[int, int, int]:
-    """Clips, clusters and frames that most metrics of the run stand on."""
+    """Return the numbers of clips, clusters and frames that most metrics of the run are based on."""
     counts = Counter((s.n_cases, s.n_clusters, s.n_frames) for s in run.metrics.values() if s.n_cases)
     if not counts:
         return (run.dataset.n_cases, 0, 0)
@@ -227,29 +266,35 @@ def _badges(run: Run) -> tuple[str, ...]:
     if run.contestant.saw_driving_frames:
         badges.append("saw the driving frames")
     if run.limit is not None:
-        badges.append(f"limit {numbers.counted(run.limit, 'clip')}")
+        badges.append(f"limit {number_format.counted(run.limit, 'clip')}")
     if run.max_frames is not None:
-        badges.append(f"first {numbers.counted(run.max_frames, 'frame')}")
+        badges.append(f"first {number_format.counted(run.max_frames, 'frame')}")
     if run.status != "complete":
         badges.append(run.status)
     return tuple(badges)
 
 
-def _facts(run: Run, usual: tuple[int, int, int]) -> tuple[Cell, ...]:
-    cost, nothing = run.cost, Cell(numbers.NOTHING)
+def _facts(run: Run, usual: tuple[int, int, int]) -> tuple[TableCell, ...]:
+    cost, nothing = run.cost, TableCell(number_format.NOTHING)
     pace, device, peak = nothing, nothing, nothing
     if cost is not None:
-        device = Cell(cost.device, word=True)
+        device = TableCell(cost.device, word=True)
         if cost.seconds_per_frame is not None:
-            pace = Cell(numbers.significant(cost.seconds_per_frame, 3), _order(cost.seconds_per_frame))
-        shown = (f"{numbers.memory(cost.peak_device_mb)} device",) if cost.peak_device_mb is not None else ()
-        peak = Cell(numbers.memory(cost.peak_rss_mb), _order(cost.peak_rss_mb), lines=shown)
+            pace = TableCell(
+                number_format.significant(cost.seconds_per_frame, 3), _order(cost.seconds_per_frame)
+            )
+        shown = (
+            (f"{number_format.memory(cost.peak_device_mb)} device",)
+            if cost.peak_device_mb is not None
+            else ()
+        )
+        peak = TableCell(number_format.memory(cost.peak_rss_mb), _order(cost.peak_rss_mb), lines=shown)
     size = run.contestant.parameters
-    parameters = Cell(numbers.count(size), str(size)) if size > 0 else nothing
+    parameters = TableCell(number_format.count(size), str(size)) if size > 0 else nothing
     clips, clusters, frames = usual
-    counts = (str(clusters or numbers.NOTHING), f"{frames:,}".replace(",", "\u202f") if frames else "")
+    counts = (str(clusters or number_format.NOTHING), f"{frames:,}".replace(",", "\u202f") if frames else "")
     text = " \u00b7 ".join(part for part in (str(clips), *counts) if part)
     shares = [s.coverage for s in run.metrics.values() if s.coverage is not None]
-    coverage = Cell(numbers.percent(min(shares)), _order(min(shares))) if shares else nothing
-    seed = Cell(str(run.seed), str(run.seed))
-    return (pace, device, peak, parameters, Cell(text, str(clips)), coverage, seed)
+    coverage = TableCell(number_format.percent(min(shares)), _order(min(shares))) if shares else nothing
+    seed = TableCell(str(run.seed), str(run.seed))
+    return (pace, device, peak, parameters, TableCell(text, str(clips)), coverage, seed)

@@ -1,4 +1,4 @@
-"""Videos of runs, copied beside the page under names that come from their content."""
+"""Videos of runs, copied to the site under names that come from their content."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from pathlib import Path
 
 from benchmark.results import ResultError, Video
 
-SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
 _CHUNK = 1 << 20
 
 
 def copy_video(run_folder: Path, video: Video, media: Path) -> str | None:
-    """Copy a video into `media` and return its name there; None where the file is not in the run's folder.
+    """Copy a video into `media`; return its name there, None where it is not in the run's folder.
 
     Raises:
-        ResultError: the path leads out of the run, the file is no video by its name, or it is not the
-            file the run was scored with.
+        ResultError: the path leads out of the run, or the file is not the one the run was scored with.
     """
     source = run_folder / video.path
-    # A path from a run is text from a stranger: it must not fetch any other file of this machine.
+    # A path from a run is a stranger's text: it must not fetch any other file of this machine.
     if not source.resolve().is_relative_to(run_folder.resolve()):
-        raise ResultError(f"{run_folder}: video {video.path!r} lies outside the run: mend the run's cases")
-    if source.suffix.lower() not in SUFFIXES:
-        raise ResultError(f"{source}: not a video by its name ({', '.join(SUFFIXES)}): mend the run's cases")
+        raise ResultError(f"{run_folder}: video {video.path!r} lies outside the run: correct the run's cases")
     if not source.is_file():
         return None
     media.mkdir(exist_ok=True)
@@ -31,7 +27,7 @@ def copy_video(run_folder: Path, video: Video, media: Path) -> str | None:
     try:
         reader = source.open("rb")
     except OSError as error:
-        raise ResultError(f"{source}: cannot be read ({error.strerror}): mend its permissions") from error
+        raise ResultError(f"{source}: not readable ({error.strerror}): change its permissions") from error
     digest = hashlib.sha256()
     with reader, partial.open("wb") as writer:
         while chunk := reader.read(_CHUNK):

@@ -33,6 +33,8 @@ def check_control(
             yield contradiction("run.json", f"{name} is a control, and the run is not marked as one")
         if tables and all(_is_real(table) for table in tables.values()):
             yield contradiction("run.json", "every frame is the real one: only ground-truth can have made it")
+        if cases and all(_stands_still(case) for case in cases.values()):
+            yield unchecked("run.json", "nothing moves in any clip, as in a run of frozen")
         return
     if name not in KNOWN_CONTROLS:
         yield unchecked("run.json", f"no check is known for a control of the name {name[:60]}")
@@ -53,6 +55,12 @@ def check_control(
 def _is_real(table: Mapping[str, Floats]) -> bool:
     """True where every frame is identical to the real one."""
     return "psnr" in table and len(table["psnr"]) > 0 and bool(np.isnan(table["psnr"]).all())
+
+
+def _stands_still(case: CaseResult) -> bool:
+    """True where every metric of motion that the case has says that there is none."""
+    scores = [score for name, score in case.metrics.items() if family(name) in ("motion_ratio", "tje_skill")]
+    return any(score.value is not None for score in scores) and not any(score.value for score in scores)
 
 
 def _ground_truth_problem(case: CaseResult, table: Mapping[str, Floats]) -> str | None:

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 # Eleven hours at 25 frames per second: longer clips do not occur, and tables stay small.
 _MAX_FRAMES = 1_000_000
+VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
 _MAX_COLUMNS = 1000
 _MAX_TABLE_BYTES = 1 << 30
 _MAX_STRING_BYTES = 1 << 20
@@ -31,10 +32,23 @@ def check_files(folder: RunDir, case: CaseResult) -> Iterator[RunProblem]:
             continue
         path = folder.path / part.path
         problem = _place_problem(folder.path, path)
-        if problem is not None:
+        if part is not case.features and path.suffix.lower() not in VIDEO_SUFFIXES:
+            yield contradiction(part.path, f"not a video by its name ({', '.join(VIDEO_SUFFIXES)})")
+        elif problem is not None:
             yield problem
         elif _sha256(path) != part.sha256.lower():
             yield contradiction(part.path, "not the file whose hash the case holds")
+
+
+def check_run_document(folder: Path) -> None:
+    """Refuse a `run.json` that is a link out of the run, or not a regular file.
+
+    Raises:
+        ResultError: it is.
+    """
+    problem = _place_problem(folder, folder / "run.json")
+    if problem is not None and problem.severity == "contradiction":
+        raise ResultError(f"{folder / 'run.json'}: {problem.message}: give a folder that tp-eval wrote")
 
 
 def check_place(folder: RunDir, clip_id: str) -> Iterator[RunProblem]:

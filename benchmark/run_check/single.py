@@ -9,7 +9,7 @@ from benchmark.metrics import AnyMetric
 from benchmark.results import CaseResult, ResultError, Run, read_case, read_run
 from benchmark.run_check.checked_run import CheckedRun
 from benchmark.run_check.controls import check_control
-from benchmark.run_check.files import Floats, check_files, check_place, read_frame_table
+from benchmark.run_check.files import Floats, check_files, check_place, check_run_document, read_frame_table
 from benchmark.run_check.problem import RunProblem, contradiction, remark
 from benchmark.run_check.scores import check_scores, is_recomputable
 from benchmark.run_check.summaries import (
@@ -34,6 +34,7 @@ def check_run(folder: Path, controls: Sequence[Path] = ()) -> CheckedRun:
     Raises:
         ResultError: `run.json` cannot be read.
     """
+    check_run_document(folder)
     run = read_run(folder)
     place = RunDir(folder)
     problems: list[RunProblem] = []

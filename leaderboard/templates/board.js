@@ -7,7 +7,7 @@
     return element;
   };
 
-  // Sorting: rows move inside their own section of the table; rows without a number stay last.
+  // Sorting: rows move inside their own section of the table; rows without a number come last.
   const sorts = {};
   function sort(table, column, direction) {
     const sign = direction === "ascending" ? 1 : -1;
@@ -63,7 +63,7 @@
   }
   restore();
 
-  // Links to a clip open it.
+  // A link to a clip opens it.
   function reveal() {
     const target = location.hash.startsWith("#sort=") ? null : document.getElementById(location.hash.slice(1));
     if (target instanceof HTMLDetailsElement) target.open = true;
@@ -71,7 +71,7 @@
   addEventListener("hashchange", () => { restore(); reveal(); });
   reveal();
 
-  // Legends: a pressed entry stays, the others step back in every figure of the board.
+  // Legends: a pressed entry stays visible, the others are dimmed in every figure of the board.
   for (const legend of all("[data-legend]")) {
     const section = legend.closest("section");
     const pressed = new Set();
@@ -92,7 +92,7 @@
     }
   }
 
-  // Players of one clip share a clock. The longest video leads, so that the end of every video is reached.
+  // Players of one clip share a clock. The longest video leads, so that every video reaches its end.
   function players(clip) {
     const videos = all("video", clip);
     const fps = parseFloat(clip.dataset.fps);
@@ -126,7 +126,7 @@
       clock.textContent = `${video.currentTime.toFixed(2)} s, frame ${now} / ${count}`;
     };
     const seek = (time) => {
-      // The middle of a frame, so that rounding cannot land on its neighbour.
+      // Seek to the middle of a frame, so that rounding cannot select its neighbour.
       const middle = (Math.floor(time / frame + 1e-3) + 0.5) * frame;
       for (const video of videos) video.currentTime = Math.max(0, Math.min(middle, length(video) - frame / 2));
     };
@@ -169,7 +169,7 @@
     scrub.addEventListener("change", () => { busy = false; });
     scrub.addEventListener("input", () => { load(); stop(); seek(parseFloat(scrub.value)); });
     clip.addEventListener("toggle", () => { if (!clip.open) stop(); });
-    // First pictures appear when the clip is looked at, not before.
+    // Load videos only when the clip becomes visible.
     new IntersectionObserver((entries) => {
       if (clip.open && entries.some((entry) => entry.isIntersecting)) load();
     }).observe(clip.querySelector(".players"));

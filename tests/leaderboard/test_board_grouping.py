@@ -1,24 +1,21 @@
-"""Who may stand beside whom, who is ahead of whom, and how numbers read."""
+"""Groups of runs, ranks, and the formatting of numbers."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.results import Run
-from leaderboard import numbers
+from leaderboard import number_format
 from leaderboard.groups import BoardGroup, group_runs
 from leaderboard.ranking import rank_ranges, skill
-from leaderboard.runs import LoadedRun
 from leaderboard.table import board_table
-from tests.leaderboard.run_documents import LOOKS, make_run, summary
+from tests.leaderboard.run_documents import LOOKS, checked, make_run, summary
 
 
 def groups_of(*runs: Run) -> list[BoardGroup]:
-    return group_runs([LoadedRun(Path("run"), run, ()) for run in runs])
+    return group_runs([checked(run) for run in runs])
 
 
 def test_one_set_of_rules_and_clips_is_one_group():
@@ -61,7 +58,7 @@ def test_an_older_version_is_superseded():
         ({"status": "partial"}, "not complete (status partial)"),
     ],
 )
-def test_what_is_not_whole_is_not_ranked(change: dict, why: str):
+def test_incomplete_runs_are_not_ranked(change: dict, why: str):
     groups = groups_of(make_run("open-loop", **change), make_run())
     assert [group.ranked for group in groups] == [True, False]
     assert why in groups[1].why
@@ -120,17 +117,17 @@ def test_skill_needs_motion_to_compare_with():
         (1.5e-7, None, "1.500e\u22127"),
     ],
 )
-def test_numbers_are_rounded_by_what_is_known(value: float, interval: tuple | None, text: str):
-    assert numbers.measured(value, interval) == text
+def test_numbers_are_rounded_by_their_intervals(value: float, interval: tuple | None, text: str):
+    assert number_format.measured(value, interval) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_finite_number_has_a_text(value: float):
-    text = numbers.significant(value)
+    text = number_format.significant(value)
     assert "n" not in text and "-" not in text and len(text) < 16
 
 
 def test_shares_do_not_round_up_to_everything():
-    assert numbers.percent(1.0) == "100\u202f%"
-    assert numbers.percent(0.99999) == "> 99.9\u202f%"
-    assert numbers.percent(0.8333) == "83.3\u202f%"
+    assert number_format.percent(1.0) == "100\u202f%"
+    assert number_format.percent(0.99999) == "> 99.9\u202f%"
+    assert number_format.percent(0.8333) == "83.3\u202f%"

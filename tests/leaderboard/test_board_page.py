@@ -1,4 +1,4 @@
-"""The page: well formed, closed to the network, readable without a script, and what stands in it."""
+"""The page: well formed, closed to the network, readable without a script, complete."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ import pytest
 from benchmark.results import ContestantRef, Curve, Horizon, LongForm
 from leaderboard.groups import group_runs
 from leaderboard.page import clean
-from leaderboard.published import published_families
-from leaderboard.runs import LoadedRun
-from leaderboard.site import build_site
+from leaderboard.published import published_tables
 from tests.leaderboard.html_outline import Outline
-from tests.leaderboard.run_documents import DELTAS, LOOKS, make_run, metrics_of, summary, write_run
+from tests.leaderboard.run_documents import (
+    DELTAS,
+    LOOKS,
+    build_trusted,
+    checked,
+    make_run,
+    metrics_of,
+    summary,
+    write_run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +77,10 @@ def test_videos_are_copied_and_never_preloaded(outline: Outline, site: Path, run
     assert text.index("300 frames, 256 \u00d7 256, 25 fps ground-truth") > 0
 
 
-HOLES = re.compile(r"\b(nan|NaN|inf|Infinity|None(?! of them| known)|null|undefined)\b")
+HOLES = re.compile(r"\b(nan|NaN|inf|Infinity|None(?! of| known)|null|undefined)\b")
 
 
-def test_no_hole_reads_as_a_number(outline: Outline):
+def test_missing_values_are_not_shown_as_numbers(outline: Outline):
     assert not HOLES.search(outline.words)
     assert not [value for value in outline.values("data-v") + outline.values("d") if HOLES.search(value)]
 
@@ -89,7 +96,7 @@ def test_every_part_is_there(outline: Outline):
         "Videos",
         "Runs",
     ]
-    parts += ["What is measured", "Published numbers, not reproduced", "Data and citation"]
+    parts += ["Metrics", "Check of the runs", "Published numbers, not reproduced", "Data and citation"]
     places = [text.index(part, 600) for part in parts]
     assert places == sorted(places)
     for expected in ("∞", "PSNR ↑", "SSIM ↑", "TJE@2 ↓", "skill", "Infinite: identical frames."):
@@ -161,7 +168,9 @@ def test_text_of_runs_is_never_markup(tmp_path: Path):
         }
     )
     write_run(tmp_path / "run", run, cases=False)
-    page = (build_site([tmp_path / "run"], tmp_path / "site", HOSTILE).site / "index.html").read_text("utf-8")
+    page = (build_trusted([tmp_path / "run"], tmp_path / "site", HOSTILE).site / "index.html").read_text(
+        "utf-8"
+    )
     outline = Outline(page)
     assert outline.faults == []
     assert len(outline.all("script")) == 1 and page.count("<script>") == 1
@@ -173,7 +182,7 @@ def test_text_of_runs_is_never_markup(tmp_path: Path):
 
 def test_formulas_in_names_stay_text(tmp_path: Path):
     write_run(tmp_path / "run", make_run("=HYPERLINK(1)", look=LOOKS["talkingpose"], drift={}), cases=False)
-    site = build_site([tmp_path / "run"], tmp_path / "site", "t").site
+    site = build_trusted([tmp_path / "run"], tmp_path / "site", "t").site
     rows = list(csv.DictReader((site / "board.csv").open(encoding="utf-8", newline="")))
     assert {row["contestant"] for row in rows} == {"'=HYPERLINK(1)"}
 
@@ -195,7 +204,7 @@ def test_a_run_without_any_number(tmp_path: Path):
     run = make_run(metrics=metrics, drift={"psnr": empty}, cost=None, finished_at=None)
     write_run(tmp_path / "a", run)
     write_run(tmp_path / "b", make_run("open-loop", metrics={}, drift={}, cost=None, cases=[]))
-    page = (build_site([tmp_path], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
+    page = (build_trusted([tmp_path], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
     outline = Outline(page)
     assert outline.faults == []
     assert "Failed: no frames." in outline.words and "not measured" in outline.words
@@ -223,7 +232,7 @@ def test_the_page_takes_only_texts_and_whole_numbers():
 
 
 def test_published_rows_keep_their_families():
-    families = {family.name: family for family in published_families()}
+    families = {family.name: family for family in published_tables()}
     assert len(families) == 11
     project = families["TalkingPose project page"]
     assert project.rows[0] == ("TalkingPose", "2.10", "3.93", "21.92", "6.18")
@@ -235,7 +244,7 @@ def test_thirty_models_are_told_apart_and_fit(tmp_path: Path):
     for number in range(30):
         look = (18 + number / 10, 0.6 + number / 100, 1.5 + number / 30, 0.5, -0.01)
         write_run(tmp_path / f"runs/{number}", make_run(f"model {number}", look=look, n_cases=10))
-    report = build_site([tmp_path / "runs"], tmp_path / "site", "t")
+    report = build_trusted([tmp_path / "runs"], tmp_path / "site", "t")
     assert report.page_bytes < 500_000
     page = (report.site / "index.html").read_text("utf-8")
     keys = re.findall(r'<li data-mark="m\d+"><svg class="key (c\d)"[^>]*><use href="#(mk\d)"', page)
@@ -248,7 +257,7 @@ def test_the_same_contestant_looks_the_same_on_all_boards():
         make_run("open-loop"),
         make_run("talkingpose", limit=1, comparable=False),
     ]
-    groups = group_runs([LoadedRun(Path("x"), run, ()) for run in runs])
+    groups = group_runs([checked(run) for run in runs])
     assert groups[0].models[1].series == groups[1].models[0].series == 1
 
 
@@ -269,7 +278,7 @@ def test_horizons_stand_beside_the_slopes(tmp_path: Path):
     long_form = LongForm(control="reencode", revision="1", drift={}, horizons=found)
     write_run(tmp_path / "runs/a", make_run("talkingpose", long_form=long_form), cases=False)
     write_run(tmp_path / "runs/b", make_run("frozen"), cases=False)
-    page = (build_site([tmp_path / "runs"], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
+    page = (build_trusted([tmp_path / "runs"], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
     assert "<td>4.00 s [3.00, end] (5 of 6)</td>" in page and "<td>\u2013 (1 of 6)</td>" in page
     assert page.count("Usable horizon") == 1
     assert Outline(page).faults == []

@@ -1,4 +1,4 @@
-"""Cost against length: what a frame took to generate in short clips and in long ones."""
+"""Cost of a frame by the length of the clip."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.results import CaseResult
-from leaderboard import numbers
+from leaderboard import number_format
 from leaderboard.groups import BoardEntry, BoardGroup
 
 # The first class ends here; each further one is twice as long.
@@ -16,18 +16,18 @@ _FIRST = 200
 
 @dataclass(frozen=True)
 class CostTable:
-    """Titles of the classes of length, and a row of cells for each contestant that generated."""
+    """Titles of the length classes, and a row of cells for each contestant that generated."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[BoardEntry, tuple[str, ...]], ...]
 
 
 def cost_by_length(group: BoardGroup) -> CostTable | None:
-    """Seconds per frame, and peaks so far, by length of the clips; None where no case says what it took."""
+    """Tabulate seconds per frame and peak memory by clip length; None where no case has its cost."""
     found: list[tuple[BoardEntry, dict[int, list[CaseResult]]]] = []
     for entry in group.models:
         classes: dict[int, list[CaseResult]] = defaultdict(list)
-        for case in entry.loaded.cases:
+        for case in entry.checked.cases.values():
             if case.cost is not None and case.cost.seconds_per_frame is not None:
                 classes[_end(case.num_frames)].append(case)
         if classes:
@@ -40,7 +40,7 @@ def cost_by_length(group: BoardGroup) -> CostTable | None:
 
 
 def _end(num_frames: int) -> int:
-    """The number of frames that all clips of the class stay below."""
+    """Return the number of frames that all clips of the class stay below."""
     end = _FIRST
     while num_frames >= end:
         end *= 2
@@ -52,13 +52,16 @@ def _title(end: int) -> str:
 
 
 def _cell(cases: Sequence[CaseResult]) -> str:
-    """Seconds per frame of all frames together, and the highest peak at the end of one of the clips."""
+    """Format seconds per frame over all frames, and the highest peak at the end of a clip."""
     if not cases:
-        return numbers.NOTHING
+        return number_format.NOTHING
     seconds = sum(case.generation_s for case in cases) / sum(case.num_frames for case in cases)
     costs = [case.cost for case in cases if case.cost is not None]
-    parts = [f"{numbers.significant(seconds, 3)} s", numbers.memory(max(cost.peak_rss_mb for cost in costs))]
+    parts = [
+        f"{number_format.significant(seconds, 3)} s",
+        number_format.memory(max(cost.peak_rss_mb for cost in costs)),
+    ]
     device = [cost.peak_device_mb for cost in costs if cost.peak_device_mb is not None]
     if device:
-        parts.append(f"{numbers.memory(max(device))} device")
+        parts.append(f"{number_format.memory(max(device))} device")
     return ", ".join(parts)

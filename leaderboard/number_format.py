@@ -1,4 +1,4 @@
-"""Numbers as text: rounded by what is known of them, with typographic signs, never NaN or infinity."""
+"""Numbers as text, rounded by their intervals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MINUS = "\u2212"
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """A number with the given count of significant digits; zero is plain `0`."""
+    """Format a number with the given count of significant digits; zero is plain `0`."""
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
@@ -21,51 +21,51 @@ def significant(value: float, digits: int = 4) -> str:
 
 
 def fixed(value: float, decimals: int) -> str:
-    """A number with the given count of decimals, without a negative zero."""
+    """Format a number with the given count of decimals, without a negative zero."""
     # Adding zero turns -0.0 into 0.0.
     return _signed(f"{round(value, decimals) + 0.0:.{decimals}f}")
 
 
 def measured(value: float, interval: tuple[float, float] | None) -> str:
-    """A value rounded by its interval (two significant digits of the width), else to four digits.
+    """Round a value by its interval (two significant digits of the width), else to four digits.
 
-    However narrow the interval is, not more than five significant digits are shown.
+    At most five significant digits are shown, however narrow the interval is.
     """
     decimals = _decimals(interval)
     return significant(value) if decimals is None else fixed(value, decimals)
 
 
 def bounds(interval: tuple[float, float]) -> str:
-    """An interval as `[low, high]`, both ends rounded as the value between them."""
+    """Format an interval as `[low, high]`, both ends rounded as the value between them."""
     return f"[{measured(interval[0], interval)}, {measured(interval[1], interval)}]"
 
 
 def shortest(value: float) -> str:
-    """A rate with at most four significant digits and no trailing zeros: 25, 29.97."""
+    """Format a rate with at most four significant digits and no trailing zeros: 25, 29.97."""
     return f"{value:.4g}"
 
 
 def counted(number: int, one: str) -> str:
-    """A count with its noun: 1 run, 3 runs."""
+    """Format a count with its noun: 1 run, 3 runs."""
     return f"{number} {one}" if number == 1 else f"{number} {one}s"
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as a percentage; only 1 itself reads 100 %."""
+    """Format a share in [0, 1] as a percentage; only 1 itself reads 100 %."""
     if 0.999 <= share < 1:
         return "> 99.9\u202f%"
     return f"{significant(100 * share, 3)}\u202f%" if share < 1 else "100\u202f%"
 
 
 def memory(megabytes: float) -> str:
-    """Memory in GB or MB."""
+    """Format memory in GB or MB."""
     if megabytes >= 1000:
         return f"{significant(megabytes / 1000, 3)}\u202fGB"
     return f"{significant(megabytes, 3)}\u202fMB"
 
 
 def count(number: int) -> str:
-    """A large count with its unit: 2.10 G, 860 M."""
+    """Format a large count with its unit: 2.10 G, 860 M."""
     for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= scale:
             return f"{significant(number / scale, 3)}\u202f{unit}"

@@ -1,4 +1,4 @@
-"""What single clips say: a table of clips against contestants per headline metric, worst clips first."""
+"""Tables of clips against contestants, worst clips first."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmark.results import CaseResult, CaseScore, Video
-from leaderboard import numbers
-from leaderboard.columns import HEADLINE, Column, columns_of
+from leaderboard import number_format
+from leaderboard.columns import HEADLINE, MetricColumn, columns_of
 from leaderboard.groups import BoardEntry, BoardGroup
-from leaderboard.table import IDENTICAL, NO_REASON, RowNotes, is_infinite, verdict
+from leaderboard.table import IDENTICAL, NO_REASON, Footnotes, is_infinite, verdict
 
 _LEVELS = 4
 
 
 @dataclass(frozen=True)
 class ClipCell:
-    """A clip's value as text; `order` only where the text does not say what to sort by.
+    """Value of a clip as text.
 
-    `level` 0 to 4 is how bad it is among all of the table (4: worst).
+    Attributes:
+        text: what is shown.
+        order: value to sort by where the text is not a number.
+        level: 0 (best) to 4 (worst) among all values of the table.
+        note: number of its footnote, 0 for none.
     """
 
     text: str
@@ -33,16 +37,16 @@ class ClipCell:
 
 @dataclass(frozen=True)
 class ClipTable:
-    """One metric on every clip: rows are (place of the clip in `Clips.clips`, cells in entry order)."""
+    """One metric on every clip: rows are (index of the clip in `ClipTables.clips`, cells in entry order)."""
 
-    column: Column
+    column: MetricColumn
     rows: tuple[tuple[int, tuple[ClipCell, ...]], ...]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ClipComparison:
-    """One clip of a board and what each entry made of it, in entry order (None: no file of it)."""
+    """One clip of a board with the case of each entry, in entry order (None: no file of it)."""
 
     clip_id: str
     num_frames: int
@@ -53,31 +57,34 @@ class ClipComparison:
 
 
 @dataclass(frozen=True)
-class Clips:
-    """The clips of a group, worst first by the first headline metric that was measured on any."""
+class ClipTables:
+    """The clips of a group, worst first by the first headline metric that was measured.
+
+    `missing` counts clip files that runs list and that are not there.
+    """
 
     clips: tuple[ClipComparison, ...]
     tables: tuple[ClipTable, ...]
     missing: int
 
 
-def group_clips(group: BoardGroup) -> Clips:
-    """Collect the clips of a group. `missing` counts clip files that runs list and that are not there."""
-    by_entry = [{case.clip_id: case for case in entry.loaded.cases} for entry in group.entries]
+def clip_tables(group: BoardGroup) -> ClipTables:
+    """Collect the clips of a group."""
+    by_entry = [entry.checked.cases for entry in group.entries]
     names = sorted({name for cases in by_entry for name in cases})
     clips = [_clip(name, tuple(cases.get(name) for cases in by_entry)) for name in names]
     columns = [c for c in columns_of(entry.run for entry in group.entries) if c.name in HEADLINE]
     for column in reversed(columns):
         clips.sort(key=functools.partial(_badness, column=column, group=group))
     tables = tuple(table for column in columns if (table := _table(column, clips, group)).rows)
-    missing = sum(len(set(entry.run.cases)) - len(entry.loaded.cases) for entry in group.entries)
-    return Clips(tuple(clips), tables, missing)
+    missing = sum(len(set(entry.run.cases)) - len(entry.checked.cases) for entry in group.entries)
+    return ClipTables(tuple(clips), tables, missing)
 
 
 def videos_of(clip: ClipComparison, entries: tuple[BoardEntry, ...]) -> list[tuple[BoardEntry, Path, Video]]:
-    """The videos of a clip with the folder they lie in: the real one first, then the contestants."""
+    """List the videos of a clip with the folders of their runs: the real one first, then the contestants."""
     pairs = [
-        (entry, entry.loaded.folder, case.video)
+        (entry, entry.checked.folder, case.video)
         for entry, case in zip(entries, clip.cases, strict=True)
         if case is not None and case.video is not None
     ]
@@ -94,19 +101,19 @@ def _clip(name: str, cases: tuple[CaseResult | None, ...]) -> ClipComparison:
 
 
 def _rate(text: str) -> float:
-    """Frames per second of a fraction; 0 where the text is none (the player then has no frame step)."""
+    """Parse a frame rate; 0 where the text is not a fraction (the player then has no frame step)."""
     if not re.fullmatch(r"\d{1,9}(/0*[1-9]\d{0,8})?", text, re.ASCII):
         return 0.0
     rate = float(Fraction(text))
     return rate if rate <= 1000 else 0.0
 
 
-def _score(case: CaseResult | None, column: Column) -> CaseScore | None:
+def _score(case: CaseResult | None, column: MetricColumn) -> CaseScore | None:
     return case.metrics.get(column.name) if case is not None else None
 
 
-def _badness(clip: ClipComparison, column: Column, group: BoardGroup) -> tuple[bool, float]:
-    """A sort key, worst first: the mean over models, or over all entries where there are no models."""
+def _badness(clip: ClipComparison, column: MetricColumn, group: BoardGroup) -> tuple[bool, float]:
+    """Sort key, worst first: the mean over models, or over all entries where there are no models."""
     counted = len(group.models) or len(group.entries)
     scores = [_score(case, column) for case in clip.cases[:counted]]
     values = [score.value for score in scores if score is not None and score.value is not None]
@@ -115,8 +122,8 @@ def _badness(clip: ClipComparison, column: Column, group: BoardGroup) -> tuple[b
     return (False, fmean(values) if column.direction == "higher" else -fmean(values))
 
 
-def _table(column: Column, clips: list[ClipComparison], group: BoardGroup) -> ClipTable:
-    notes = RowNotes()
+def _table(column: MetricColumn, clips: list[ClipComparison], group: BoardGroup) -> ClipTable:
+    notes = Footnotes()
     order = sorted(range(len(clips)), key=lambda place: _badness(clips[place], column, group))
     values = sorted(
         score.value
@@ -128,26 +135,28 @@ def _table(column: Column, clips: list[ClipComparison], group: BoardGroup) -> Cl
         (place, tuple(_cell(_score(case, column), column, values, notes) for case in clips[place].cases))
         for place in order
     ]
-    measured = any(cell.text != numbers.NOTHING for _, cells in rows for cell in cells)
+    measured = any(cell.text != number_format.NOTHING for _, cells in rows for cell in cells)
     return ClipTable(column, tuple(rows) if measured else (), tuple(notes.texts))
 
 
-def _cell(score: CaseScore | None, column: Column, values: list[float], notes: RowNotes) -> ClipCell:
+def _cell(score: CaseScore | None, column: MetricColumn, values: list[float], notes: Footnotes) -> ClipCell:
     if score is None:
-        return ClipCell(numbers.NOTHING)
+        return ClipCell(number_format.NOTHING)
     if is_infinite(score.value, score.n_infinite, score.state):
         note = notes.add(verdict("infinite", score.reason, IDENTICAL))
-        return ClipCell(numbers.INFINITE, "1e999" if column.direction == "higher" else "-1e999", 0, note)
+        return ClipCell(
+            number_format.INFINITE, "1e999" if column.direction == "higher" else "-1e999", 0, note
+        )
     if score.value is None:
         note = notes.add(verdict(score.state, score.reason, NO_REASON))
         return ClipCell("n/a", note=note)
     note = 0
     if score.state != "ok":
         note = notes.add(verdict(score.state, score.reason, NO_REASON))
-    return ClipCell(numbers.significant(score.value), "", _level(score.value, column, values), note)
+    return ClipCell(number_format.significant(score.value), "", _level(score.value, column, values), note)
 
 
-def _level(value: float, column: Column, values: list[float]) -> int:
+def _level(value: float, column: MetricColumn, values: list[float]) -> int:
     if column.direction == "none" or values[0] == values[-1]:
         return 0
     share = sum(other < value for other in values) / (len(values) - 1)

@@ -1,22 +1,20 @@
-"""Cost against length: classes of clips by length, for the models that were generated."""
+"""Cost by clip length, for the models that were generated."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from benchmark.run_check import CheckedRun
+from leaderboard.cost_by_length import cost_by_length
 from leaderboard.groups import group_runs
-from leaderboard.lengths import cost_by_length
-from leaderboard.runs import LoadedRun
-from tests.leaderboard.run_documents import make_case, make_run
+from tests.leaderboard.run_documents import checked, make_case, make_run
 
 
-def loaded(name: str, lengths: list[int], *, measured: bool = True) -> LoadedRun:
+def loaded(name: str, lengths: list[int], *, measured: bool = True) -> CheckedRun:
     """A run that took 2 s for every clip, whatever its length, and 1 MB more for each further clip."""
     run = make_run(name, n_cases=len(lengths))
     cases = [make_case(run, number).model_copy(update={"num_frames": n}) for number, n in enumerate(lengths)]
     if not measured:
         cases = [case.model_copy(update={"cost": None}) for case in cases]
-    return LoadedRun(Path(name), run, tuple(cases))
+    return checked(run, cases)
 
 
 def test_classes_double_and_count_all_frames() -> None:
