@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+EXPANDED_PERCENTILE: Final = "expanded percentile bootstrap over clusters, Student's t below 6 of them"
+BOOTSTRAP_T: Final = (
+    "wider of bootstrap-t and Student's t, cluster-robust, over clusters; Student's t below 6 of them"
+)
 
 
 class Rules(BaseModel):
@@ -17,7 +22,10 @@ class Aggregation(Rules):
     """How the numbers of the clips become one, with its interval."""
 
     value: Literal["mean over clips"]
-    interval: Literal["expanded percentile bootstrap over clusters, Student's t below 6 of them"]
+    interval: Literal[
+        "expanded percentile bootstrap over clusters, Student's t below 6 of them",
+        "wider of bootstrap-t and Student's t, cluster-robust, over clusters; Student's t below 6 of them",
+    ]
     level: float = Field(gt=0, lt=1)
     resamples: int = Field(gt=0)
     seed: int

@@ -1,4 +1,4 @@
-"""Two runs on the same clips: is the difference of a metric real?"""
+"""Comparison of two runs on the same clips: difference, interval and verdict of every metric."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.analysis.statistics import FEW_CLUSTERS, interval_method, intervals
+from benchmark.analysis.multiple_testing import ASSUMPTION, least_p, paired_test
+from benchmark.analysis.statistics import FEW_PERSONS, interval_method, intervals
 from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseResult, Direction, Document, Run, read_case, read_run
+from benchmark.rules import BOOTSTRAP_T, Aggregation
 from benchmark.run_dir import RunDir
 
 Floats = npt.NDArray[np.float64]
@@ -21,23 +23,27 @@ Verdict = Literal[
     "better", "worse", "different", "no difference shown", "too few clusters to judge", "unknown"
 ]
 
-# All sign patterns are tried where there are no more of them than this: up to 14 clusters.
-_PATTERNS = 2**14
+Role = Literal["primary", "secondary"]
 
 
 class ComparisonError(EvaluationError):
-    """Two runs cannot be compared: one line that says why and what to do."""
+    """Two runs that cannot be compared."""
 
 
 class MetricDifference(Document):
     """How run B differs from run A in one metric.
 
-    `difference` is the mean over clips of B minus A, `ci95` its interval over people. `p` is that of a
-    two-sided sign-flip permutation test over people, `p_adjusted` after Holm's correction for all metrics of
-    the comparison that have a p. `verdict` speaks of B. Null where `reason` says why there is none.
+    Attributes:
+        role: primary metrics are those that `--metrics` or the protocol names. Each role is adjusted alone.
+        difference: mean over clips of B minus A; `ci95` is its interval over persons.
+        p: two-sided p-value of `multiple_testing.paired_test`; `p_adjusted` is adjusted for all metrics of
+            the role that have one.
+        verdict: judgement of B.
+        reason: cause of a null.
     """
 
     metric: str
+    role: Role = "primary"
     unit: str
     direction: Direction
     a: float | None
@@ -63,15 +69,21 @@ class Side(Document):
 
 
 class Comparison(Document):
-    """The answer of `tp-eval compare A B`."""
+    """Result of `tp-eval compare A B`."""
 
     schema_version: Literal["talkingpose.comparison/1"] = "talkingpose.comparison/1"
     a: Side
     b: Side
     protocol: str
     alpha: float
+    assumption: str = ASSUMPTION
     metrics: list[MetricDifference]
     notes: list[str]
+
+    @property
+    def decidable(self) -> bool:
+        """True if some data could have shown a difference in at least one metric."""
+        return any(row.p is not None and least_p(row.n_clusters) < self.alpha for row in self.metrics)
 
     @property
     def regressions(self) -> list[str]:
@@ -89,85 +101,107 @@ class _Opened:
 
 
 def compare(
-    folder_a: Path, folder_b: Path, *, metrics: Sequence[str] | None = None, alpha: float = 0.05
+    run_a: Path | str, run_b: Path | str, *, metrics: Sequence[str] | None = None, alpha: float = 0.05
 ) -> Comparison:
     """Compare two runs clip by clip.
 
     Args:
-        folder_a: the run to compare with.
-        folder_b: the run to judge.
-        metrics: ids of the metrics to compare; None takes all that both have. Fewer metrics need less
-            correction: name those that were meant before the numbers were seen.
-        alpha: level of the adjusted p below which a difference counts.
+        run_a: folder of the baseline run.
+        run_b: folder of the run to judge.
+        metrics: ids (`tje@2`) or families (`tje`, `psnr`) to compare. None compares all that both have: those
+            that the protocol names as primary first, the others as secondary. Name what you mean to compare
+            before you see the numbers.
+        alpha: level of the adjusted p-value below which a difference counts.
 
     Raises:
-        ComparisonError: the runs do not hold the same clips under the same rules, or no such metric.
+        ComparisonError: the runs do not hold the same clips under the same protocol, or no such metric.
         ResultError: there is no run, or it cannot be read.
+
+    Example:
+        >>> from benchmark import compare
+        >>> compare("runs/base", "runs/new", metrics=["tje"]).regressions  # doctest: +SKIP
+        []
     """
     if not 0 < alpha < 1:
         raise ComparisonError(f"--alpha {alpha}: give a number between 0 and 1")
-    a, b = _open(folder_a), _open(folder_b)
+    a, b = _open(Path(run_a)), _open(Path(run_b))
     _check_same(a, b)
-    chosen = _chosen(a.run, b.run, metrics)
-    rows = adjusted([_row(a, b, name) for name in chosen], alpha)
-    return Comparison(
+    protocol = load_protocol(f"{a.run.protocol.id}@{a.run.protocol.version}")
+    rows = []
+    for role, names in _roles(a.run, b.run, metrics, protocol.primary).items():
+        rows += _judged(a, b, [_row(a, b, name, role, protocol.aggregation) for name in names], alpha)
+    found = Comparison(
         a=_side(a),
         b=_side(b),
         protocol=f"{a.run.protocol.id}@{a.run.protocol.version} {a.run.protocol.sha256}",
         alpha=alpha,
         metrics=rows,
-        notes=_notes(a.run, b.run, rows, alpha),
+        notes=_notes(a.run, b.run),
     )
+    undecidable = _undecidable(found)
+    return found if undecidable is None else found.model_copy(update={"notes": [undecidable, *found.notes]})
 
 
-def sign_flip_p(differences: Floats, clusters: Sequence[str]) -> float:
-    """Two-sided p of the hypothesis that the clusters' differences are symmetric about 0.
+def _roles(a: Run, b: Run, asked: Sequence[str] | None, primary: Sequence[str]) -> dict[Role, list[str]]:
+    """Metrics to compare, by role and in the order of run A."""
+    names = _chosen(a, b, asked)
+    if asked is not None or not primary:
+        return {"primary": names}
+    return {
+        "primary": [name for name in names if name in primary],
+        "secondary": [name for name in names if name not in primary],
+    }
 
-    The sums of the clusters change sign independently under it; the statistic is their total, which is the
-    mean over clips times their number. All patterns are tried up to 14 clusters, 16384 random ones above.
 
-    Args:
-        differences: float64 (clips,).
-        clusters: what each clip belongs to.
-    """
-    from scipy.stats import permutation_test
+def _expanded(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Ids for names of metrics and families: `tje` stands for `tje@1`, `tje@2`, ..."""
+    found = []
+    for name in wanted:
+        family = [one for one in known if one.startswith((f"{name}@", f"{name}."))]
+        found += [name] if name in known else []
+        found += family if "@" not in name and "." not in name else []
+    return list(dict.fromkeys(found))
 
-    names = sorted(set(clusters))
-    sums = np.zeros(len(names))
-    np.add.at(sums, [names.index(cluster) for cluster in clusters], differences)
-    if not sums.any():
-        return 1.0
-    # In one scale, so that the test's tolerance for ties is one of rounding.
-    sums /= np.abs(sums).max()
-    found = permutation_test(
-        (sums,),
-        lambda values, axis: values.sum(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=_PATTERNS,
-        rng=np.random.default_rng(0),
+
+def _judged(a: _Opened, b: _Opened, rows: Sequence[MetricDifference], alpha: float) -> list[MetricDifference]:
+    """The rows of one role with p-values and verdicts."""
+    tested = [row for row in rows if row.difference is not None and row.n_clusters >= FEW_PERSONS]
+    if not tested:
+        return list(rows)
+    clip_ids = sorted(a.cases)
+    persons = [a.cases[clip_id].cluster for clip_id in clip_ids]
+    table = np.column_stack([_differences(a, b, row.metric, clip_ids) for row in tested])
+    p = paired_test(table, persons)
+    found = {}
+    for index, row in enumerate(tested):
+        adjusted = float(p.adjusted[index])
+        found[row.metric] = row.model_copy(
+            update={
+                "p": float(p.raw[index]),
+                "p_adjusted": adjusted,
+                "verdict": _verdict(row, adjusted, alpha),
+            }
+        )
+    return [found.get(row.metric, row) for row in rows]
+
+
+def _differences(a: _Opened, b: _Opened, name: str, clip_ids: Sequence[str]) -> Floats:
+    return _values(b, name, clip_ids) - _values(a, name, clip_ids)
+
+
+def _undecidable(found: Comparison) -> str | None:
+    """Line for a comparison that can show no difference whatever the data; None otherwise."""
+    if found.decidable:
+        return None
+    persons = max((row.n_clusters for row in found.metrics), default=0)
+    if persons < FEW_PERSONS:
+        return f"no difference can be shown with {persons} persons: at least {FEW_PERSONS} are needed"
+    if all(row.p is None for row in found.metrics):
+        return "no difference can be shown: no metric has a number on every clip of both runs"
+    return (
+        f"no difference can be shown: the smallest p-value of {persons} persons is {least_p(persons):.3g}, "
+        f"--alpha is {found.alpha:g}"
     )
-    return float(found.pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: adjusted p in the order given, at most 1."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    found, least = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
-        found[index] = least
-    return found
-
-
-def adjusted(rows: Sequence[MetricDifference], alpha: float) -> list[MetricDifference]:
-    """The rows with Holm's correction over those that have a p, and their verdicts."""
-    found = list(rows)
-    tested = [index for index, row in enumerate(rows) if row.p is not None]
-    for index, p in zip(tested, holm([rows[index].p or 0.0 for index in tested]), strict=True):
-        verdict = _verdict(rows[index], p, alpha)
-        found[index] = rows[index].model_copy(update={"p_adjusted": p, "verdict": verdict})
-    return found
 
 
 def _verdict(row: MetricDifference, p: float, alpha: float) -> Verdict:
@@ -229,48 +263,49 @@ def _check_same(a: _Opened, b: _Opened) -> None:
 
 def _chosen(a: Run, b: Run, asked: Sequence[str] | None) -> list[str]:
     both = [name for name in a.metrics if name in b.metrics]
-    names = both if asked is None else list(dict.fromkeys(asked))
-    unknown = next((name for name in names if name not in both), None)
+    unknown = next((name for name in asked or () if not _expanded([name], both)), None)
     if unknown is not None:
-        raise ComparisonError(f"--metrics {unknown}: not in both runs: choose of {', '.join(both)}")
+        raise ComparisonError(f"--metrics {unknown}: not in both runs: choose from {', '.join(both)}")
+    names = both if asked is None else _expanded(asked, both)
     if not names:
         raise ComparisonError("the runs have no metric in common: nothing can be compared")
     other = next((name for name in names if a.metrics[name].version != b.metrics[name].version), None)
     if other is not None:
-        raise ComparisonError(f"metric {other}: of two versions: rescore the older run")
+        raise ComparisonError(f"metric {other}: two versions: rescore the older run")
     return names
 
 
-def _row(a: _Opened, b: _Opened, name: str) -> MetricDifference:
-    """One metric without correction."""
+def _row(a: _Opened, b: _Opened, name: str, role: Role, rule: Aggregation) -> MetricDifference:
+    """One metric with its interval, without a test."""
     summary = a.run.metrics[name]
     clip_ids = sorted(a.cases)
-    clusters = [a.cases[clip_id].cluster for clip_id in clip_ids]
+    persons = [a.cases[clip_id].cluster for clip_id in clip_ids]
     row = MetricDifference(
         metric=name,
+        role=role,
         unit=summary.unit,
         direction=summary.direction,
         a=summary.value,
         b=b.run.metrics[name].value,
         n_cases=len(clip_ids),
-        n_clusters=len(set(clusters)),
+        n_clusters=len(set(persons)),
         verdict="unknown",
     )
     lack = _lacking(a, name) or _lacking(b, name)
     if lack is not None:
         return row.model_copy(update={"reason": lack})
-    of_a, of_b = _values(a, name, clip_ids), _values(b, name, clip_ids)
-    differences = of_b - of_a
-    rule = load_protocol(f"{a.run.protocol.id}@{a.run.protocol.version}").aggregation
+    differences = _differences(a, b, name, clip_ids)
+    # The interval of a difference is no number of the protocol: it takes the method that holds best.
+    rule = rule.model_copy(update={"interval": BOOTSTRAP_T})
     found = {
         "difference": float(differences.mean()),
-        "ci95": intervals(differences[:, None], clusters, rule)[0],
+        "ci95": intervals(differences[:, None], persons, rule)[0],
         "interval": interval_method(row.n_clusters, rule),
     }
-    if row.n_clusters < FEW_CLUSTERS:
-        few = f"{row.n_clusters} of the {FEW_CLUSTERS} people that a judgement takes"
-        return row.model_copy(update={**found, "verdict": "too few clusters to judge", "reason": few})
-    return row.model_copy(update={**found, "p": sign_flip_p(differences, clusters)})
+    if row.n_clusters < FEW_PERSONS:
+        few = f"{row.n_clusters} persons, at least {FEW_PERSONS} are needed"
+        found |= {"verdict": "too few clusters to judge", "reason": few}
+    return row.model_copy(update=found)
 
 
 def _lacking(side: _Opened, name: str) -> str | None:
@@ -300,35 +335,40 @@ def _side(side: _Opened) -> Side:
     return Side(run=str(side.path), name=who.name, revision=who.revision, origin=who.origin)
 
 
-def _notes(a: Run, b: Run, rows: Sequence[MetricDifference], alpha: float) -> list[str]:
-    """What a reader must know beside the rows."""
+def _notes(a: Run, b: Run) -> list[str]:
+    """Remarks on the runs."""
     notes = []
     if not (a.comparable and b.comparable):
         notes.append("a limit (--limit, --max-frames) makes these runs unfit for a ranking")
     if a.contestant.origin != b.contestant.origin:
         notes.append("one run scored finished videos, the other frames as generated: encoding counts too")
-    tested = [row for row in rows if row.p is not None]
-    if tested:
-        least = len(tested) * 2.0 ** (1 - tested[0].n_clusters)
-        if least >= alpha:
-            notes.append(
-                f"{tested[0].n_clusters} people cannot show a difference in {len(tested)} metrics at once "
-                f"(least adjusted p {least:.3f}): choose fewer with --metrics"
-            )
     return notes
 
 
 def comparison_table(found: Comparison) -> str:
-    """The comparison as lines of text."""
-    head = ("metric", "A", "B", "B - A", "95 % interval", "adjusted p", "B is")
-    rows = [head, *(_cells(row) for row in found.metrics)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = [f"A: {found.a.name} ({found.a.run})", f"B: {found.b.name} ({found.b.run})", ""]
+    """The comparison as lines of text; a comparison that can show nothing says so first."""
+    undecidable = _undecidable(found)
+    lines = [undecidable, ""] if undecidable else []
+    lines += [f"A: {found.a.name} ({found.a.run})", f"B: {found.b.name} ({found.b.run})"]
+    for role in ("primary", "secondary"):
+        rows = [row for row in found.metrics if row.role == role]
+        if rows:
+            heading = "metric" if len(rows) == len(found.metrics) else f"{role} metric"
+            head = (heading, "A", "B", "B - A", "95 % interval", "adjusted p", "B is")
+            lines += ["", *_aligned([head, *map(_cells, rows)])]
+    notes = [note for note in found.notes if note != undecidable]
+    return "\n".join([*lines, "", *(f"note: {note}" for note in notes), f"assumption: {found.assumption}"])
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines with the first column to the left, numbers to the right and the verdict as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
     for row in rows:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
         lines.append("  ".join([*cells, row[-1]]).rstrip())
-    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+    return lines
 
 
 def _cells(row: MetricDifference) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.analysis.statistics import FEW_CLUSTERS, intervals, means, theil_sen
+from benchmark.analysis.statistics import FEW_PERSONS, intervals, means, theil_sen
 from benchmark.protocols.protocol import DriftRule
 from benchmark.results import Curve
 from benchmark.rules import Aggregation
@@ -40,7 +40,7 @@ def curve(clips: Sequence[FrameScores], drift: DriftRule, rule: Aggregation) -> 
         row[: len(scores)] = scores
     clusters = [clip.cluster for clip in clips]
     # A band by Student's t over a few people would hide every curve of a figure; n_clips says how few.
-    bounds = intervals(table, clusters, rule, fewest=FEW_CLUSTERS)
+    bounds = intervals(table, clusters, rule, fewest=FEW_PERSONS)
     slopes = np.array([[slope(b, c.fps, drift.min_bins)] for b, c in zip(binned, clips, strict=True)])
     return Curve(
         time_s=[index + 0.5 for index in range(length)],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.analysis.statistics import FEW_CLUSTERS, drawn_clusters, expanded_tail
+from benchmark.analysis.statistics import FEW_PERSONS, expanded_tail, resamples
 from benchmark.results import Horizon
 from benchmark.rules import Aggregation
 
@@ -59,8 +59,8 @@ def horizon(
     survival = _survival(crossed.sum(axis=0), at_risk.sum(axis=0))
     median = float(_medians(survival, times))
     band = None
-    if len(names) >= FEW_CLUSTERS:
-        draws = drawn_clusters(len(names), rule)
+    if len(names) >= FEW_PERSONS:
+        draws = resamples(len(names), rule)
         band = _survival(draws @ crossed, draws @ at_risk)
     return Horizon(
         threshold=threshold,

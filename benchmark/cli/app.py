@@ -190,21 +190,25 @@ def rescore_command(
 def compare_command(
     a: Annotated[Path, typer.Argument(help="Folder of the run to compare with.")],
     b: Annotated[Path, typer.Argument(help="Folder of the run to judge.")],
-    metrics: Annotated[str, typer.Option(help="Ids, separated by commas; default: all of both runs.")] = "",
+    metrics: Annotated[
+        str, typer.Option(help="Ids or families (tje), separated by commas; default: all.")
+    ] = "",
     alpha: Annotated[float, typer.Option(help="Level of the adjusted p.")] = 0.05,
     fail_on_regression: Annotated[
-        bool, typer.Option("--fail-on-regression", help="Exit code 4 where B is worse in a metric.")
+        bool, typer.Option("--fail-on-regression", help="Exit code 4 if B is worse in a metric.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int:
-    """Tell whether run B is better or worse than run A on the same clips, with Holm's correction."""
-    from benchmark.analysis.compare import compare, comparison_table
+    """Compare two runs on the same clips."""
+    from benchmark.analysis.compare import ComparisonError, compare, comparison_table
 
     found = compare(a, b, metrics=_names(metrics), alpha=alpha)
     if as_json:
         console.emit_json(found.model_dump(mode="json"))
     else:
         print(comparison_table(found))
+    if fail_on_regression and not found.decidable:
+        raise ComparisonError(f"--fail-on-regression: {found.notes[0]}")
     if fail_on_regression and found.regressions:
         console.note(f"{PROGRAM}: worse: {', '.join(found.regressions)}")
         return console.EXIT_REGRESSION

@@ -90,6 +90,8 @@ class Protocol(Rules):
     size: SizeRule
     metrics: Mapping[str, int]
     deltas: tuple[int, ...]
+    # Metrics that `compare` judges first. They change no number, so the hash leaves them out.
+    primary: tuple[str, ...] = ()
     aggregation: Aggregation
     drift: DriftRule
 
@@ -108,7 +110,7 @@ class Protocol(Rules):
         from benchmark.metrics import features_of
         from talkingpose.media import DECODER_POLICY
 
-        rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title"})
+        rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title", "primary"})
         rules["decoder"] = DECODER_POLICY.describe()
         rules["features"] = identity(features_of(self.metrics, self.deltas))
         rules |= self._further_rules()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmark.analysis.statistics import FEW_CLUSTERS, interval_method, intervals
+from benchmark.analysis.statistics import FEW_PERSONS, interval_method, intervals
 from benchmark.features import Arrays
 from benchmark.metrics import AnyMetric, ClipArrays, MetricSpec, SetMetric
 from benchmark.results import CaseResult, CaseScore, MetricSummary, State
@@ -120,7 +120,7 @@ def _verdict(
         reasons.append(f"infinite on {infinite} clips (every frame identical), left out of the mean")
     elif num_clusters == 1:
         reasons.append("no interval: one cluster")
-    elif 2 <= num_clusters < FEW_CLUSTERS:
+    elif 2 <= num_clusters < FEW_PERSONS:
         reasons.append(f"only {num_clusters} clusters: the interval is Student's t, and little is known")
     if not cases:
         return "failed", "; ".join(reasons)
