@@ -13,13 +13,13 @@ BOOTSTRAP_T: Final = (
 
 
 class Rules(BaseModel):
-    """A part of a protocol: frozen, nothing unknown in it."""
+    """Part of a protocol: frozen, without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Aggregation(Rules):
-    """How the numbers of the clips become one, with its interval."""
+    """Rule that combines the numbers of the clips, with its interval."""
 
     value: Literal["mean over clips"]
     interval: Literal[

@@ -102,7 +102,7 @@ def score(
         >>> result["tje@2"].curve
         array([nan, nan,  0.,  0.])
     """
-    from benchmark.runner.scorer import Scoring
+    from benchmark.metrics.scoring import Scoring
 
     chosen = {metric.spec.id: metric for name in metrics for metric in members(name)}
     made = open_frames("generated", generated)

@@ -1,19 +1,33 @@
-"""What there is to choose from, as rows of plain values."""
+"""Contestants, metrics and protocols of this installation, as rows of plain values."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from benchmark.metrics import metrics_of
-from benchmark.metrics.groups import GROUPS, versions_of
+from benchmark.metrics.contract import MetricSpec
+from benchmark.metrics.registry import GROUPS, MetricError, families, family, foreign
 from benchmark.protocols.protocol import load_protocol, protocol_names
 from benchmark.runner.registry import contestant_names
 
 Row = dict[str, str | int]
 
+_COLUMNS = (
+    "id",
+    "family",
+    "group",
+    "package",
+    "version",
+    "unit",
+    "direction",
+    "scope",
+    "definition",
+    "source",
+    "blind_spots",
+)
+
 
 def listing(what: Literal["contestants", "metrics", "protocols"]) -> list[Row]:
-    """One row for each contestant, metric or protocol of this installation."""
+    """Return one row for each contestant, metric or protocol of this installation."""
     return {"contestants": _contestants, "metrics": _metrics, "protocols": _protocols}[what]()
 
 
@@ -25,29 +39,24 @@ def _contestants() -> list[Row]:
 
 
 def _metrics() -> list[Row]:
-    """The metrics of all protocols and groups, each once; those of a group with its name."""
-    specs, groups = {}, {}
-    for name in protocol_names():
-        protocol = load_protocol(name)
-        specs.update({m.spec.id: m.spec for m in metrics_of(protocol.metrics, protocol.deltas)})
-    for group in GROUPS:
-        found = {m.spec.id: m.spec for m in metrics_of(versions_of(group), ())}
-        groups.update(dict.fromkeys(found.keys() - specs.keys(), f"+{group}"))
-        specs.update(found)
-    return [
-        {
-            "id": spec.id,
-            "group": groups.get(spec.id, ""),
-            "version": spec.version,
-            "unit": spec.unit,
-            "direction": spec.direction,
-            "scope": spec.scope,
-            "definition": spec.definition,
-            "source": spec.source,
-            "blind_spots": spec.blind_spots,
+    """Return metrics by family, with the package of families that another package registers."""
+    group_of = {name: f"+{group}" for group, names in GROUPS.items() for name in names}
+    rows: list[Row] = []
+    for name in families():
+        where: Row = {
+            "family": name,
+            "group": group_of.get(name, ""),
+            "package": foreign([name]).get(name, ""),
         }
-        for spec in specs.values()
-    ]
+        try:
+            rows += [_described(metric.spec) | where for metric in family(name)]
+        except MetricError as error:
+            rows.append({**dict.fromkeys(_COLUMNS, ""), "id": name, "definition": str(error), **where})
+    return rows
+
+
+def _described(spec: MetricSpec) -> Row:
+    return {column: getattr(spec, column, "") for column in _COLUMNS}
 
 
 def _protocols() -> list[Row]:

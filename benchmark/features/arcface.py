@@ -1,37 +1,33 @@
-"""Identity features of the main face, by ArcFace."""
+"""Identity features of the main face by ArcFace."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.features.feature import FeatureError, FeatureSpec
+from benchmark.features.contract import FeatureError, FeatureSpec, FrameWindow, Side
 from benchmark.features.sface import unit
+from talkingpose.io.image import Image
 from talkingpose.weights import find, read_member
-
-if TYPE_CHECKING:
-    from benchmark.metrics.window import PairWindow, Side
 
 MEMBER = "w600k_r50.onnx"
 SIDE = 112
-# Where the eyes, the nose and the corners of the mouth lie in the pictures that ArcFace was trained on.
+# Positions of the eyes, the nose and the corners of the mouth in the training pictures of ArcFace.
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
 
 
 class ArcFace:
-    """ArcFace of InsightFace's buffalo_l; its licence forbids commercial use."""
+    """ArcFace of InsightFace's buffalo_l, for non-commercial use only."""
 
     spec = FeatureSpec(
         id="identity-arcface",
         version=1,
         definition=(
-            "w600k_r50.onnx of InsightFace's buffalo_l: the main face (found by YuNet) turned, scaled and "
-            "moved onto ArcFace's five points by least squares, 112x112, bilinear, RGB, (v - 127.5) / 127.5: "
-            "512 features, divided by their length."
+            "w600k_r50.onnx of InsightFace's buffalo_l. The main face (found by YuNet) is rotated, scaled "
+            "and translated onto ArcFace's five points by least squares, 112x112, bilinear, RGB, (v - 127.5) "
+            "/ 127.5. The 512 features are divided by their length."
         ),
         weights=("arcface",),
         features=("face",),
@@ -44,15 +40,15 @@ class ArcFace:
         try:
             model = read_member(path, MEMBER)
             self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has no common class of its errors
+        except Exception as error:  # onnxruntime has no common class of errors
             raise FeatureError(
-                f"arcface: {path.name} holds no {MEMBER} that onnxruntime can read: "
+                f"arcface: {path.name} onnxruntime cannot read its {MEMBER}: "
                 "tp-eval weights fetch arcface --accept-licence"
             ) from error
         self._input = self._session.get_inputs()[0].name
 
-    def extract(self, window: PairWindow, side: Side, back: int) -> npt.NDArray[np.float64] | None:
-        """Features of unit length, float64 (512,); None where the frame has no face."""
+    def extract(self, window: FrameWindow, side: Side, back: int) -> npt.NDArray[np.float64] | None:
+        """Return features of unit length, float64 (512,), None for a frame without a face."""
         face = window.feature("face", side, back)
         if face is None:
             return None
@@ -61,17 +57,17 @@ class ArcFace:
         return unit(self._session.run(None, {self._input: planes})[0][0])
 
 
-def align(image: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """A face cut out of an RGB picture so that its landmarks (5, 2), in pixels, lie on `TEMPLATE`.
+def align(image: Image, landmarks: npt.NDArray[np.float32]) -> Image:
+    """Cut a face out of an RGB picture so that its landmarks (5, 2), in pixels, lie on `TEMPLATE`.
 
     Returns:
-        uint8 (112, 112, 3); black where it reaches beyond the picture.
+        uint8 (112, 112, 3); black beyond the border of the picture.
     """
     import cv2
 
     x, y = landmarks.astype(np.float64).T
     zero, one = np.zeros(5), np.ones(5)
-    # Of [[a, -b, c], [b, a, d]]: turning, scaling and moving, without a mirror.
+    # Unknowns of [[a, -b, c], [b, a, d]]: rotation, scale and translation, without reflection.
     equations = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
     a, b, c, d = np.linalg.lstsq(equations, TEMPLATE.T.ravel(), rcond=None)[0]
     return np.asarray(cv2.warpAffine(image, np.array([[a, -b, c], [b, a, d]]), (SIDE, SIDE)), np.uint8)

@@ -1,17 +1,12 @@
-"""The main face of a frame: its box and five landmarks."""
+"""Box and five landmarks of the main face of a frame."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.features.feature import FeatureError, FeatureSpec
+from benchmark.features.contract import FeatureError, FeatureSpec, FrameWindow, Side
 from talkingpose.weights import find
-
-if TYPE_CHECKING:
-    from benchmark.metrics.window import PairWindow, Side
 
 SCORE_THRESHOLD = 0.6
 NMS_THRESHOLD = 0.3
@@ -19,14 +14,14 @@ TOP_K = 5000
 
 
 class FaceBox:
-    """The largest face that YuNet finds."""
+    """Largest face that YuNet detects."""
 
     spec = FeatureSpec(
         id="face",
         version=1,
         definition=(
-            "YuNet (OpenCV FaceDetectorYN) on the whole frame at its size, score 0.6 or more, non-maximum "
-            "suppression 0.3, top 5000; of several faces the one with the largest box."
+            "YuNet (OpenCV FaceDetectorYN) on the whole frame at its size; score threshold 0.6, non-maximum "
+            "suppression 0.3, top 5000. Of several faces, the one with the largest box."
         ),
         weights=("yunet",),
     )
@@ -41,11 +36,11 @@ class FaceBox:
             )
         except cv2.error as error:
             raise FeatureError(
-                f"yunet: {path.name} is no network that OpenCV can read: tp-eval weights fetch yunet"
+                f"yunet: {path.name} OpenCV cannot read it: tp-eval weights fetch yunet"
             ) from error
 
-    def extract(self, window: PairWindow, side: Side, back: int) -> npt.NDArray[np.float32] | None:
-        """Box (x, y, width, height), five landmarks and score: float32 (15,), pixels; None without a face."""
+    def extract(self, window: FrameWindow, side: Side, back: int) -> npt.NDArray[np.float32] | None:
+        """Return x, y, width, height, landmarks and score: float32 (15,), pixels; None without a face."""
         image = window.image(side, back)
         self._detector.setInputSize((image.shape[1], image.shape[0]))
         # OpenCV's networks take BGR.

@@ -1,34 +1,32 @@
-"""Optical flow of a video from each frame back to the one before, without weights, and where it holds."""
+"""Optical flow from each frame to the previous one, with a validity mask, without weights."""
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.features.feature import FeatureSpec
-
-if TYPE_CHECKING:
-    from benchmark.metrics.window import PairWindow, Side
+from benchmark.features.contract import FeatureSpec, FrameWindow, Side
 
 Floats = npt.NDArray[np.float32]
 
-# Sundaram et al., ECCV 2010: a flow and its way back may miss each other by this much.
+# Tolerance of the forward-backward check (Sundaram et al., ECCV 2010).
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
-# DIS looks at patches of 8 pixels on a pyramid; below this it has no level to look at.
+# DIS uses patches of 8 pixels on a pyramid; smaller frames have no level.
 MIN_SIDE = 32
 
 
 @dataclass(frozen=True)
 class BackwardFlow:
-    """From a frame to the one before.
+    """Flow from a frame to the previous one.
 
     Attributes:
-        at: float32 (H, W, 2): for each pixel of the frame, x and y in the frame before, in pixels.
-        valid: uint8 (H, W): 1 where the pixel was seen in the frame before, 0 where it was hidden.
+        at: float32 (H, W, 2), x and y in the previous frame for each pixel of the frame, in pixels.
+        valid: uint8 (H, W), 1 where the pixel is visible in the previous frame, 0 where it is hidden.
     """
 
     at: Floats
@@ -36,7 +34,7 @@ class BackwardFlow:
 
 
 class Flow:
-    """Dense inverse search on grey frames, checked forwards and backwards."""
+    """Dense inverse search on grey frames, checked forward and backward."""
 
     spec = FeatureSpec(
         id="flow",
@@ -44,15 +42,15 @@ class Flow:
         definition=(
             "Optical flow by OpenCV's DISOpticalFlow, preset fast, on grey frames (cvtColor RGB2GRAY) at "
             "full size, from frame t to t-1 and back. A pixel is valid where |b + f(b)|^2 <= 0.01 (|b|^2 + "
-            "|f(b)|^2) + 0.5, b the flow to t-1 and f(b) the flow back at the place it leads to (Sundaram "
-            "et al. 2010), and where that place lies in the frame. None where a side is below 32 pixels, and "
+            "|f(b)|^2) + 0.5, b the flow to t-1 and f(b) the flow back at its end point (Sundaram et al. "
+            "2010), and where the end point lies in the frame. None for frames below 32 pixels per side and "
             "for the first frame."
         ),
         lookback=1,
     )
 
-    def extract(self, window: PairWindow, side: Side, back: int) -> BackwardFlow | None:
-        """The flow of one frame of the window, None where there is none before it."""
+    def extract(self, window: FrameWindow, side: Side, back: int) -> BackwardFlow | None:
+        """Return the flow of one frame of the window, None for the first frame and for small frames."""
         import cv2
 
         if window.t - back < 1 or min(window.image(side, back).shape[:2]) < MIN_SIDE:
@@ -61,24 +59,26 @@ class Flow:
         dis = _dis(*now.shape)
         to_before, to_now = dis.calc(now, before, None), dis.calc(before, now, None)
         at = to_before + _grid(*now.shape)
-        returned = cv2.remap(to_now, at, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        missed = _squared(to_before + returned)
+        returned: Floats = np.asarray(
+            cv2.remap(to_now, at, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+        error = _squared(to_before + returned)
         allowed = _RELATIVE * (_squared(to_before) + _squared(returned)) + _ABSOLUTE
         inside = cv2.inRange(at, np.zeros(2), np.array([now.shape[1] - 1.0, now.shape[0] - 1.0]))
-        return BackwardFlow(at, ((missed <= allowed) & (inside > 0)).astype(np.uint8))
+        return BackwardFlow(at, ((error <= allowed) & (inside > 0)).astype(np.uint8))
 
 
 @cache
 def _dis(height: int, width: int) -> Any:
-    """Its buffers are worth keeping, but they leak from one frame size into the next: one for each size."""
-    import cv2
-
+    """Return the estimator for one frame size: its buffers leak from one size into the next."""
+    # The stubs of OpenCV lack this class.
+    cv2: Any = importlib.import_module("cv2")
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
 
 @cache
 def _grid(height: int, width: int) -> Floats:
-    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+    return np.asarray(np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1), np.float32)
 
 
 def _squared(flow: Floats) -> Floats:

@@ -1,36 +1,33 @@
-"""Inception features of sampled frames, of which FID and KID are computed."""
+"""Inception features of sampled frames, for FID and KID."""
 
 from __future__ import annotations
 
 import pickle
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.features.feature import Arrays, FeatureError, FeatureSpec
+from benchmark.features.contract import Arrays, CaseShape, FeatureError, FeatureSpec, FrameWindow
+from talkingpose.io.image import Image
 from talkingpose.weights import find
 
-if TYPE_CHECKING:
-    from benchmark.metrics.metric import CaseShape
-    from benchmark.metrics.window import PairWindow
-
 DIMENSIONS = 2048
-# Neighbouring frames tell the same; more of them cost time and give a false count.
+# Neighbouring frames are nearly equal: more of them cost time and inflate the sample size.
 PER_SECOND = 5
 
 
 class Inception:
-    """Gathers the 2048 pool features of real and generated frames at the same times."""
+    """The 2048 pool features of real and generated frames at the same times."""
 
     spec = FeatureSpec(
         id="inception",
         version=1,
         definition=(
             "2048 pool features of Inception of 2015-12-05 as torch-fidelity computes them (its resize to "
-            "299x299, as TensorFlow 1), frames one by one, float32, on the CPU; "
-            f"{PER_SECOND} frames a second: frame t where floor({PER_SECOND} t / fps) is new."
+            "299x299, as in TensorFlow 1), frame by frame, float32, on the CPU. "
+            f"{PER_SECOND} frames per second: each frame t at which floor({PER_SECOND} t / fps) increases."
         ),
         weights=("inception",),
     )
@@ -41,22 +38,23 @@ class Inception:
 
         path = find("inception", needed_by="fid and kid")
         try:
-            # torch-fidelity loads the file without this restriction: what fails here never gets there.
+            # torch-fidelity loads the file without this restriction; a file that fails here never gets there.
             torch.load(path, map_location="cpu", weights_only=True)
             self._network: Any = FeatureExtractorInceptionV3(
                 "inception", [str(DIMENSIONS)], feature_extractor_weights_path=str(path)
             )
         except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError) as error:
             raise FeatureError(
-                f"inception: {path.name} has not the weights of Inception: tp-eval weights fetch inception"
+                f"inception: {path.name} does not hold the weights of Inception: tp-eval weights fetch "
+                "inception"
             ) from error
 
     def start(self, case: CaseShape) -> InceptionClip:
         """Begin a clip."""
         return InceptionClip(self, case.fps)
 
-    def of(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Features of one picture, uint8 RGB (H, W, 3): float32 (2048,)."""
+    def of(self, image: Image) -> npt.NDArray[np.float32]:
+        """Return the features of a picture, uint8 RGB (H, W, 3): float32 (2048,)."""
         import torch
 
         batch = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
@@ -66,26 +64,26 @@ class Inception:
 
 
 class InceptionClip:
-    """Features of one clip so far: 16 KB for each sampled pair."""
+    """Features of one clip so far, 16 KB per sampled pair."""
 
     def __init__(self, network: Inception, fps: Fraction) -> None:
         self._network, self._fps = network, fps
         self._real: list[npt.NDArray[np.float32]] = []
         self._generated: list[npt.NDArray[np.float32]] = []
 
-    def update(self, window: PairWindow) -> None:
-        """Take the newest pair where it is one of the sample."""
+    def update(self, window: FrameWindow) -> None:
+        """Add the newest pair where it is sampled."""
         if is_sampled(window.t, self._fps):
             self._real.append(self._network.of(window.real()))
             self._generated.append(self._network.of(window.generated()))
 
     def finish(self) -> Arrays:
-        """`real` and `generated`, each float32 (samples, 2048)."""
+        """Return `real` and `generated`, float32 (samples, 2048)."""
         return {"real": _stacked(self._real), "generated": _stacked(self._generated)}
 
 
 def is_sampled(t: int, fps: Fraction) -> bool:
-    """Whether frame `t` is the first of its fifth of a second."""
+    """Return true for the first frame in each fifth of a second."""
     return t == 0 or t * PER_SECOND // fps > (t - 1) * PER_SECOND // fps
 
 

@@ -1,17 +1,12 @@
-"""The variance of the Laplacian of a frame, a measure of its sharpness."""
+"""Variance of the Laplacian of a frame, a measure of its sharpness."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from benchmark.features.feature import FeatureSpec
-
-if TYPE_CHECKING:
-    from benchmark.metrics.window import PairWindow, Side
+from benchmark.features.contract import FeatureSpec, FrameWindow, Side
 
 
 class LaplacianVariance:
-    """Second derivatives of the grey frame."""
+    """Variance of the second derivatives of the grey frame."""
 
     spec = FeatureSpec(
         id="laplacian",
@@ -22,8 +17,8 @@ class LaplacianVariance:
         ),
     )
 
-    def extract(self, window: PairWindow, side: Side, back: int) -> float:
-        """The variance, in squared levels."""
+    def extract(self, window: FrameWindow, side: Side, back: int) -> float:
+        """Return the variance, in squared levels."""
         import cv2
 
         grey = cv2.cvtColor(window.image(side, back), cv2.COLOR_RGB2GRAY)

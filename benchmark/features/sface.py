@@ -1,28 +1,23 @@
-"""Identity features of the main face, by SFace."""
+"""Identity features of the main face by SFace."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.features.feature import FeatureError, FeatureSpec
+from benchmark.features.contract import FeatureError, FeatureSpec, FrameWindow, Side
 from talkingpose.weights import find
-
-if TYPE_CHECKING:
-    from benchmark.metrics.window import PairWindow, Side
 
 
 class SFace:
-    """SFace through OpenCV, which aligns the face by its five landmarks."""
+    """SFace by OpenCV, which aligns the face by its five landmarks."""
 
     spec = FeatureSpec(
         id="identity-sface",
         version=1,
         definition=(
-            "SFace (OpenCV FaceRecognizerSF) of the main face, aligned by its alignCrop to 112x112: 128 "
-            "features, divided by their length."
+            "SFace (OpenCV FaceRecognizerSF) of the main face, aligned by its alignCrop to 112x112. The 128 "
+            "features are divided by their length."
         ),
         weights=("sface",),
         features=("face",),
@@ -36,11 +31,11 @@ class SFace:
             self._network = cv2.FaceRecognizerSF.create(str(path), "")
         except cv2.error as error:
             raise FeatureError(
-                f"sface: {path.name} is no network that OpenCV can read: tp-eval weights fetch sface"
+                f"sface: {path.name} OpenCV cannot read it: tp-eval weights fetch sface"
             ) from error
 
-    def extract(self, window: PairWindow, side: Side, back: int) -> npt.NDArray[np.float64] | None:
-        """Features of unit length, float64 (128,); None where the frame has no face."""
+    def extract(self, window: FrameWindow, side: Side, back: int) -> npt.NDArray[np.float64] | None:
+        """Return features of unit length, float64 (128,), None for a frame without a face."""
         face = window.feature("face", side, back)
         if face is None:
             return None
@@ -50,7 +45,7 @@ class SFace:
 
 
 def unit(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
-    """Features divided by their length; None where they have none."""
+    """Return features divided by their length, None where the length is zero or not finite."""
     exact = features.astype(np.float64)
     length = float(np.linalg.norm(exact))
     return exact / length if np.isfinite(length) and length > 0 else None

@@ -1,4 +1,4 @@
-"""Colour drift: how far mean and contrast of the colour channels are from the real frame's."""
+"""Colour drift: difference of mean and contrast of the colour channels to the real frame or the portrait."""
 
 from __future__ import annotations
 
@@ -7,49 +7,69 @@ from typing import Literal
 
 import numpy as np
 
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.contract import MetricSpec
 from benchmark.metrics.frame_mean import FrameMean
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
 
-VERSION = 1
+Moment = Literal["mean", "std"]
 _WORDS = {"mean": "mean", "std": "standard deviation"}
 
 
 @dataclass(frozen=True)
 class ColourDifference:
-    """Difference of one moment of the channels, frame by frame."""
+    """Difference of one moment of the channels, frame by frame.
 
-    moment: Literal["mean", "std"]
+    Args:
+        moment: `mean`, or `std` for the contrast.
+        target: `real`, the frame of the same time, or `reference`, the portrait.
+    """
+
+    moment: Moment
+    target: Literal["real", "reference"] = "real"
 
     @property
     def spec(self) -> MetricSpec:
-        """What a reader must know of it."""
-        word = _WORDS[self.moment]
+        """Description."""
+        portrait = self.target == "reference"
+        other = "p" if portrait else "r"
         return MetricSpec(
-            id=f"colour.{self.moment}",
-            version=VERSION,
+            id=f"{'portrait_' if portrait else ''}colour.{self.moment}",
+            version=1,
             unit="level",
             direction="lower",
             scope="frame",
             lookback=0,
             definition=(
-                f"Mean over frames and RGB channels of |{self.moment}(g) - {self.moment}(r)|, {self.moment} "
-                f"the {word} of a channel over all pixels of a frame, uint8 values. Range 0 to 255. Its "
-                "slope over time is the colour drift."
+                f"Mean over frames and RGB channels of |{self.moment}(g) - {self.moment}({other})|, "
+                f"{'p the portrait, ' if portrait else ''}{self.moment} the {_WORDS[self.moment]} of a "
+                "channel over all pixels of a frame, uint8 values. Range 0 to 255. Its slope over time is "
+                "the colour drift."
             ),
-            source="own",
+            source="own; colour with the portrait in place of the real frame" if portrait else "own",
             blind_spots=(
-                "sign and channel of the difference; where in the frame it is: a picture may change wholly "
-                f"and keep its {word}"
+                "a true video changes too, as hands come into view: it does not reach 0, and a frozen video "
+                "does; sign, channel and place of the difference"
+                if portrait
+                else "sign, channel and place of the difference: a picture can change completely and keep "
+                f"its {_WORDS[self.moment]}"
             ),
             features=("colour",),
+            needs_real=not portrait,
         )
 
     def start(self, case: CaseShape) -> FrameMean:
-        """A fresh state for one clip."""
+        """Begin a clip."""
         return FrameMean(self.spec, self._score, without="the clip has no frame")
 
-    def _score(self, window: PairWindow) -> float:
+    def _score(self, window: FrameWindow) -> float:
         row = 0 if self.moment == "mean" else 1
-        real, generated = window.feature("colour", "real"), window.feature("colour", "generated")
-        return float(np.abs(generated[row] - real[row]).mean())
+        target, generated = window.feature("colour", self.target), window.feature("colour", "generated")
+        return float(np.abs(generated[row] - target[row]).mean())
+
+
+# Mean and contrast next to the real frame.
+TO_REAL = (ColourDifference("mean"), ColourDifference("std"))
+
+
+# Mean and contrast next to the portrait.
+TO_PORTRAIT = (ColourDifference("mean", "reference"), ColourDifference("std", "reference"))

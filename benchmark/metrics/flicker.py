@@ -1,20 +1,20 @@
-"""Static flicker: how much the generated video changes where the real one stands still."""
+"""Static flicker: change of the generated video where the real one is still."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.contract import MetricSpec
 from benchmark.metrics.frame_mean import FrameMean
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
 
-# Levels of 0 to 255 that noise and compression of a good recording stay below, and pixels around.
+# Noise and compression of a good recording stay below this change, in levels of 0 to 255; then pixels.
 _STILL, _NEIGHBOURHOOD = 4, 5
 _MIN_SHARE = 0.01
 
 
 class FlickerDifference:
-    """Change from frame to frame in still places."""
+    """Change from frame to frame at still pixels."""
 
     spec = MetricSpec(
         id="flicker",
@@ -25,29 +25,28 @@ class FlickerDifference:
         lookback=1,
         definition=(
             "Mean over t of the mean of |g[t] - g[t-1]| over RGB channels and still pixels. A pixel is still "
-            "at t where |r[t] - r[t-1]| <= 4 in every channel of every pixel of the 5x5 neighbourhood within "
-            "the frame. Frames with fewer than 1 % still pixels have no score; the share of the others is "
-            "the coverage. Range 0 to 255."
+            "at t where |r[t] - r[t-1]| <= 4 in every channel of every pixel of its 5x5 neighbourhood within "
+            "the frame. Frames with fewer than 1 % still pixels have no score; the share of the other frames "
+            "is the coverage. Range 0 to 255."
         ),
         source=(
             "own; VBench's temporal flickering, 1 - mean|d|/255 on videos chosen to be static, rewards a "
             "frozen video wherever there is motion, so motion is masked here"
         ),
         blind_spots=(
-            "everything that moves; a frozen video scores 0, the best: read it beside motion_ratio; drift "
-            "slower than a level a frame; noise of the recording itself, up to 4 levels, is no fault but "
-            "counts where it is copied"
+            "everything that moves; a frozen video scores 0, the best value: read motion_ratio too; drift "
+            "slower than a level per frame; noise of the recording, up to 4 levels, counts where it is copied"
         ),
     )
 
     def start(self, case: CaseShape) -> FrameMean:
-        """A fresh state for one clip."""
+        """Begin a clip."""
         return FrameMean(
-            self.spec, _score, without="the real video has no two frames with a still place", covers=True
+            self.spec, _score, without="the real video has no two frames with still pixels", covers=True
         )
 
 
-def _score(window: PairWindow) -> float | None:
+def _score(window: FrameWindow) -> float | None:
     import cv2
 
     change = cv2.absdiff(window.real(), window.real(1))

@@ -1,39 +1,38 @@
-"""The state of most metrics: each frame has a score, or none, and the clip has their mean."""
+"""State of metrics whose value is the mean of the scores of the frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmark.metrics.metric import MetricSpec
-from benchmark.metrics.window import PairWindow
+from benchmark.features.contract import FrameWindow
+from benchmark.metrics.contract import MetricSpec
 from benchmark.results import CaseScore
 
 
 class FrameMean:
-    """Running mean of the scores that `score` gives from frame `lookback` on.
+    """Running mean of the scores from frame `lookback` on.
 
     Args:
         spec: of the metric.
-        score: the score of the newest pair, None where there is none.
+        score: returns the score of the newest pair, None where it does not exist.
         without: reason to give where no frame has a score.
-        covers: whether frames without a score are to be told as missing coverage.
+        covers: frames without a score lower the coverage.
     """
 
     def __init__(
         self,
         spec: MetricSpec,
-        score: Callable[[PairWindow], float | None],
+        score: Callable[[FrameWindow], float | None],
         *,
         without: str,
         covers: bool = False,
     ) -> None:
         self._lookback, self._score, self._without, self._covers = spec.lookback, score, without, covers
         self._sum = 0.0
-        self._scored = 0
-        self._frames = 0
+        self._scored = self._frames = 0
 
-    def update(self, window: PairWindow) -> float | None:
-        """The score of the newest pair, None for the first `lookback` frames and where there is none."""
+    def update(self, window: FrameWindow) -> float | None:
+        """Return the score of the newest pair, None for the first `lookback` frames."""
         if window.t < self._lookback:
             return None
         self._frames += 1
@@ -44,7 +43,7 @@ class FrameMean:
         return score
 
     def finish(self) -> CaseScore:
-        """Mean over the frames that have a score."""
+        """Return the mean over the frames that have a score."""
         if not self._scored:
             return CaseScore(value=None, n_frames=0, state="unavailable", reason=self._without)
         return CaseScore(

@@ -1,4 +1,4 @@
-"""The Frechet distance of two sets of features, and its interval from a bootstrap over people."""
+"""Frechet distance of two sets of features, with an interval from a bootstrap over people."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.metrics.metric import ClipArrays, SetScore
+from benchmark.metrics.contract import ClipArrays, SetScore
 from benchmark.rules import Aggregation
 
 Floats = npt.NDArray[np.float64]
 
-# Enough for a standard error (Efron and Tibshirani 1993, section 6.4); one of 2048 dimensions takes seconds.
+# Enough for a standard error (Efron and Tibshirani 1993, section 6.4); 2048 dimensions take seconds a draw.
 DRAWS = 50
-# Of so many samples a dimension the simulated distance of equal distributions is below 1/20 of the trace.
+# From this number on, the simulated distance of equal distributions is below 1/20 of the trace.
 SAMPLES_PER_DIMENSION = 5
 
 INTERVAL = (
@@ -25,14 +25,15 @@ INTERVAL = (
 
 
 def frechet_distance(mean_a: Floats, covariance_a: Floats, mean_b: Floats, covariance_b: Floats) -> float:
-    """Squared Frechet distance of two Gaussians: |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)).
+    """Return the squared Frechet distance of two Gaussians.
+
+    It is |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) (Dowson and Landau 1982). The trace of the root is
+    the sum of the square roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2), which is symmetric, so that no
+    root of a general matrix is needed.
 
     Args:
         mean_a, mean_b: (D,).
-        covariance_a, covariance_b: (D, D), symmetric, no negative eigenvalue but of rounding.
-
-    Source: Dowson and Landau 1982. The trace of the root is the sum of the roots of the eigenvalues of
-    S_a^(1/2) S_b S_a^(1/2), which is symmetric: no root of a general matrix is needed.
+        covariance_a, covariance_b: (D, D), symmetric, without negative eigenvalues except by rounding.
     """
     from scipy.linalg import eigh, eigvalsh
 
@@ -45,14 +46,14 @@ def frechet_distance(mean_a: Floats, covariance_a: Floats, mean_b: Floats, covar
     return max(0.0, distance)
 
 
-def frechet_score(clips: Sequence[ClipArrays], collection: str, rule: Aggregation, what: str) -> SetScore:
-    """The distance between the real and the generated samples of all clips, with its interval.
+def frechet_score(clips: Sequence[ClipArrays], collection: str, rule: Aggregation, samples: str) -> SetScore:
+    """Return the distance between real and generated samples of all clips, with its interval.
 
     Args:
-        clips: with arrays `real` and `generated`, each (samples, D), of the collection.
-        collection: which.
+        clips: each with arrays `real` and `generated`, (samples, D), of the collection.
+        collection: id.
         rule: level and seed of the interval.
-        what: name of the samples, for the reason.
+        samples: name of the samples, for messages.
     """
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
     real, generated = (
@@ -61,18 +62,18 @@ def frechet_score(clips: Sequence[ClipArrays], collection: str, rule: Aggregatio
     )
     if real.shape != generated.shape:
         return SetScore(
-            None, reason=f"{len(real)} real {what} and {len(generated)} generated ones are stored"
+            None, reason=f"{len(real)} real {samples} and {len(generated)} generated ones are stored"
         )
     number, dimensions = real.shape
     if number < 2:
-        return SetScore(None, reason=f"{number} {what}: two are the least")
+        return SetScore(None, reason=f"{number} {samples}: at least two are needed")
     if not (np.isfinite(real).all() and np.isfinite(generated).all()):
-        return SetScore(None, reason=f"the network gives values that are not finite for some {what}")
-    real, generated = in_their_span(real, generated)
+        return SetScore(None, reason=f"the network gives non-finite values for some {samples}")
+    real, generated = in_joint_span(real, generated)
     clusters = [clip.cluster for clip in ordered for _ in clip.arrays[collection]["real"]]
 
     def distance(weights: Floats) -> float:
-        if weights.sum() < 2:  # a draw of people with hardly a sample
+        if weights.sum() < 2:  # a draw of people with too few samples
             return math.nan
         return frechet_distance(*_moments(real, weights), *_moments(generated, weights))
 
@@ -80,20 +81,20 @@ def frechet_score(clips: Sequence[ClipArrays], collection: str, rule: Aggregatio
     return SetScore(
         value=distance(np.ones(number)),
         ci95=bootstrap_interval(distance, clusters, rule, draws=DRAWS),
-        reason=f"{number} {what} for {dimensions} dimensions" + (f": {_FEW}" if few else ""),
+        reason=f"{number} {samples} for {dimensions} dimensions" + (f": {_FEW}" if few else ""),
     )
 
 
-_FEW = "too few, the distance is biased upwards; compare it only with runs of the same clips"
+_FEW = "too few, the distance is biased upwards; compare only with runs of the same clips"
 
 
 def bootstrap_interval(
     statistic: Callable[[Floats], float], clusters: Sequence[str], rule: Aggregation, *, draws: int
 ) -> tuple[float, float] | None:
-    """An interval of a statistic of weights (samples,), which may be NaN; None of a single cluster.
+    """Return an interval of a statistic of weights (samples,), which may be NaN; None for a single cluster.
 
-    A percentile would be that of a biased statistic: a draw holds fewer different samples than the whole, and
-    is farther off. Its spread tells the error all the same.
+    It uses the spread of the draws, not their percentiles: a draw holds fewer distinct samples than the
+    whole, so that the statistic is more biased.
     """
     from scipy.stats import t
 
@@ -113,20 +114,20 @@ def bootstrap_interval(
     return float(value - half), float(value + half)
 
 
-def in_their_span(real: Floats, generated: Floats) -> tuple[Floats, Floats]:
-    """The samples in coordinates of the space they span, where it is smaller: distances stay the same."""
+def in_joint_span(real: Floats, generated: Floats) -> tuple[Floats, Floats]:
+    """Return the samples in coordinates of the space they span, where it is smaller; distances are kept."""
     number = len(real) + len(generated)
     if number >= real.shape[1]:
         return real, generated
     centre = np.concatenate([real, generated]).mean(axis=0)
     together = np.concatenate([real, generated]) - centre
     basis = np.linalg.qr(together.T)[0]
-    found = together @ basis
-    return found[: len(real)], found[len(real) :]
+    projected = together @ basis
+    return projected[: len(real)], projected[len(real) :]
 
 
 def _moments(samples: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Mean (D,) and covariance (D, D), unbiased, of samples that count `weights` times."""
+    """Return mean (D,) and unbiased covariance (D, D) of samples that count `weights` times."""
     total = weights.sum()
     mean = weights @ samples / total
     apart = samples - mean
@@ -134,7 +135,7 @@ def _moments(samples: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def _without_rounding(eigenvalues: Floats) -> Floats:
-    """Eigenvalues that rounding makes of zero, which a root would magnify, are zero."""
+    """Return the eigenvalues with rounding errors set to zero, which a root would magnify."""
     if not len(eigenvalues):
         return eigenvalues
     least = eigenvalues.max(initial=0.0) * len(eigenvalues) * np.finfo(np.float64).eps

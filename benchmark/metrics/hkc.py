@@ -1,15 +1,15 @@
-"""HKC: how surely the hands of the real video are found in the generated one."""
+"""HKC: confidence with which the hands of the real video are found in the generated one."""
 
 from __future__ import annotations
 
-from benchmark.metrics.keypoint_parts import DETECTED, HANDS, WRISTS, present
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.contract import MetricSpec
+from benchmark.metrics.keypoint_parts import DETECTED, HANDS, WRISTS, missing_part, present
 from benchmark.results import CaseScore
 
 
 class Hkc:
-    """Hand keypoint confidence, under a definition of our own."""
+    """Hand keypoint confidence, by an own definition."""
 
     spec = MetricSpec(
         id="hkc",
@@ -19,25 +19,25 @@ class Hkc:
         scope="frame",
         lookback=0,
         definition=(
-            f"{DETECTED}Mean over all hands that the real frames show (one hand of one frame counts once) of "
-            "the confidence of that wrist in the generated frame where the detector finds that hand there, "
-            "of 0 where it does not; the score of a frame is the mean over its hands. Coverage: frames whose "
-            "real frame shows a hand."
+            f"{DETECTED}Mean over all hands in the real frames (one hand of one frame counts once) of the "
+            "confidence of the wrist in the generated frame, 0 where the detector does not find the hand "
+            "there. The score of a frame is the mean over its hands. Coverage: frames whose real frame shows "
+            "a hand."
         ),
         source=(
             "own: no public definition of the HKC of EchoMimicV2 (Meng et al. 2024) exists, and mediapipe "
-            "has no confidence of single hand points; not comparable with numbers of that paper"
+            "gives no confidence of single hand points; not comparable with the numbers of that paper"
         ),
         blind_spots=(
-            "the shape of fingers: a hand of six may be found; the real video itself does not reach 1, and a "
-            "frozen one may be above it; the confidence is that of the body model, which is sure of hidden "
-            "wrists too"
+            "the shape of fingers: a hand of six can be found; the real video does not reach 1, and a frozen "
+            "video can exceed it; the confidence is that of the body model, which is high for hidden wrists "
+            "too"
         ),
         features=("pose",),
     )
 
     def start(self, case: CaseShape) -> HkcState:
-        """A fresh state for one clip."""
+        """Begin a clip."""
         return HkcState()
 
 
@@ -48,8 +48,8 @@ class HkcState:
         self._sum = 0.0
         self._hands = self._shown = self._frames = 0
 
-    def update(self, window: PairWindow) -> float | None:
-        """Mean over the hands of the newest pair, None where the real frame shows none."""
+    def update(self, window: FrameWindow) -> float | None:
+        """Return the mean over the hands of the newest pair, None where the real frame shows none."""
         real, generated = window.feature("pose", "real"), window.feature("pose", "generated")
         self._frames += 1
         confidences = [
@@ -65,9 +65,9 @@ class HkcState:
         return sum(confidences) / len(confidences)
 
     def finish(self) -> CaseScore:
-        """Mean over the clip; `n_frames` counts the frames whose real frame shows a hand."""
+        """Return the mean over the clip; `n_frames` counts the frames whose real frame shows a hand."""
         if not self._hands:
-            reason = "the detector finds no hands in the real video"
+            reason = missing_part("hands", "real")
             return CaseScore(value=None, n_frames=0, coverage=0.0, state="unavailable", reason=reason)
         coverage = self._shown / self._frames
         return CaseScore(value=self._sum / self._hands, n_frames=self._shown, coverage=coverage, state="ok")

@@ -1,4 +1,4 @@
-"""HKV: how much the hands move, alone and next to the real video."""
+"""HKV: motion of the hands, alone and relative to the real video."""
 
 from __future__ import annotations
 
@@ -9,36 +9,34 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.metrics.akd import keypoint_score
-from benchmark.metrics.akd_shoulder import NO_SHOULDERS
-from benchmark.metrics.keypoint_parts import DETECTED, PARTS, pixels, present, shoulder_width
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.akd import NO_SHOULDERS
+from benchmark.metrics.contract import MetricSpec
+from benchmark.metrics.keypoint_parts import DETECTED, PARTS, part_score, pixels, present, shoulder_width
 from benchmark.results import CaseScore
 
-VERSION = 1
 ROWS = PARTS["hands"]
 
 _SPREAD = (
-    f"{DETECTED}Of each of the 42 points of the hands, the variance over time of x plus that of y, over the "
-    "frames in which it is there in both videos (two or more); the mean over these points"
+    f"{DETECTED}For each of the 42 points of the hands, variance over time of x plus that of y, over the "
+    "frames in which the point is present in both videos (at least two); mean over these points"
 )
 _COVERAGE = " Coverage: frames with such a point, of those where the real frame has any; below 1: partial."
 
 
 @dataclass(frozen=True)
 class Hkv:
-    """Hand keypoint variance: `amount`, of the generated video, or `ratio`, to the real one."""
+    """Hand keypoint variance: `amount` of the generated video, or `ratio` to the real one."""
 
     kind: Literal["amount", "ratio"]
 
     @property
     def spec(self) -> MetricSpec:
-        """What a reader must know of it."""
+        """Description."""
         ratio = self.kind == "ratio"
         return MetricSpec(
             id="hkv_ratio" if ratio else "hkv",
-            version=VERSION,
+            version=1,
             unit="1" if ratio else "squared shoulder widths",
             direction="none",
             scope="clip",
@@ -51,15 +49,15 @@ class Hkv:
             ),
             source=(
                 "own: no public definition of the HKV of EchoMimicV2 (Meng et al. 2024) exists; not "
-                "comparable with numbers of that paper"
+                "comparable with the numbers of that paper"
             ),
-            blind_spots="whether the hands move rightly or at the right time; jitter counts as movement",
+            blind_spots="direction and time of the motion; jitter counts as motion",
             features=("pose",),
             target=1.0 if ratio else None,
         )
 
     def start(self, case: CaseShape) -> HkvState:
-        """A fresh state for one clip."""
+        """Begin a clip."""
         return HkvState(self.kind, case)
 
 
@@ -76,8 +74,8 @@ class HkvState:
         self._shown = self._judged = 0
         self._shoulders = array("d")
 
-    def update(self, window: PairWindow) -> float | None:
-        """Add the newest pair; there is no score of a frame."""
+    def update(self, window: FrameWindow) -> float | None:
+        """Add the newest pair; a frame has no score."""
         pose = window.feature("pose", "real")
         width = shoulder_width(pose, self._case)
         if width is not None:
@@ -95,8 +93,8 @@ class HkvState:
         return None
 
     def finish(self) -> CaseScore:
-        """The variance or its ratio; `n_frames` counts the frames that have a point in both videos."""
-        score = keypoint_score("hands", 0.0, judged=self._judged, shown=self._shown)
+        """Return the variance or its ratio; `n_frames` counts the frames with a point in both videos."""
+        score = part_score("hands", 0.0, judged=self._judged, shown=self._shown)
         if not self._judged:
             return score
         value, reason = self._value(self._variances())
@@ -105,7 +103,7 @@ class HkvState:
         return score.model_copy(update={"value": value})
 
     def _variances(self) -> npt.NDArray[np.float64] | None:
-        """Mean over points of the variance of x plus that of y: of the real and of the generated video."""
+        """Mean over points of the variance of x plus that of y: real, then generated."""
         counted = self._count >= 2
         if not counted.any():
             return None
@@ -121,3 +119,7 @@ class HkvState:
         if not self._shoulders:
             return None, NO_SHOULDERS
         return generated / float(np.median(self._shoulders)) ** 2, None
+
+
+# Variance of the generated video, and its ratio to the real one.
+VARIANCES = (Hkv("amount"), Hkv("ratio"))

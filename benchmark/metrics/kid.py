@@ -1,4 +1,4 @@
-"""KID: as FID, without its bias."""
+"""KID: unbiased distance of generated from real single frames, over all clips."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from benchmark.metrics.contract import ClipArrays, MetricSpec, SetScore
 from benchmark.metrics.fid import COLLECTION
-from benchmark.metrics.frechet import bootstrap_interval
-from benchmark.metrics.metric import ClipArrays, MetricSpec, SetScore
+from benchmark.metrics.frechet import Floats, bootstrap_interval
 from benchmark.rules import Aggregation
-
-Floats = npt.NDArray[np.float64]
 
 
 class Kid:
@@ -29,22 +26,23 @@ class Kid:
         definition=(
             "Unbiased estimate of the squared maximum mean discrepancy of the 2048 Inception features of "
             "real and generated frames (those of fid), kernel (x . y / 2048 + 1)^3, over all samples at "
-            "once, no subsets, in float64; may be negative. Interval: the value plus and minus Student's t "
-            "times the standard error of a bootstrap over people, real and generated samples of a clip "
-            "together, a sample never paired with itself."
+            "once, without subsets, in float64. It can be negative. Interval: the value plus and minus "
+            "Student's t times the standard error of a bootstrap over people, which draws real and generated "
+            "samples of a clip together and never pairs a sample with itself."
         ),
         source=(
-            "Binkowski et al. 2018; the estimator of torch-fidelity (mmd2, unbiased), whose subsets of 1000 "
-            "only add noise to it"
+            "Binkowski et al. 2018; the estimator of torch-fidelity (mmd2, unbiased), without its subsets of "
+            "1000, which only add noise"
         ),
         blind_spots=(
-            "motion and order of frames; unbiased for independent frames, which those of one video are not"
+            "motion and order of frames; it is unbiased for independent frames, and frames of one video are "
+            "not independent"
         ),
         collections=(COLLECTION,),
     )
 
     def score(self, clips: Sequence[ClipArrays], rule: Aggregation) -> SetScore:
-        """The estimate over these clips."""
+        """Return the estimate over these clips."""
         ordered = sorted(clips, key=lambda clip: clip.clip_id)
         people = sorted({clip.cluster for clip in ordered})
         sides = [[_of_person(ordered, person, side) for person in people] for side in ("real", "generated")]
@@ -52,9 +50,9 @@ class Kid:
         if number != generated:
             return SetScore(None, reason=f"{number} real frames and {generated} generated ones are stored")
         if number < 2:
-            return SetScore(None, reason=f"{number} frames: two are the least")
+            return SetScore(None, reason=f"{number} frames: at least two are needed")
         if not all(np.isfinite(block).all() for side in sides for block in side):
-            return SetScore(None, reason="the network gives values that are not finite for some frames")
+            return SetScore(None, reason="the network gives non-finite values for some frames")
         estimate = squared_discrepancy(*sides)
         return SetScore(
             value=estimate(np.ones(len(people))),
@@ -64,13 +62,14 @@ class Kid:
 
 
 def squared_discrepancy(real: Sequence[Floats], generated: Sequence[Floats]) -> Callable[[Floats], float]:
-    """The unbiased estimate as a function of how often each person counts.
+    """Return the unbiased estimate as a function of the weight of each person.
 
     Args:
         real, generated: samples (n, D) of each person.
 
     Returns:
-        of weights (persons,): the estimate. Only sums over pairs of persons are kept, not the kernel matrix.
+        Function from weights (persons,) to the estimate. It keeps sums over pairs of persons, not the kernel
+        matrix.
     """
     within = [_sums(side, side, leave_out_diagonal=True) for side in (real, generated)]
     across = _sums(real, generated)
@@ -79,7 +78,7 @@ def squared_discrepancy(real: Sequence[Floats], generated: Sequence[Floats]) -> 
     def estimate(weights: Floats) -> float:
         found = 0.0
         for sums, number in zip(within, counts, strict=True):
-            # Pairs of a sample with itself are no pairs, however often it is drawn.
+            # A sample is not paired with itself, however often it is drawn.
             pairs = np.square(weights @ number) - np.square(weights) @ number
             if pairs <= 0:
                 return math.nan
@@ -91,7 +90,7 @@ def squared_discrepancy(real: Sequence[Floats], generated: Sequence[Floats]) -> 
 
 
 def _sums(rows: Sequence[Floats], columns: Sequence[Floats], *, leave_out_diagonal: bool = False) -> Floats:
-    """Sum of the kernel over all pairs of samples, for each pair of persons."""
+    """Return the sum of the kernel over all pairs of samples, for each pair of persons."""
     found = np.zeros((len(rows), len(columns)))
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):

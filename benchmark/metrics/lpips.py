@@ -1,12 +1,12 @@
-"""LPIPS: the distance of two frames in the activations of AlexNet."""
+"""LPIPS: distance of two frames in the activations of AlexNet."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.contract import MetricSpec
 from benchmark.metrics.frame_mean import FrameMean
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
 
 
 class Lpips:
@@ -24,16 +24,16 @@ class Lpips:
             "frames' vectors (feature lpips-alex)."
         ),
         source="Zhang et al., CVPR 2018; the value of lpips.LPIPS(net='alex') within float32",
-        blind_spots="motion and order of frames; small faces and hands weigh by their area alone",
+        blind_spots="motion and order of frames; faces and hands weigh by their area only",
         features=("lpips-alex",),
     )
 
     def start(self, case: CaseShape) -> FrameMean:
-        """A fresh state for one clip."""
-        return FrameMean(self.spec, _score, without="frames below 32 pixels a side")
+        """Begin a clip."""
+        return FrameMean(self.spec, _score, without="frames below 32 pixels per side")
 
 
-def _score(window: PairWindow) -> float | None:
+def _score(window: FrameWindow) -> float | None:
     real, generated = window.feature("lpips-alex", "real"), window.feature("lpips-alex", "generated")
     if real is None or generated is None:
         return None

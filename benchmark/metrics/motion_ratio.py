@@ -1,13 +1,13 @@
-"""Motion ratio: how much the generated video moves, next to the real one."""
+"""Motion ratio: motion of the generated video over that of the real one."""
 
 from __future__ import annotations
 
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.contract import MetricSpec
 from benchmark.results import CaseScore
 
-# Mean change in levels below which a pair of real frames says nothing of motion.
-_LEAST = 0.1
+# Mean change, in levels, below which a pair of real frames counts as still.
+_STILL = 0.1
 
 
 class MotionRatio:
@@ -22,16 +22,17 @@ class MotionRatio:
         lookback=1,
         definition=(
             "Sum over t of mean|g[t] - g[t-1]| over the sum over t of mean|r[t] - r[t-1]|, means over pixels "
-            "and RGB channels. A frozen video has 0, the real one 1, jitter and overshooting more. The score "
-            "of a frame is the ratio of its own two means, none where the real one is below 0.1 level."
+            "and RGB channels. A frozen video has 0, the real video 1, jitter and exaggerated motion more. "
+            "The score of a frame is the ratio of its two means; a frame whose real mean is below 0.1 level "
+            "has none."
         ),
-        source="own; the reason is that every error of change rewards a video that does not move",
-        blind_spots="where, when and in which direction it moves: lag, jitter and true motion count alike",
+        source="own; a check on the errors of change, which reward a video that does not move",
+        blind_spots="place, time and direction of the motion: lag, jitter and true motion count alike",
         target=1.0,
     )
 
     def start(self, case: CaseShape) -> MotionRatioState:
-        """A fresh state for one clip."""
+        """Begin a clip."""
         return MotionRatioState()
 
 
@@ -41,8 +42,8 @@ class MotionRatioState:
     def __init__(self) -> None:
         self._real = self._generated = self._pairs = 0
 
-    def update(self, window: PairWindow) -> float | None:
-        """Ratio of the newest two changes, None where the real video does not move."""
+    def update(self, window: FrameWindow) -> float | None:
+        """Return the ratio of the newest two changes, None where the real video does not move."""
         import cv2
 
         if window.t < 1:
@@ -52,10 +53,10 @@ class MotionRatioState:
         self._real += real
         self._generated += generated
         self._pairs += 1
-        return generated / real if real >= _LEAST * window.real().size else None
+        return generated / real if real >= _STILL * window.real().size else None
 
     def finish(self) -> CaseScore:
-        """Ratio of the sums."""
+        """Return the ratio of the sums."""
         if not self._real:
             return CaseScore(
                 value=None, n_frames=0, state="unavailable", reason="the real video does not move at all"

@@ -1,19 +1,17 @@
-"""Pose motion: how much the generated person moves, next to the driving poses."""
+"""Pose motion: motion of the generated person over that of the driving poses."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmark.metrics.keypoint_parts import TARGETED, pixels, present
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.contract import MetricSpec
+from benchmark.metrics.keypoint_parts import PARTS, TARGETED, pixels, present
 from benchmark.results import CaseScore
-
-BODY = slice(0, 17)
 
 
 class PoseMotion:
-    """Path of the body's points over the path that was asked for."""
+    """Path of the points of the body over their path in the driving poses."""
 
     spec = MetricSpec(
         id="pose_motion",
@@ -24,14 +22,14 @@ class PoseMotion:
         lookback=1,
         definition=(
             f"{TARGETED}Sum over frames of the distances that points of the body move from frame to frame "
-            "in the generated video, over that of the same points in the poses; a point counts where it is "
-            "there in both in both frames. Coverage: pairs of frames with such a point, of all; below 1 "
-            "the state is partial."
+            "in the generated video, over the same sum in the poses. A point counts where both frames and "
+            "both poses show it. Coverage: pairs of frames with such a point, of all; below 1 the state is "
+            "partial."
         ),
-        source="own; the companion of motion_ratio where there is no real video",
+        source="own; the counterpart of motion_ratio without a real video",
         blind_spots=(
-            "a frozen video is not quite 0, for the detector settles; direction and time of the motion; "
-            "jitter of the detector, which adds to it, and its smoothing, which takes from it; face and "
+            "a frozen video does not reach 0, because the detector settles; direction and time of the "
+            "motion; jitter of the detector, which raises it, and its smoothing, which lowers it; face and "
             "fingers"
         ),
         features=("pose",),
@@ -41,25 +39,25 @@ class PoseMotion:
     )
 
     def start(self, case: CaseShape) -> PoseMotionState:
-        """A fresh state for one clip."""
+        """Begin a clip."""
         return PoseMotionState(case)
 
 
 class PoseMotionState:
-    """Two running lengths."""
+    """Running lengths of both paths."""
 
     def __init__(self, case: CaseShape) -> None:
         self._case = case
         self._wanted = self._found = 0.0
         self._judged = self._pairs = 0
 
-    def update(self, window: PairWindow) -> float | None:
-        """Add the newest step; there is no score of a frame."""
-        found = [window.feature("pose", "generated")[BODY]]
+    def update(self, window: FrameWindow) -> float | None:
+        """Add the newest step; a frame has no score."""
+        found = [window.feature("pose", "generated")[PARTS["body"]]]
         if window.t < 1:
             return None
-        found.append(window.feature("pose", "generated", 1)[BODY])
-        wanted = [window.keypoints(back)[BODY] for back in (0, 1)]
+        found.append(window.feature("pose", "generated", 1)[PARTS["body"]])
+        wanted = [window.keypoints(back)[PARTS["body"]] for back in (0, 1)]
         there = np.logical_and.reduce([present(points) for points in (*found, *wanted)])
         self._pairs += 1
         self._judged += bool(there.any())
@@ -74,9 +72,9 @@ class PoseMotionState:
         return None
 
     def finish(self) -> CaseScore:
-        """Ratio of the two lengths; `n_frames` counts the pairs of frames that have a point."""
+        """Return the ratio of the two lengths; `n_frames` counts the pairs of frames with a point."""
         if not self._judged:
-            reason = "no point of the body is there in two following frames and in their poses"
+            reason = "no two consecutive frames and their poses show a common point of the body"
             return CaseScore(value=None, n_frames=0, coverage=0.0, state="unavailable", reason=reason)
         if not self._wanted:
             reason = "the driving poses do not move"

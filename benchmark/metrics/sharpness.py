@@ -1,40 +1,67 @@
-"""Sharpness drift: the variance of the Laplacian next to the real frame's."""
+"""Sharpness drift: variance of the Laplacian next to that of the real frame or the portrait."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.contract import MetricSpec
 from benchmark.metrics.frame_mean import FrameMean
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
 
 
+@dataclass(frozen=True)
 class Sharpness:
-    """Log ratio of the Laplacian's variance, frame by frame."""
+    """Log ratio of the variance of the Laplacian, frame by frame.
 
-    spec = MetricSpec(
-        id="sharpness",
-        version=1,
-        unit="log2",
-        direction="none",
-        scope="frame",
-        lookback=0,
-        definition=(
-            "Mean over frames of log2((V(g) + 1) / (V(r) + 1)), V the variance of the Laplacian of the grey "
-            "frame (feature laplacian). 0: as sharp as the real frame; below: blurred; above: noisy or "
-            "sharpened. Its slope over time is the sharpness drift."
-        ),
-        source="own; variance of the Laplacian after Pech-Pacheco et al., ICPR 2000",
-        blind_spots="noise, ringing and blocks count as sharpness, and may make up for blur",
-        features=("laplacian",),
-        target=0.0,
-    )
+    Args:
+        target: `real`, the frame of the same time, or `reference`, the portrait.
+    """
+
+    target: Literal["real", "reference"] = "real"
+
+    @property
+    def spec(self) -> MetricSpec:
+        """Description."""
+        portrait = self.target == "reference"
+        return MetricSpec(
+            id="portrait_sharpness" if portrait else "sharpness",
+            version=1,
+            unit="log2",
+            direction="none",
+            scope="frame",
+            lookback=0,
+            definition=(
+                f"Mean over frames of log2((V(g) + 1) / (V({'p' if portrait else 'r'}) + 1)), "
+                f"{'p the portrait, ' if portrait else ''}V the variance of the Laplacian of the grey frame "
+                f"(feature laplacian). 0: as sharp as the {'portrait' if portrait else 'real frame'}; below "
+                "0: blurred; above 0: noisy or sharpened. Its slope over time is the sharpness drift."
+            ),
+            source=(
+                "own; sharpness with the portrait in place of the real frame"
+                if portrait
+                else "own; variance of the Laplacian after Pech-Pacheco et al., ICPR 2000"
+            ),
+            blind_spots=(
+                "motion blur, which a true video has and a portrait may not have; noise, ringing and blocks, "
+                "which count as sharpness; a frozen video is perfect"
+                if portrait
+                else "noise, ringing and blocks count as sharpness and can compensate blur"
+            ),
+            features=("laplacian",),
+            target=0.0,
+            needs_real=not portrait,
+        )
 
     def start(self, case: CaseShape) -> FrameMean:
-        """A fresh state for one clip."""
-        return FrameMean(self.spec, _score, without="the clip has no frame")
+        """Begin a clip."""
+        return FrameMean(self.spec, self._score, without="the clip has no frame")
+
+    def _score(self, window: FrameWindow) -> float:
+        target, generated = window.feature("laplacian", self.target), window.feature("laplacian", "generated")
+        return math.log2((generated + 1) / (target + 1))
 
 
-def _score(window: PairWindow) -> float:
-    real, generated = window.feature("laplacian", "real"), window.feature("laplacian", "generated")
-    return math.log2((generated + 1) / (real + 1))
+# Sharpness next to the portrait.
+TO_PORTRAIT = (Sharpness("reference"),)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
+from benchmark.features.contract import CaseShape, FrameWindow
+from benchmark.metrics.contract import MetricSpec
 from benchmark.results import CaseScore
+from talkingpose.io.image import Image
 
 RADIUS = 5
 SIGMA = 1.5
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
-# Rows of a strip: its maps stay in the processor's cache, which is three times as fast as whole frames.
+# Rows per strip: the maps stay in the processor cache, three times as fast as whole frames.
 STRIP = 32
 
 
@@ -29,8 +30,8 @@ class Ssim:
         lookback=0,
         definition=(
             "Mean over frames of the mean SSIM index over pixels and RGB channels; Gaussian window of 11x11 "
-            "pixels, sigma 1.5, biased moments, range 255, K1 0.01, K2 0.03. Border: only pixels whose "
-            "window lies wholly inside the frame count, 5 pixels from each edge."
+            "pixels, sigma 1.5, biased moments, range 255, K1 0.01, K2 0.03. Only pixels whose window lies "
+            "inside the frame count, 5 pixels from each edge."
         ),
         source=(
             "Wang et al. 2004, equation 13; equal to skimage.metrics.structural_similarity("
@@ -41,7 +42,7 @@ class Ssim:
     )
 
     def start(self, case: CaseShape) -> SsimState:
-        """A fresh state for one clip."""
+        """Begin a clip."""
         return SsimState()
 
 
@@ -52,8 +53,8 @@ class SsimState:
         self._sum = 0.0
         self._frames = 0
 
-    def update(self, window: PairWindow) -> float | None:
-        """SSIM of the newest pair, 1 where the frames are identical; None in frames below 11 pixels."""
+    def update(self, window: FrameWindow) -> float | None:
+        """Return SSIM of the newest pair, 1 for identical frames, None for frames below 11 pixels."""
         real = window.real()
         if min(real.shape[:2]) <= 2 * RADIUS:
             return None
@@ -63,19 +64,19 @@ class SsimState:
         return score
 
     def finish(self) -> CaseScore:
-        """Mean over frames."""
+        """Return the mean over frames."""
         if not self._frames:
             return CaseScore(
-                value=None, n_frames=0, state="unavailable", reason="frames below 11 pixels a side"
+                value=None, n_frames=0, state="unavailable", reason="frames below 11 pixels per side"
             )
         return CaseScore(value=self._sum / self._frames, n_frames=self._frames, state="ok")
 
 
-def ssim(real: npt.NDArray[np.uint8], generated: npt.NDArray[np.uint8]) -> float:
-    """SSIM of two uint8 (H, W, 3) frames of at least 11 pixels a side, in [-1, 1]; within 1e-6 of float64.
+def ssim(real: Image, generated: Image) -> float:
+    """Return SSIM of two uint8 (H, W, 3) frames of at least 11 pixels per side, in [-1, 1].
 
-    It filters sum and difference of the frames instead of the frames: four filters instead of five, and the
-    difference of identical frames is exactly 0, so that their index is exactly 1.
+    It is within 1e-6 of float64. Sum and difference of the frames are filtered instead of the frames: four
+    filters instead of five, and the index of identical frames is exactly 1.
     """
     height, width = real.shape[:2]
     rows = height - 2 * RADIUS
@@ -86,16 +87,16 @@ def ssim(real: npt.NDArray[np.uint8], generated: npt.NDArray[np.uint8]) -> float
     return total / (rows * (width - 2 * RADIUS) * 3)
 
 
-def _sum_of_index(real: npt.NDArray[np.uint8], generated: npt.NDArray[np.uint8]) -> float:
-    """Sum of the index over the pixels of a strip whose window lies wholly inside it."""
+def _sum_of_index(real: Image, generated: Image) -> float:
+    """Return the sum of the index over the pixels of a strip whose window lies inside it."""
     x, y = real.astype(np.float32), generated.astype(np.float32)
     difference = x - y
-    # Centred, so that float32 keeps the variance of bright flat areas; the mean gets it back below.
+    # Centred, so that float32 keeps the variance of bright flat areas; added to the mean below.
     x += y
     x -= 256
     mean_sum, mean_difference = _blur(x), _blur(difference)
-    # Variances of sum and difference: their half sum is var x + var y, their half difference 2 cov(x, y);
-    # the squares of the means go together in the same way.
+    # For variances of sum and difference, half the sum is var x + var y and half the difference is
+    # 2 cov(x, y); the same holds for the squares of the means.
     var_sum = _blur(x * x) - mean_sum * mean_sum
     square_difference = mean_difference * mean_difference
     var_difference = _blur(difference * difference) - square_difference

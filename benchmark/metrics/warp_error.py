@@ -1,17 +1,17 @@
-"""Warping error: how far a generated frame is from its predecessor carried along the real motion."""
+"""Warping error: difference of a generated frame from its predecessor, warped by the real motion."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from benchmark.features.contract import CaseShape, FrameWindow
 from benchmark.features.flow import BackwardFlow
+from benchmark.metrics.contract import MetricSpec
 from benchmark.metrics.frame_mean import FrameMean
-from benchmark.metrics.metric import CaseShape, MetricSpec
-from benchmark.metrics.window import PairWindow
 
 
 class WarpError:
-    """Mean squared error after warping by the flow of the real video."""
+    """Mean squared error after warping by the optical flow of the real video."""
 
     spec = MetricSpec(
         id="warp_error",
@@ -22,25 +22,25 @@ class WarpError:
         lookback=1,
         definition=(
             "Mean over t of the mean over valid pixels and RGB channels of (g[t] - warp(g[t-1]))^2 / 255^2, "
-            "times 1000. warp moves g[t-1] by the optical flow of the real video from t to t-1, bilinear; "
-            "valid are the pixels that the forward-backward check passes (feature flow). The flow is that of "
-            "OpenCV's DIS, which needs no weights."
+            "times 1000. warp moves g[t-1] by the optical flow of the real video from t to t-1, bilinear. A "
+            "pixel is valid where the forward-backward check passes (feature flow). The flow is OpenCV's "
+            "DIS, which needs no weights."
         ),
-        source="Lai et al., ECCV 2018, section 5.1; flow from the real video instead of the generated one",
+        source="Lai et al., ECCV 2018, section 5.1; flow of the real video instead of the generated one",
         blind_spots=(
-            "a frozen video scores the flow's length times its own gradients, often less than a lively one; "
-            "blur lowers it; motion that the real video does not have is an error only where it is textured; "
-            "slow drift; it compares with the codec control, not with 0, which the real video misses too"
+            "a frozen video scores the length of the flow times its gradients, often less than a video that "
+            "moves; blur lowers it; motion that the real video lacks counts only where it is textured; slow "
+            "drift; the real video does not reach 0: compare with the codec control"
         ),
         features=("flow",),
     )
 
     def start(self, case: CaseShape) -> FrameMean:
-        """A fresh state for one clip."""
+        """Begin a clip."""
         return FrameMean(self.spec, _score, without="the clip is too short or too small for optical flow")
 
 
-def _score(window: PairWindow) -> float | None:
+def _score(window: FrameWindow) -> float | None:
     import cv2
 
     flow: BackwardFlow | None = window.feature("flow", "real")

@@ -1,22 +1,16 @@
-"""The last pairs of frames of a clip, with the features that were asked of them."""
+"""Window over the last pairs of frames of a clip, with their features."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from benchmark.features.feature import Extractor
-
-Image = npt.NDArray[np.uint8]
-Keypoints = npt.NDArray[np.float32]
-Side = Literal["real", "generated", "reference"]
+from benchmark.features.contract import Extractor, Keypoints, Side
+from talkingpose.io.image import Image
 
 
 class _Frame:
-    """One picture and what was computed of it; a case of two identities has no real picture."""
+    """A picture with its features; a cross-identity case has no real picture."""
 
     def __init__(self, image: Image | None, keypoints: Keypoints | None = None) -> None:
         self._image, self.keypoints = image, keypoints
@@ -25,18 +19,18 @@ class _Frame:
     @property
     def image(self) -> Image:
         if self._image is None:
-            raise LookupError("the case has no real frames: a metric that reads them says needs_real")
+            raise LookupError("the case has no real frames: set needs_real in the spec of the metric")
         return self._image
 
 
 class PairWindow:
-    """The last `lookback + 1` pairs of real and generated frames, uint8 RGB (H, W, 3), newest first.
+    """The last `lookback + 1` pairs of real and generated frames, a `FrameWindow`.
 
     Args:
-        lookback: how many pairs before the newest are kept.
+        lookback: number of earlier pairs that are kept.
         reference: the portrait, of the size of the frames.
-        extractors: of the features that may be asked for, by id.
-        feature_lookback: how many frames back features are kept; older ones are computed anew if asked for.
+        extractors: feature id -> extractor.
+        feature_lookback: number of earlier frames whose features are kept; older ones are computed again.
 
     Attributes:
         t: index of the newest pair, -1 before the first.
@@ -57,17 +51,17 @@ class PairWindow:
         self._feature_lookback = feature_lookback
 
     def push(self, real: Image | None, generated: Image, keypoints: Keypoints | None = None) -> None:
-        """Add the next pair; the oldest is forgotten once the window is full. Arrays are kept, not copied.
+        """Add the next pair and drop the oldest. Arrays are kept, not copied.
 
         Args:
-            real, generated: uint8 RGB (H, W, 3); no real one in a case of two identities.
-            keypoints: that the contestant was given, of the real frame where there is one: float32 (133, 3),
-                x, y, confidence in [0, 1], 0 where absent.
+            real: uint8 RGB (H, W, 3); None in a cross-identity case.
+            generated: uint8 RGB (H, W, 3).
+            keypoints: pose that the contestant was given, float32 (133, 3).
         """
         self._push(_Frame(real, keypoints), _Frame(generated))
 
     def push_beside(self, other: PairWindow, generated: Image) -> None:
-        """Add the newest real frame of another window, with its features, and another generated one."""
+        """Add the newest real frame of another window, with its features, and another generated frame."""
         self._push(other._pair(0)[0], _Frame(generated))
 
     @property
@@ -75,12 +69,12 @@ class PairWindow:
         """The portrait, uint8 RGB (H, W, 3).
 
         Raises:
-            LookupError: the window was opened without one.
+            LookupError: the window has none.
         """
         return self._frame("reference", 0).image
 
     def real(self, back: int = 0) -> Image:
-        """The real frame `back` steps ago.
+        """Return the real frame `back` frames ago.
 
         Raises:
             LookupError: the case has none.
@@ -88,34 +82,34 @@ class PairWindow:
         return self._pair(back)[0].image
 
     def generated(self, back: int = 0) -> Image:
-        """The generated frame `back` steps ago."""
+        """Return the generated frame `back` frames ago."""
         return self._pair(back)[1].image
 
     def image(self, side: Side, back: int = 0) -> Image:
-        """The frame of one side `back` steps ago; the portrait is the same at any time."""
+        """Return the frame of one side `back` frames ago; the portrait does not depend on time."""
         return self._frame(side, back).image
 
     def keypoints(self, back: int = 0) -> Keypoints:
-        """Keypoints that the contestant was given for the frame `back` steps ago, float32 (133, 3).
+        """Return the pose that the contestant was given for the frame `back` frames ago, float32 (133, 3).
 
         Raises:
-            LookupError: they were not given.
+            LookupError: there is none.
         """
         keypoints = self._pair(back)[0].keypoints
         if keypoints is None:
-            raise LookupError(f"no keypoints were given for frame {self.t - back}")
+            raise LookupError(f"no keypoints for frame {self.t - back}: set needs_keypoints in the spec")
         return keypoints
 
     def feature(self, name: str, side: Side, back: int = 0) -> Any:
-        """A feature of the frame of one side `back` steps ago, computed when it is first asked for.
+        """Return a feature of the frame of one side `back` frames ago; it is computed at the first request.
 
         Raises:
-            LookupError: the window was opened without its extractor.
+            LookupError: the window has no such extractor.
         """
         frame = self._frame(side, back)
         if name not in frame.features:
             if name not in self._extractors:
-                raise LookupError(f"feature {name}: declare it in the features of the metric")
+                raise LookupError(f"feature {name}: name it in the features of the metric's spec")
             frame.features[name] = self._extractors[name].extract(self, side, back)
         return frame.features[name]
 
@@ -130,12 +124,12 @@ class PairWindow:
     def _frame(self, side: Side, back: int) -> _Frame:
         if side == "reference":
             if self._reference is None:
-                raise LookupError("the window was opened without a portrait")
+                raise LookupError("the window has no portrait")
             return self._reference
         return self._pair(back)[0 if side == "real" else 1]
 
     def _pair(self, back: int) -> tuple[_Frame, _Frame]:
         pair = self._pairs[(self.t - back) % len(self._pairs)] if 0 <= back <= self.t else None
         if pair is None or back >= len(self._pairs):
-            raise IndexError(f"no pair {back} steps before {self.t} in a window of {len(self._pairs)}")
+            raise IndexError(f"no pair {back} frames before {self.t} in a window of {len(self._pairs)}")
         return pair

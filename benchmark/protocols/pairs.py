@@ -1,4 +1,4 @@
-"""Which clip's portrait is driven by which other clip's poses."""
+"""Pairs of portrait and driving clip for cross-identity protocols."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ ClipPair = tuple[Clip, Clip]
 def choose_pairs(
     dataset: ClipDataset, clips: Sequence[Clip], protocol: CrossProtocol
 ) -> tuple[list[ClipPair], list[AuditEntry]]:
-    """Portrait and driving clip of every case, and what had to be left out.
+    """Return portrait and driving clip of every case, and an entry for each clip that is left out.
 
-    A dataset that brings a `cross.csv` is paired by it; pairs of clips that are not among `clips` are left
-    out. Any other is paired clip by clip: each is a portrait once and drives once, the two of a pair share
-    neither person nor source and have one aspect. Clips of one person or source are kept together, these
-    groups are ordered by hash, and each clip is driven by the one as many places further on as the largest
-    group has clips; so a clip is left out only where one group holds more than half of the clips of its
-    aspect, or the clip's aspect has no other group.
+    A dataset with a `cross.csv` is paired by it; pairs with a clip that is not among `clips` are left out. In
+    any other dataset each clip is a portrait once and drives once, and the two clips of a pair share neither
+    person nor source and have one aspect ratio. Clips of one person or source form a group, and the groups
+    are ordered by hash. Each clip is driven by the clip that is as many places further on as the largest
+    group has clips. A clip is therefore left out only where one group holds more than half of the clips of
+    its aspect ratio, or no other group has its aspect ratio.
 
     Raises:
-        DatasetError: the list is no such list, or names a clip twice in a pair or no clip of the dataset.
+        DatasetError: the list has other columns, pairs a clip with itself, or names an unknown clip.
     """
     path = dataset.folder / LIST
     if path.is_file():
@@ -44,12 +44,12 @@ def choose_pairs(
         if _aspect(portrait, protocol) == _aspect(driving, protocol):
             found.append((portrait, driving))
         else:
-            audit.append(_left_out(f"{portrait.clip_id} and {driving.clip_id} differ in aspect"))
+            audit.append(_left_out(f"{portrait.clip_id} and {driving.clip_id} differ in aspect ratio"))
     return found, audit
 
 
 def case_id(portrait: Clip, driving: Clip) -> str:
-    """The id of a pair: both clip ids, or a hash of them where those would be ambiguous or too long."""
+    """Return the id of a pair: both clip ids, or their hashes where the ids are ambiguous or too long."""
     name = f"{portrait.clip_id}--{driving.clip_id}"
     if name.count("--") == 1 and len(name.encode()) <= 120 and "---" not in name:
         return name
@@ -64,7 +64,7 @@ def _listed(dataset: ClipDataset, clips: Sequence[Clip]) -> tuple[list[ClipPair]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{where}: cannot be read ({error}): copy the dataset again") from error
     if not rows or tuple(rows[0]) != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):
-        raise DatasetError(f"{where}: has not the two columns {', '.join(_COLUMNS)}: write it again")
+        raise DatasetError(f"{where}: needs the two columns {', '.join(_COLUMNS)}: correct the list")
     known = {clip.clip_id for split in dataset.splits for clip in dataset.clips(split)}
     chosen = {clip.clip_id: clip for clip in clips}
     pairs: list[ClipPair] = []
@@ -72,12 +72,12 @@ def _listed(dataset: ClipDataset, clips: Sequence[Clip]) -> tuple[list[ClipPair]
     for portrait, driving in dict.fromkeys((row[0], row[1]) for row in rows[1:]):
         if portrait == driving or not {portrait, driving} <= known:
             raise DatasetError(
-                f"{where}: {portrait!r}, {driving!r} are not two clips of the dataset: mend the list"
+                f"{where}: {portrait!r}, {driving!r} are not two clips of the dataset: correct the list"
             )
         if not {portrait, driving} <= chosen.keys():
             audit.append(_left_out(f"{portrait} and {driving} are not both among the clips of this run"))
         elif _related(chosen[portrait], chosen[driving]):
-            audit.append(_left_out(f"{portrait} and {driving} are of one person or source"))
+            audit.append(_left_out(f"{portrait} and {driving} belong to one person or source"))
         else:
             pairs.append((chosen[portrait], chosen[driving]))
     return pairs, audit
@@ -97,14 +97,16 @@ def _deranged(clips: Sequence[Clip], protocol: CrossProtocol) -> tuple[list[Clip
         for place, portrait in enumerate(row):
             driving = row[(place + shift) % len(row)]
             if group_of[portrait.clip_id] == group_of[driving.clip_id]:
-                audit.append(_left_out(f"{portrait.clip_id}: too few clips of other people and its aspect"))
+                audit.append(
+                    _left_out(f"{portrait.clip_id}: too few clips of other people with its aspect ratio")
+                )
             else:
                 pairs.append((portrait, driving))
     return pairs, audit
 
 
 def _groups(clips: Sequence[Clip]) -> list[list[Clip]]:
-    """Clips that share a person or a source, directly or through others, ordered by hash."""
+    """Return groups of clips that share a person or a source, also through other clips, ordered by hash."""
     home: dict[tuple[str, str | None], list[Clip]] = {}
     for clip in clips:
         joined = {id(home[key]): home[key] for key in _ties(clip) if key in home}
@@ -119,7 +121,7 @@ def _related(one: Clip, other: Clip) -> bool:
 
 
 def _ties(clip: Clip) -> set[tuple[str, str | None]]:
-    """What makes two clips one person's or one recording's."""
+    """Return the person and the source of a clip, which other clips may share."""
     source = {("source", clip.source_id)} if clip.source_id is not None else set()
     return {("person", clip.group)} | source
 

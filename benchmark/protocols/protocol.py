@@ -1,4 +1,4 @@
-"""Protocols: frozen, versioned rules under which numbers may be compared, and their hash."""
+"""Protocols: frozen, versioned rules under which numbers are comparable, and their hash."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -13,23 +14,24 @@ from pydantic import Field, ValidationError
 from benchmark.errors import EvaluationError
 from benchmark.results import ProtocolRef
 from benchmark.rules import Aggregation, Rules
+from talkingpose.io.documents import parse_yaml, read_yaml
 
 
 class ProtocolError(EvaluationError):
-    """A protocol is unknown, or its file is not what this version can follow."""
+    """A protocol is unknown, or this version cannot follow its file."""
 
 
 class Admission(Rules):
-    """Which clips take part: those of at least `min_frames` frames."""
+    """Admission of clips: those of at least `min_frames` frames."""
 
     min_frames: int = Field(gt=0)
 
 
 class SizeRule(Rules):
-    """The size at which a clip is generated and scored.
+    """Size at which a clip is generated and scored.
 
     A clip keeps its stored size where its longer side is at most `max_side` pixels and both sides are
-    multiples of `multiple`. Every other clip is scaled, down and never up, by the named filter.
+    multiples of `multiple`. Every other clip is scaled down by the named filter, never up.
     """
 
     max_side: int = Field(gt=0)
@@ -37,17 +39,17 @@ class SizeRule(Rules):
     filter: Literal["bicubic"]
 
     def apply(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height, in pixels, at which a clip of the given size is evaluated.
+        """Return width and height, in pixels, at which a clip of the given size is evaluated.
 
-        Each side is scaled by the same factor, then rounded to the nearest multiple, and to the next lower
-        one where the nearest would exceed the stored side or `max_side`.
+        Both sides are scaled by the same factor and rounded to the nearest multiple, or to the next lower one
+        where the nearest exceeds the stored side or `max_side`.
 
         Raises:
             ProtocolError: a side is shorter than one multiple.
         """
         if min(width, height) < self.multiple:
             raise ProtocolError(
-                f"{width}x{height} pixels is too small, {self.multiple} a side is least: leave the clip out"
+                f"{width}x{height} pixels: smaller than {self.multiple} per side: remove the clip"
             )
         factor = min(1.0, self.max_side / max(width, height))
         return self._side(width, factor), self._side(height, factor)
@@ -59,10 +61,10 @@ class SizeRule(Rules):
 
 
 class DriftRule(Rules):
-    """How a per-frame score becomes a curve over time, and what it is measured against.
+    """Rule that turns the scores of frames into a curve over time, next to a control.
 
-    `thresholds` hold, by metric id, how far a score may be from that of the control: below a negative one and
-    above a positive one the frame is out of bounds, and after `lasting_s` such seconds the clip is.
+    `thresholds` maps metric ids to the allowed difference from the control. A second is out of bounds below a
+    negative threshold or above a positive one; a clip is after `lasting_s` such seconds.
     """
 
     bin_seconds: Literal[1]
@@ -75,9 +77,9 @@ class DriftRule(Rules):
 
 
 class Protocol(Rules):
-    """Everything that moves a number, apart from the clips and the contestant."""
+    """Every rule that changes a number; clips and contestant are not part of it."""
 
-    id: str
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.+_-]*$", max_length=200)
     version: int = Field(gt=0)
     title: str
     task: Literal["self-reenactment", "cross-identity"]
@@ -97,41 +99,46 @@ class Protocol(Rules):
 
     @property
     def name(self) -> str:
-        """As on the command line: `tp-long@1`."""
+        """Name on the command line, such as `tp-long@1`."""
         return f"{self.id}@{self.version}"
 
     def sha256(self) -> str:
-        """SHA-256, in hex, over the canonical JSON of everything below that moves a number.
+        """Return the SHA-256, in hex, over the canonical JSON of everything that changes a number.
 
-        All rules but the title, the decoder policy, and versions and weights of the features that the
-        metrics read.
+        It covers all rules but the title, the decoder policy, versions and weights of the features that the
+        metrics read, and the packages of metrics that other packages register.
+
+        Raises:
+            MetricError: a metric of another package cannot be loaded.
         """
-        from benchmark.features import identity
-        from benchmark.metrics import features_of
+        from benchmark.features.registry import identity
+        from benchmark.metrics.registry import features_of, foreign
         from talkingpose.media import DECODER_POLICY
 
         rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title", "primary"})
         rules["decoder"] = DECODER_POLICY.describe()
         rules["features"] = identity(features_of(self.metrics, self.deltas))
+        if packages := foreign(self.metrics):
+            rules["packages"] = packages
         rules |= self._further_rules()
         canonical = json.dumps(rules, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def _further_rules(self) -> dict[str, Any]:
-        """Versions of code that moves a number and stands in no rule."""
+        """Return versions of code that changes a number and is named in no rule."""
         return {}
 
     def reference_of_run(self) -> ProtocolRef:
-        """How a run names this protocol."""
+        """Return the reference that a run stores."""
         return ProtocolRef(id=self.id, version=self.version, sha256=self.sha256())
 
 
 class CrossProtocol(Protocol):
-    """The portrait of one clip, the poses of another person's: there are no real frames to compare with.
+    """Portrait of one clip and poses of another person's clip, without real frames to compare with.
 
-    A case has the size of the portrait's clip, and rate, length and poses of the driving one. `retarget` says
-    whether the poses are given the portrait's proportions (`talkingpose/pose/retarget.py`) before contestant
-    and metrics see them.
+    A case has the size of the portrait's clip, and the rate, length and poses of the driving clip. With
+    `retarget`, poses are adapted to the proportions of the portrait (`talkingpose/pose/retarget.py`) before
+    contestant and metrics receive them.
     """
 
     task: Literal["cross-identity"]
@@ -147,80 +154,94 @@ class CrossProtocol(Protocol):
 
 
 def protocol_names() -> list[str]:
-    """The names of all protocols of this version, sorted."""
+    """Return the names of the bundled protocols, sorted."""
     found = (files("benchmark") / "protocols").iterdir()
     return sorted(entry.name.removesuffix(".yaml") for entry in found if entry.name.endswith(".yaml"))
 
 
 def load_protocol(name: str) -> Protocol:
-    """Read a bundled protocol by its name, such as `tp-long@1`.
+    """Read a protocol.
 
-    `tp-long+pose+identity@1` is tp-long@1 with the metrics of two groups of `benchmark/metrics/groups.py`: a
-    protocol of its own, with its own hash. The order of the groups does not matter.
+    Args:
+        name: of a bundled protocol, such as `tp-long@1`, or the path of a YAML file. Groups and families of
+            metrics can be added to a bundled protocol: `tp-long+pose+my_metric@1` is a protocol of its own,
+            with its own hash. The order of the additions does not matter.
 
     Raises:
-        ProtocolError: there is no protocol or no group of that name.
+        ProtocolError: the protocol, group or metric is unknown, or the file is invalid.
+        MetricError: a metric of another package cannot be loaded.
     """
-    from benchmark.metrics.groups import GROUPS
+    from benchmark.metrics.registry import GROUPS, families
 
+    if name.endswith((".yaml", ".yml")):
+        return _read_file(Path(name))
     head, at, version = name.partition("@")
-    plain, *asked = head.split("+")
+    plain, *added = head.split("+")
     known = protocol_names()
-    if f"{plain}{at}{version}" not in known or not set(asked) <= GROUPS.keys():
+    unknown = next((each for each in added if each not in GROUPS and each not in families()), None)
+    if f"{plain}{at}{version}" not in known or unknown is not None:
         raise ProtocolError(
-            f"protocol {name!r}: not known: choose one of {', '.join(known)}, "
-            f"with {', '.join(f'+{group}' for group in GROUPS)} before the @ for more metrics"
+            f"protocol {name!r}: unknown: choose one of {', '.join(known)} or a YAML file; before the @, add "
+            f"{', '.join(f'+{group}' for group in GROUPS)} or +METRIC"
         )
-    protocol = _read_protocol(f"{plain}{at}{version}")
-    groups = [group for group in GROUPS if group in asked]
-    return _with_groups(protocol, groups) if groups else protocol
+    protocol = _read_bundled(f"{plain}{at}{version}")
+    groups = [group for group in GROUPS if group in added]
+    return _extended(protocol, [*groups, *sorted(set(added) - GROUPS.keys())]) if added else protocol
 
 
-def _with_groups(protocol: Protocol, groups: Sequence[str]) -> Protocol:
-    from benchmark.metrics.groups import versions_of
+def _extended(protocol: Protocol, added: Sequence[str]) -> Protocol:
+    """Return a protocol with more groups and families of metrics."""
+    from benchmark.metrics.registry import GROUPS, versions_of
 
-    added = {name: version for group in groups for name, version in versions_of(group).items()}
+    versions = versions_of(name for each in added for name in GROUPS.get(each, (each,)))
     if isinstance(protocol, CrossProtocol):
-        added = _without_real_frames(protocol, groups, added)
+        versions = _without_real_frames(protocol, added, versions)
     rules = protocol.model_dump() | {
-        "id": "+".join([protocol.id, *groups]),
-        "title": f"{protocol.title}; with metrics of {', '.join(groups)}",
-        "metrics": {**protocol.metrics, **added},
+        "id": "+".join([protocol.id, *added]),
+        "title": f"{protocol.title}; with metrics of {', '.join(added)}",
+        "metrics": {**protocol.metrics, **versions},
     }
     return type(protocol).model_validate(rules)
 
 
 def _without_real_frames(
-    protocol: CrossProtocol, groups: Sequence[str], added: Mapping[str, int]
+    protocol: CrossProtocol, added: Sequence[str], versions: Mapping[str, int]
 ) -> dict[str, int]:
-    """Of these families those with a metric that needs no real frame."""
-    from benchmark.metrics import FAMILIES
+    """Return the families with a metric that needs no real frame."""
+    from benchmark.metrics.registry import family
 
     kept = {
         name: version
-        for name, version in added.items()
-        if any(not metric.spec.needs_real for metric in FAMILIES[name](()))
+        for name, version in versions.items()
+        if any(not metric.spec.needs_real for metric in family(name))
     }
     if not kept:
         raise ProtocolError(
-            f"protocol {protocol.name}: no metric of {', '.join(groups)} can do without real frames, and a "
-            "cross-identity case has none: leave the group out"
+            f"protocol {protocol.name}: every metric of {', '.join(added)} needs real frames, which a "
+            "cross-identity case lacks: do not add it"
         )
     return kept
 
 
-def _read_protocol(name: str) -> Protocol:
-    import yaml
-
+def _read_bundled(name: str) -> Protocol:
     text = (files("benchmark") / "protocols" / f"{name}.yaml").read_text(encoding="utf-8")
+    return _validated(parse_yaml(text, f"protocol {name}"), f"protocol {name}", "install the project again")
+
+
+def _read_file(path: Path) -> Protocol:
+    protocol = _validated(read_yaml(path, "protocol"), f"protocol {path}", "correct the file")
+    if protocol.name in protocol_names():
+        raise ProtocolError(f"protocol {path}: id {protocol.id}: the name of a bundled protocol: change it")
+    return protocol
+
+
+def _validated(rules: Any, where: str, remedy: str) -> Protocol:
+    if not isinstance(rules, dict):
+        raise ProtocolError(f"{where}: not a mapping of rules: {remedy}")
+    kind = CrossProtocol if rules.get("task") == "cross-identity" else Protocol
     try:
-        rules = yaml.safe_load(text)
-        kind = CrossProtocol if rules.get("task") == "cross-identity" else Protocol
-        protocol = kind.model_validate(rules)
+        return kind.model_validate(rules)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ProtocolError(f"protocol {name}: {where}: {first['msg']}: install the project again") from error
-    if protocol.name != name:
-        raise ProtocolError(f"protocol {name}: its file says {protocol.name}: install the project again")
-    return protocol
+        place = ".".join(str(part) for part in first["loc"])
+        raise ProtocolError(f"{where}: {place}: {first['msg']}: {remedy}") from error

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from benchmark.analysis.statistics import FEW_PERSONS, interval_method, intervals
-from benchmark.features import Arrays
+from benchmark.features.contract import Arrays
 from benchmark.metrics import AnyMetric, ClipArrays, MetricSpec, SetMetric
 from benchmark.results import CaseResult, CaseScore, MetricSummary, State
 from benchmark.rules import Aggregation

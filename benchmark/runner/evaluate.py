@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmark.data.bundled import TP_MINI, open_dataset
 from benchmark.errors import EvaluationError
-from benchmark.features import weights_here
+from benchmark.features.registry import weights_here
 from benchmark.metrics import AnyMetric
 from benchmark.protocols.protocol import CrossProtocol, Protocol, load_protocol
 from benchmark.results import (

@@ -15,15 +15,17 @@ import numpy.typing as npt
 
 from benchmark.data.bundled import open_dataset
 from benchmark.errors import EvaluationError
-from benchmark.features import Arrays, weights_here
+from benchmark.features.contract import Arrays
+from benchmark.features.registry import weights_here
 from benchmark.metrics import AnyMetric, CaseShape, SetMetric
+from benchmark.metrics.scoring import Scoring
 from benchmark.protocols.protocol import Protocol, load_protocol
 from benchmark.results import CaseResult, Run, StoredFeatures, WeightRef, read_case, read_run, write_document
 from benchmark.run_dir import RunDir
 from benchmark.runner.codec_control import CodecControl
 from benchmark.runner.inputs import prepare_inputs
 from benchmark.runner.plan import PlannedCase, plan_run
-from benchmark.runner.scorer import Scoring, file_sha256, npz, read_features
+from benchmark.runner.scorer import file_sha256, npz, read_features
 from benchmark.runner.summarize import metrics_under, summarize
 from talkingpose.data.clips import ClipDataset
 from talkingpose.media import VideoReader

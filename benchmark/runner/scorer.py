@@ -6,29 +6,22 @@ import hashlib
 import io
 import os
 import zipfile
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import nan
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.analysis.lag import LagDetector
-from benchmark.features import Arrays, FeatureError, load_collection, load_extractors
-from benchmark.metrics import AnyMetric, CaseShape, Metric, MetricSpec, MetricState, PairWindow
+from benchmark.features.contract import Arrays
+from benchmark.metrics import AnyMetric, CaseShape
+from benchmark.metrics.scoring import Scoring
 from benchmark.results import CaseScore, ResultError, StoredFeatures, Video
 from benchmark.run_dir import RunDir
 from talkingpose.media import VideoWriter
-
-if TYPE_CHECKING:
-    import pyarrow
-
-    from benchmark.features import Collecting, Extractor
 
 Image = npt.NDArray[np.uint8]
 Keypoints = npt.NDArray[np.float32]
@@ -47,74 +40,6 @@ class ScoredCase:
     features: StoredFeatures | None
     lossless: Video | None
     lag: int | None
-
-
-class Scoring:
-    """The metrics of one case, fed pair by pair; memory grows by one float64 a score, not by frames.
-
-    A metric whose features cannot be had here is left alone: its score is `unavailable`, and says why.
-    """
-
-    def __init__(self, case: CaseShape, reference: Image | None, metrics: Sequence[AnyMetric]) -> None:
-        self.specs = [metric.spec for metric in metrics]
-        self._unavailable: dict[str, str] = {}
-        self._states: dict[str, MetricState] = {}
-        self._collecting: dict[str, Collecting] = {}
-        extractors: dict[str, Extractor] = {}
-        for metric in metrics:
-            try:
-                extractors |= self._extractors(metric.spec, case)
-            except FeatureError as error:
-                self._unavailable[metric.spec.id] = str(error)
-                continue
-            if isinstance(metric, Metric):
-                self._states[metric.spec.id] = metric.start(case)
-        self.window = _window(self.specs, reference, extractors)
-        self.scores = {spec.id: array("d") for spec in self.specs if spec.per_frame}
-
-    def _extractors(self, spec: MetricSpec, case: CaseShape) -> dict[str, Extractor]:
-        """What a metric reads, loaded; its collections are begun."""
-        collections = {name: load_collection(name) for name in spec.collections}
-        found = load_extractors(
-            [*spec.features, *(name for each in collections.values() for name in each.spec.features)]
-        )
-        for name, collection in collections.items():
-            if name not in self._collecting:
-                self._collecting[name] = collection.start(case)
-        return found
-
-    def score(self) -> None:
-        """Score the newest pair of the window."""
-        for spec in self.specs:
-            state = self._states.get(spec.id)
-            score = state.update(self.window) if state is not None else None
-            if spec.per_frame:
-                self.scores[spec.id].append(nan if score is None else score)
-        for collecting in self._collecting.values():
-            collecting.update(self.window)
-
-    def finish(self) -> tuple[dict[str, CaseScore], dict[str, Arrays]]:
-        """The scores of the clip, and what was collected for the metrics of all clips."""
-        arrays = {name: collecting.finish() for name, collecting in self._collecting.items()}
-        return {spec.id: self._case_score(spec, arrays) for spec in self.specs}, arrays
-
-    def _case_score(self, spec: MetricSpec, arrays: Mapping[str, Arrays]) -> CaseScore:
-        reason = self._unavailable.get(spec.id)
-        if reason is not None:
-            return CaseScore(value=None, n_frames=0, state="unavailable", reason=reason)
-        if spec.id in self._states:
-            return self._states[spec.id].finish()
-        samples = min((len(array) for name in spec.collections for array in arrays[name].values()), default=0)
-        return CaseScore(value=None, n_frames=samples, state="ok")
-
-    def frame_table(self) -> pyarrow.Table:
-        """Per-frame scores: a score that is infinite or does not exist is null, as in the documents."""
-        import pyarrow
-
-        columns = {"t": pyarrow.array(range(self.window.t + 1), pyarrow.int32())}
-        for name, scores in self.scores.items():
-            columns[name] = pyarrow.array(np.frombuffer(scores), from_pandas=True)
-        return pyarrow.table(columns)
 
 
 class Scorer:
@@ -245,21 +170,6 @@ def read_features(path: Path) -> dict[str, Arrays]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise ResultError(f"{path}: no features can be read: run the same tp-eval command again") from error
     return found
-
-
-def _window(
-    specs: Sequence[MetricSpec], reference: Image | None, extractors: Mapping[str, Extractor]
-) -> PairWindow:
-    """A window that reaches back as far as any metric and any feature of it does."""
-    features = [extractor.spec for extractor in extractors.values()]
-    further = sum(spec.lookback for spec in features)
-    feature_lookback = max((spec.lookback for spec in specs if spec.features), default=0)
-    return PairWindow(
-        max(feature_lookback + further, *(spec.lookback for spec in specs), 0),
-        reference=reference,
-        extractors=extractors,
-        feature_lookback=feature_lookback,
-    )
 
 
 def npz(arrays: Mapping[str, Arrays]) -> bytes:

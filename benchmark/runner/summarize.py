@@ -8,8 +8,9 @@ from fractions import Fraction
 
 from benchmark.analysis.drift import FrameScores, bins, curve
 from benchmark.analysis.horizon import horizon, lifetime
-from benchmark.features import Arrays
-from benchmark.metrics import AnyMetric, metrics_of
+from benchmark.features.contract import Arrays
+from benchmark.metrics import AnyMetric
+from benchmark.metrics.registry import metrics_of
 from benchmark.protocols.protocol import CrossProtocol, Protocol, ProtocolError
 from benchmark.results import CaseResult, Curve, LongForm, MetricSummary
 from benchmark.run_dir import RunDir

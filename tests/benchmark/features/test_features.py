@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import features
-from benchmark.features import FeatureError, FeatureSpec, identity, load_extractors, with_needed
-from benchmark.metrics import CaseShape, ClipArrays, MetricSpec, PairWindow, SetScore
+from benchmark import entry_points
+from benchmark.features import registry
+from benchmark.features.contract import FeatureError, FeatureSpec
+from benchmark.features.registry import identity, load_extractors, with_needed
+from benchmark.metrics import CaseShape, ClipArrays, MetricSpec, SetScore
+from benchmark.metrics.scoring import Scoring
+from benchmark.metrics.window import PairWindow
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseResult
 from benchmark.rules import Aggregation
 from benchmark.runner.aggregate import summaries
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
-from benchmark.runner.scorer import Scoring, read_features
+from benchmark.runner.scorer import read_features
 from talkingpose.weights import WeightsError, read_lock
 
 LISTENER = Progress(say=lambda line: None)
@@ -106,12 +110,18 @@ class LevelGap:
         return SetScore(float(np.abs(real.mean() - generated.mean())), (0.0, 1.0), f"{len(real)} samples")
 
 
+def register(monkeypatch: pytest.MonkeyPatch, known: dict[str, Any]) -> None:
+    """Let the registry find these classes first."""
+    monkeypatch.setattr(
+        registry, "load", lambda group, name: known[name] if name in known else entry_points.load(group, name)
+    )
+
+
 @pytest.fixture(autouse=True)
 def own_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"brightness": Brightness, "doubled": Doubled, "absent": Absent}
-    monkeypatch.setattr(features, "EXTRACTORS", {**features.EXTRACTORS, **known})
-    monkeypatch.setattr(features, "COLLECTIONS", {**features.COLLECTIONS, "levels": Levels})
-    monkeypatch.setattr(features, "_loaded", {})
+    known = {"brightness": Brightness, "doubled": Doubled, "absent": Absent, "levels": Levels}
+    register(monkeypatch, known)
+    monkeypatch.setattr(registry, "_loaded", {})
     monkeypatch.setattr(Brightness, "asked", 0)
 
 
@@ -181,7 +191,7 @@ def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self) -> None:
             raise ImportError("No module named 'onnxruntime'")
 
-    monkeypatch.setattr(features, "EXTRACTORS", {"brightness": Broken})
+    register(monkeypatch, {"brightness": Broken})
     with pytest.raises(FeatureError, match=r"onnxruntime.*install"):
         load_extractors(["brightness"])
 

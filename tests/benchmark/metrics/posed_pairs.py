@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.metrics import CaseShape, Metric, PairWindow
+from benchmark.metrics import CaseShape, Metric
+from benchmark.metrics.window import PairWindow
 from benchmark.results import CaseScore
 
 Poses = npt.NDArray[np.float32]

@@ -6,10 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from benchmark.metrics import Metric
-from benchmark.metrics.metric import CaseShape
+from benchmark.metrics import CaseShape, Metric
+from benchmark.metrics.scoring import Scoring
 from benchmark.results import CaseScore
-from benchmark.runner.scorer import Scoring
 
 Frames = np.ndarray
 

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.features import load_collection
 from benchmark.features.i3d import prepared
 from benchmark.features.inception import is_sampled
+from benchmark.features.registry import load_collection
 from benchmark.metrics import AnyMetric, CaseShape, ClipArrays
 from benchmark.metrics.fid import Fid
-from benchmark.metrics.frechet import bootstrap_interval, frechet_distance, in_their_span
-from benchmark.metrics.fvd import Fvd
-from benchmark.metrics.fvd_third import THIRDS, FvdThird
+from benchmark.metrics.frechet import bootstrap_interval, frechet_distance, in_joint_span
+from benchmark.metrics.fvd import THIRDS, Fvd, FvdThird
 from benchmark.metrics.kid import Kid, squared_discrepancy
+from benchmark.metrics.scoring import Scoring
 from benchmark.protocols.protocol import load_protocol
-from benchmark.runner.scorer import Scoring, npz, read_features
+from benchmark.runner.scorer import npz, read_features
 
 RULE = load_protocol("tp-long@1").aggregation
 Floats = npt.NDArray[np.float64]
@@ -86,7 +86,7 @@ def test_the_span_keeps_the_distance() -> None:
         moments = [(x.mean(axis=0), np.cov(x, rowvar=False)) for x in (a, b)]
         return frechet_distance(*moments[0], *moments[1])
 
-    small = in_their_span(real, generated)
+    small = in_joint_span(real, generated)
     assert small[0].shape == (12, 24)
     assert distance(*small) == pytest.approx(distance(real, generated), rel=1e-6)
 
@@ -110,7 +110,7 @@ def test_what_has_no_value_says_why(metric: AnyMetric) -> None:
     broken = normal(1)
     broken[3, 3] = math.nan
     score = metric.score([clip("a", normal(0), broken, collection)], RULE)  # type: ignore[union-attr]
-    assert score.value is None and "not finite" in str(score.reason)
+    assert score.value is None and "non-finite" in str(score.reason)
 
 
 @pytest.mark.parametrize("metric", [Fid(), Kid(), Fvd()], ids=lambda m: m.spec.id)
@@ -281,7 +281,7 @@ def test_a_file_of_another_kind_is_unavailable(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("talkingpose.weights.lock.LOCK_FILE", standins.write_lock(tmp_path, files))
     monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
     scores, _ = collected([Fid(), Fvd()], frames(0, 3), frames(0, 3)).finish()
-    assert "has not the weights of Inception" in str(scores["fid"].reason)
+    assert "does not hold the weights of Inception" in str(scores["fid"].reason)
     assert "gives (40,) values, not 400" in str(scores["fvd"].reason)
     assert str(tmp_path) not in f"{scores['fid'].reason} {scores['fvd'].reason}"
 
@@ -295,4 +295,4 @@ def test_a_third_is_scored_where_it_holds_enough_windows() -> None:
     values = [FvdThird(third).score(clips, RULE).value for third in THIRDS]
     assert values == pytest.approx([0, 0, 4 * 3**2], abs=1e-3)
     few = FvdThird("last").score([clip("a", real[:5999], generated[:5999])], RULE)
-    assert few.value is None and "1999 windows of 16 frames in this third: 2000" in str(few.reason)
+    assert few.value is None and "1999 windows of 16 frames in this third" in str(few.reason)

@@ -15,8 +15,7 @@ from benchmark.features.regions import REGIONS, Region, regions
 from benchmark.metrics.colour import ColourDifference
 from benchmark.metrics.l1 import L1
 from benchmark.metrics.lpips import Lpips
-from benchmark.metrics.region_l1 import RegionL1
-from benchmark.metrics.region_psnr import RegionPsnr
+from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.sharpness import Sharpness
 from tests.benchmark.metrics.scoring import panned, score, texture
 
@@ -66,12 +65,12 @@ def test_a_region_counts_its_own_pixels_alone(region: Region) -> None:
     generated = real.copy()
     generated[:, mask] += 6
     generated[:, ~mask] = 255 - generated[:, ~mask]
-    found, _ = score(RegionL1(region), real, generated, keypoints=person())
+    found, _ = score(L1(region), real, generated, keypoints=person())
     assert (found.value, found.coverage, found.n_frames) == (6, 1, 3)
-    found, _ = score(RegionPsnr(region), real, generated, keypoints=person())
+    found, _ = score(Psnr(region), real, generated, keypoints=person())
     assert found.value == pytest.approx(20 * math.log10(255 / 6), abs=1e-9)
     generated[:, mask] = real[:, mask]
-    found, _ = score(RegionPsnr(region), real, generated, keypoints=person())
+    found, _ = score(Psnr(region), real, generated, keypoints=person())
     assert (found.value, found.n_infinite, found.state) == (None, 3, "ok")
 
 
@@ -102,7 +101,7 @@ def test_any_person_gives_regions_within_the_frame(
 def test_without_keypoints_there_is_no_region_and_the_score_says_so() -> None:
     real = panned(0)
     for region in REGIONS:
-        for metric in (RegionL1(region), RegionPsnr(region)):
+        for metric in (L1(region), Psnr(region)):
             found, _ = score(metric, real, real, keypoints=np.zeros((133, 3), np.float32))
             assert (found.state, found.value) == ("unavailable", None)
             assert found.reason == f"the dataset's keypoints give no {region}"
@@ -154,7 +153,7 @@ def test_lpips_equals_the_lpips_package(random_trunk: Path, monkeypatch: pytest.
     from benchmark.features import alexnet
 
     monkeypatch.setattr(alexnet, "find", lambda file_id, needed_by: random_trunk)
-    monkeypatch.setattr("benchmark.features._loaded", {})
+    monkeypatch.setattr("benchmark.features.registry._loaded", {})
     reference = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
     layers = torch.load(random_trunk, weights_only=True)
     own = dict(reference.net.named_parameters())
@@ -190,11 +189,13 @@ def test_lpips_without_its_weights_says_how_to_get_them(
 
 
 def test_a_file_that_is_no_alexnet_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.features import FeatureError, alexnet, load_extractors
+    from benchmark.features import alexnet
+    from benchmark.features.contract import FeatureError
+    from benchmark.features.registry import load_extractors
 
     path = tmp_path / "alexnet.pth"
     path.write_bytes(b"\x80\x04 not a checkpoint")
     monkeypatch.setattr(alexnet, "find", lambda file_id, needed_by: path)
-    monkeypatch.setattr("benchmark.features._loaded", {})
-    with pytest.raises(FeatureError, match=r"no AlexNet of torchvision .*tp-eval weights fetch lpips-alex"):
+    monkeypatch.setattr("benchmark.features.registry._loaded", {})
+    with pytest.raises(FeatureError, match=r"not AlexNet of torchvision .*tp-eval weights fetch lpips-alex"):
         load_extractors(["lpips-alex"])

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.metrics import FAMILIES, metrics_of
-from benchmark.metrics.groups import GROUPS, versions_of
+from benchmark.metrics.registry import GROUPS, families, metrics_of, versions_of
 from benchmark.protocols.protocol import ProtocolError, load_protocol
 from benchmark.results import Run, read_case
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
@@ -34,7 +33,11 @@ def test_a_group_makes_another_protocol() -> None:
     assert more.name == "tp-long+pose+identity@1"
     assert more == load_protocol("tp-long+pose+identity@1")
     assert more.sha256() != plain.sha256()
-    assert dict(more.metrics) == {**plain.metrics, **versions_of("pose"), **versions_of("identity")}
+    assert dict(more.metrics) == {
+        **plain.metrics,
+        **versions_of(GROUPS["pose"]),
+        **versions_of(GROUPS["identity"]),
+    }
     assert load_protocol(more.name) == more
 
 
@@ -55,9 +58,9 @@ def test_the_hash_covers_the_release_of_the_detector(monkeypatch: pytest.MonkeyP
 
 
 def test_every_metric_of_a_group_is_a_family_of_one_version() -> None:
-    for group, families in GROUPS.items():
-        assert families.keys() <= FAMILIES.keys()
-        found = metrics_of(versions_of(group), (1,))
+    for members in GROUPS.values():
+        assert set(members) <= set(families())
+        found = metrics_of(versions_of(members), (1,))
         assert len({metric.spec.id for metric in found}) == len(found)
         for metric in found:
             spec = metric.spec
@@ -69,7 +72,7 @@ def test_without_weights_a_run_is_whole_and_names_the_commands(dataset: Path, tm
     found = run(dataset, tmp_path / "run", "identity+distribution", limit=1)
     assert found.status == "complete"
     for group in ("identity", "distribution"):
-        for metric in metrics_of(versions_of(group), ()):
+        for metric in metrics_of(versions_of(GROUPS[group]), ()):
             summary = found.metrics[metric.spec.id]
             assert (summary.value, summary.ci95, summary.state) == (None, None, "unavailable")
             assert "tp-eval weights fetch " in str(summary.reason)
@@ -120,7 +123,7 @@ def test_a_group_is_added_to_a_run_that_kept_its_frames(dataset: Path, tmp_path:
     options: dict[str, Any] = {"dataset": None, "say": lambda line: None}
     with pytest.raises(RescoreError, match="--add"):
         rescore(tmp_path / "plain", metrics=["psnr"], statistics=False, add=["identity"], **options)
-    with pytest.raises(ProtocolError, match="not known"):
+    with pytest.raises(ProtocolError, match="unknown"):
         rescore(tmp_path / "plain", metrics=None, statistics=False, add=["colours"], **options)
     found = rescore(tmp_path / "plain", metrics=None, statistics=False, add=["distribution"], **options)
     assert (found.protocol, found.metrics) == (direct.protocol, direct.metrics)

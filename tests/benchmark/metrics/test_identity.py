@@ -13,12 +13,12 @@ import pytest
 
 from benchmark.features.arcface import TEMPLATE, align
 from benchmark.features.face import FaceBox
-from benchmark.metrics import AnyMetric, CaseShape, PairWindow
-from benchmark.metrics.aed import Aed
-from benchmark.metrics.csim import Csim
-from benchmark.metrics.groups import GROUPS
+from benchmark.metrics import AnyMetric, CaseShape, family
+from benchmark.metrics.identity import IdentityMetric
+from benchmark.metrics.registry import GROUPS
+from benchmark.metrics.scoring import Scoring
+from benchmark.metrics.window import PairWindow
 from benchmark.results import CaseScore
-from benchmark.runner.scorer import Scoring
 from tests.benchmark.metrics.standins import FACE_SIDE
 
 Image = npt.NDArray[np.uint8]
@@ -42,7 +42,7 @@ def nobody() -> Image:
 def scored(
     real: list[Image], generated: list[Image], portrait: Image, metrics: list[AnyMetric] | None = None
 ) -> dict[str, CaseScore]:
-    metrics = metrics or [metric for family in GROUPS["identity"].values() for metric in family(())]
+    metrics = metrics or [metric for name in GROUPS["identity"] for metric in family(name)]
     case = CaseShape("clip", Fraction(25), WIDTH, HEIGHT, len(real))
     scoring = Scoring(case, portrait, metrics)
     for pair in zip(real, generated, strict=True):
@@ -178,10 +178,12 @@ def test_a_file_of_another_kind_is_unavailable(tmp_path: Path, monkeypatch: Any)
     lock = standins.write_lock(tmp_path, files)
     monkeypatch.setattr("talkingpose.weights.lock.LOCK_FILE", lock)
     monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
-    found = scored([face(1)], [face(1)], face(1), [Csim("sface", "frame"), Aed("frame")])
+    found = scored(
+        [face(1)], [face(1)], face(1), [IdentityMetric("csim", "frame"), IdentityMetric("aed", "frame")]
+    )
     for score in found.values():
         assert score.state == "unavailable"
-        assert "no network that OpenCV can read" in str(score.reason)
+        assert "OpenCV cannot read it" in str(score.reason)
         assert str(tmp_path) not in str(score.reason)
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.metrics import CaseShape, Metric, PairWindow, metrics_of
-from benchmark.metrics.psnr import Psnr
-from benchmark.metrics.psnr_pooled import PsnrPooled
+from benchmark.metrics import CaseShape, Metric, MetricError
+from benchmark.metrics.psnr import Psnr, PsnrPooled
+from benchmark.metrics.registry import metrics_of
 from benchmark.metrics.ssim import Ssim, ssim
 from benchmark.metrics.tje import Tje
+from benchmark.metrics.window import PairWindow
 from benchmark.results import CaseScore
 
 DELTAS = (1, 2, 4, 8, 16, 32, 64)
@@ -211,5 +212,5 @@ def test_the_window_does_not_look_before_the_first_frame() -> None:
 
 def test_a_protocol_of_other_versions_is_refused() -> None:
     for versions in ({"psnr": 2}, {"vmaf": 1}):
-        with pytest.raises(LookupError):
+        with pytest.raises(MetricError):
             metrics_of(versions, DELTAS)

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.features.flow import Flow, _dis
-from benchmark.metrics import PairWindow
 from benchmark.metrics.flicker import FlickerDifference
 from benchmark.metrics.motion_ratio import MotionRatio
-from benchmark.metrics.seam_energy import SeamEnergy
-from benchmark.metrics.tje_skill import TjeSkill
+from benchmark.metrics.seam import Seam
+from benchmark.metrics.tje import Tje
 from benchmark.metrics.warp_error import WarpError
+from benchmark.metrics.window import PairWindow
 from tests.benchmark.metrics.scoring import panned, score, texture
 
 
@@ -127,7 +127,7 @@ def test_seam_energy_finds_the_seams_of_the_model() -> None:
     generated = real.copy()
     for t in range(17):
         generated[t] += np.uint8(2 * (t // 4) + t % 2)  # a step of 3 at seams, of 1 elsewhere
-    result, _ = score(SeamEnergy(), real, generated, window=4)
+    result, _ = score(Seam(), real, generated, window=4)
     steps = np.diff([2 * (t // 4) + t % 2 for t in range(17)])
     seams = [abs(int(step)) for t, step in enumerate(steps, start=1) if t % 4 == 0]
     others = [abs(int(step)) for t, step in enumerate(steps, start=1) if t % 4]
@@ -136,21 +136,21 @@ def test_seam_energy_finds_the_seams_of_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "why"), [(None, "does not say"), (1, "frame by frame"), (99, "one window")]
+    ("window", "why"), [(None, "does not state"), (1, "frame by frame"), (99, "one window")]
 )
 def test_without_seams_there_is_no_seam_energy(window: int | None, why: str) -> None:
     real, generated = panned(0), panned(1)
-    result, _ = score(SeamEnergy(), real, generated, window=window)
+    result, _ = score(Seam(), real, generated, window=window)
     assert result.state == "unavailable" and result.reason is not None and why in result.reason
 
 
 def test_tje_skill_of_the_frozen_and_of_the_real_video() -> None:
     real = panned(2)
     for delta in (1, 3):
-        assert score(TjeSkill(delta), real, real)[0].value == 1
+        assert score(Tje(delta, skill=True), real, real)[0].value == 1
         for frozen in (real[0], texture(8)):
             video = np.repeat(frozen[None], len(real), axis=0)
-            assert score(TjeSkill(delta), real, video)[0].value == 0
+            assert score(Tje(delta, skill=True), real, video)[0].value == 0
 
 
 @settings(max_examples=20, deadline=None)
@@ -162,7 +162,7 @@ def test_skill_is_one_minus_the_ratio_of_the_errors(seed: int, delta: int) -> No
     change = np.abs(r[delta:] - r[:-delta])
     error = np.abs(change - np.abs(g[delta:] - g[:-delta]))
     expected = 1 - error.sum() / change.sum()
-    assert score(TjeSkill(delta), real, generated)[0].value == pytest.approx(expected, abs=1e-12)
+    assert score(Tje(delta, skill=True), real, generated)[0].value == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_flow_of_a_frame_does_not_depend_on_the_clips_before() -> None:

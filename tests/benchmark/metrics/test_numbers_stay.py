@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.metrics import CaseShape, Metric, metrics_of
+from benchmark.metrics import CaseShape, Metric
+from benchmark.metrics.registry import metrics_of
+from benchmark.metrics.scoring import Scoring
 from benchmark.protocols.protocol import load_protocol
-from benchmark.runner.scorer import Scoring
 from tests.benchmark.drawn_clips import Drawn, picture, skeleton
 from tests.benchmark.metrics import posed_pairs
 

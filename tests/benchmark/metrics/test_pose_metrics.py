@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.features.pose import DetectedPose
-from benchmark.metrics import CaseShape, PairWindow
+from benchmark.metrics import CaseShape
 from benchmark.metrics.akd import Akd
-from benchmark.metrics.akd_shoulder import AkdShoulder
 from benchmark.metrics.hkc import Hkc
 from benchmark.metrics.hkv import Hkv
 from benchmark.metrics.keypoint_parts import PARTS
 from benchmark.metrics.mkr import Mkr
+from benchmark.metrics.window import PairWindow
 from talkingpose.media import VideoReader
 from tests.benchmark.metrics.posed_pairs import CASE, person, score
 
@@ -33,7 +33,7 @@ EVERY_PART = pytest.mark.parametrize("part", PARTS)
 @EVERY_PART
 def test_identical_poses_have_no_distance_and_miss_nothing(part: str) -> None:
     real = person()
-    for metric in (Akd(part), AkdShoulder(part), Mkr(part)):
+    for metric in (Akd(part), Akd(part, "akd_shoulder"), Mkr(part)):
         result, _ = score(metric, real, real.copy())
         assert (result.value, result.state, result.coverage) == (0.0, "ok", 1.0)
 
@@ -47,7 +47,7 @@ def test_a_shift_is_measured_exactly(part: str, dx: int, dy: int, frames: int) -
     akd, scores = score(Akd(part), real, generated)
     assert akd.value == pytest.approx((abs(dx) + abs(dy)) / 2, abs=1e-3)
     assert scores == pytest.approx([akd.value] * frames, abs=1e-3)
-    shoulder, _ = score(AkdShoulder(part), real, generated)
+    shoulder, _ = score(Akd(part, "akd_shoulder"), real, generated)
     assert shoulder.value == pytest.approx(100 * float(np.hypot(dx, dy)) / 128, abs=1e-3)
 
 
@@ -84,7 +84,7 @@ def test_frames_without_the_part_lower_the_coverage_not_the_distance() -> None:
     real = person(10)
     generated = real.copy()
     generated[:4, PARTS["hands"]] = 0
-    for metric in (Akd("hands"), AkdShoulder("hands"), Hkv("amount"), Hkv("ratio")):
+    for metric in (Akd("hands"), Akd("hands", "akd_shoulder"), Hkv("amount"), Hkv("ratio")):
         result, _ = score(metric, real, generated)
         assert (result.state, result.coverage, result.n_frames) == ("partial", 0.6, 6)
         assert result.reason == "no hands found in 4 of 10 generated frames"
@@ -95,10 +95,10 @@ def test_frames_without_the_part_lower_the_coverage_not_the_distance() -> None:
 def test_a_part_that_only_one_video_shows() -> None:
     full, bare = person(), person()
     bare[:, PARTS["hands"]] = 0
-    for metric in (Akd("hands"), AkdShoulder("hands"), Hkv("amount"), Hkv("ratio")):
+    for metric in (Akd("hands"), Akd("hands", "akd_shoulder"), Hkv("amount"), Hkv("ratio")):
         lost, _ = score(metric, full, bare)
         assert (lost.value, lost.state, lost.coverage) == (None, "unavailable", 0.0)
-        assert "in the generated one" in str(lost.reason)
+        assert "in the generated video" in str(lost.reason)
         unasked, _ = score(metric, bare, full)
         assert (unasked.value, unasked.state) == (None, "unavailable")
         assert unasked.reason == "the detector finds no hands in the real video"
@@ -109,7 +109,7 @@ def test_a_part_that_only_one_video_shows() -> None:
 def test_without_shoulders_there_is_no_share_of_them() -> None:
     real = person()
     real[:, 5] = 0
-    for metric in (AkdShoulder("face"), Hkv("amount")):
+    for metric in (Akd("face", "akd_shoulder"), Hkv("amount")):
         result, _ = score(metric, real, real.copy())
         assert (result.value, result.state) == (None, "unavailable")
         assert "both shoulders" in str(result.reason)
@@ -202,11 +202,11 @@ def test_nothing_keeps_the_first_clip_of_a_process() -> None:
 import weakref
 from fractions import Fraction
 import numpy as np
-from benchmark.metrics import CaseShape, metrics_of
-from benchmark.runner.scorer import Scoring
+from benchmark.metrics import CaseShape, family
+from benchmark.metrics.scoring import Scoring
 
 blank = np.zeros((64, 64, 3), np.uint8)
-scoring = Scoring(CaseShape("clip", Fraction(25), 64, 64, 1), blank, metrics_of({"mkr": 1}, ()))
+scoring = Scoring(CaseShape("clip", Fraction(25), 64, 64, 1), blank, family("mkr"))
 scoring.window.push(blank, blank)
 scoring.score()
 window = weakref.ref(scoring.window)

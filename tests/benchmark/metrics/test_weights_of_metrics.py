@@ -73,13 +73,13 @@ def test_missing_fetched_used_and_refused(
     assert [(w.name, w.sha256) for w in found.weights] == [("i3d", read_lock()["i3d"].sha256)]
     thirds = [found.metrics[f"fvd_third.{part}"] for part in ("first", "middle", "last")]
     assert [(third.value, third.state) for third in thirds] == [(None, "unavailable")] * 3
-    assert all("6 windows of 16 frames in this third: 2000 are the least" in str(t.reason) for t in thirds)
+    assert all("6 windows of 16 frames in this third: at least 2000" in str(t.reason) for t in thirds)
 
     path = tmp_path / "weights" / read_lock()["i3d"].file
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    monkeypatch.setattr("benchmark.features._loaded", {})  # as in a new process
+    monkeypatch.setattr("benchmark.features.registry._loaded", {})  # as in a new process
     found, fvd = run("flipped")
     assert (fvd.value, fvd.state, found.weights) == (None, "unavailable", [])
     assert "tp-eval weights fetch i3d" in str(fvd.reason)

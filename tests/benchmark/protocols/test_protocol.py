@@ -56,22 +56,22 @@ def test_every_rule_but_the_title_is_in_the_hash(name: str) -> None:
 def test_a_feature_that_comes_out_otherwise_changes_the_hash(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.features import EXTRACTORS
+    from benchmark.entry_points import load
 
     protocol = load_protocol("tp-long@1")
     before = protocol.sha256()
-    kind = EXTRACTORS[name]
+    kind = load("talkingpose.features", name)
     monkeypatch.setattr(kind, "spec", dataclasses.replace(kind.spec, version=9))
     assert protocol.sha256() != before
 
 
 def test_another_weight_file_changes_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark import features
+    from benchmark.features import registry
 
     protocol = load_protocol("tp-long@1")
-    before, lock = protocol.sha256(), dict(features.read_lock())
+    before, lock = protocol.sha256(), dict(registry.read_lock())
     lock["lpips-alex"] = dataclasses.replace(lock["lpips-alex"], sha256="0" * 64)
-    monkeypatch.setattr(features, "read_lock", lambda: lock)
+    monkeypatch.setattr(registry, "read_lock", lambda: lock)
     assert protocol.sha256() != before
 
 
