@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from talkingpose.io import console
+from talkingpose.io.progress import ConsoleProgress
 
 if TYPE_CHECKING:
-    from talkingpose.weights import FetchedWeights, FetchListener
+    from talkingpose.weights import FetchedWeights
 
 app = console.application(
     "Weight files of metrics and models: where from, where they lie, if they are sound."
@@ -76,8 +75,8 @@ def fetch_command(
         wanted = list(read_lock())
     if not wanted:
         raise WeightsError("weights: nothing asked for: give ids, --for METRIC or --all")
-    with _listener() as listener:
-        results = fetch(wanted, dest, accept_licence=accept_licence, listener=listener)
+    with ConsoleProgress() as progress:
+        results = fetch(wanted, dest, accept_licence=accept_licence, progress=progress)
     if as_json:
         console.emit_json([_document(result) for result in results])
     else:
@@ -96,15 +95,8 @@ def verify_command(
     """Read files in full and compare. Exit code 3: some are damaged or, if named, missing."""
     from talkingpose.weights import verify
 
-    with _byte_bar() as bar:
-        tasks: dict[str, Any] = {}
-
-        def on_bytes(file_id: str, count: int) -> None:
-            if file_id not in tasks:
-                tasks[file_id] = bar.add_task(file_id, total=None)
-            bar.update(tasks[file_id], advance=count)
-
-        states = verify(ids or [], folder=dest, on_bytes=on_bytes)
+    with ConsoleProgress() as progress:
+        states = verify(ids or [], folder=dest, progress=progress)
     bad = [state for state in states if state.state == "damaged" or (ids and state.state == "missing")]
     if as_json:
         console.emit_json([{**asdict(state), "path": str(state.path)} for state in states])
@@ -156,51 +148,6 @@ def _document(result: FetchedWeights) -> dict[str, Any]:
         "downloaded": result.downloaded,
         "error": None if result.error is None else str(result.error),
     }
-
-
-@contextmanager
-def _listener() -> Iterator[FetchListener]:
-    from talkingpose.weights import FetchListener
-
-    with _byte_bar() as bar:
-        tasks: dict[str, Any] = {}
-
-        def on_progress(file_id: str, done: int, total: int | None) -> None:
-            if file_id not in tasks:
-                tasks[file_id] = bar.add_task(file_id, total=total)
-            bar.update(tasks[file_id], completed=done, total=total)
-
-        yield FetchListener(
-            say=lambda line: bar.console.print(
-                f"{PROGRAM}: {line}", markup=False, highlight=False, soft_wrap=True
-            ),
-            on_progress=on_progress,
-        )
-
-
-@contextmanager
-def _byte_bar() -> Iterator[Any]:
-    """A progress display of bytes on stderr: size, speed, time left; silent where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    screen = Console(file=sys.stderr)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bar:
-        yield bar
 
 
 def _size(size: int | None) -> str:

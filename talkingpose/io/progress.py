@@ -17,15 +17,15 @@ _LINE_EVERY_S = 60.0
 class Progress:
     """Receiver of progress. This base class ignores everything; override what you need.
 
-    A function calls `start` once when it knows the amount of work, `advance` as work is done, and `message`
-    for lines that a person should read. `advance` is cheap: it may be called for every frame.
+    A function calls `start` once it knows the amount of work, `advance` as work is done, and `message` for
+    lines to read. `advance` is cheap enough for every frame.
     """
 
     def message(self, text: str) -> None:
         """Take one line of text."""
 
     def start(self, label: str, total: int | None, unit: str = "") -> None:
-        """Begin a piece of work with `total` steps of `unit`, None where the total is unknown."""
+        """Begin work of `total` steps, None if unknown. `unit` names a step; "B" is shown in megabytes."""
 
     def advance(self, steps: int = 1) -> None:
         """Count finished steps."""
@@ -55,13 +55,12 @@ class ConsoleProgress(Progress):
     def __enter__(self) -> Self:
         """Show the display."""
         if self._console.is_terminal:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[unit]}"),
+                TextColumn("{task.fields[count]}"),
                 TimeRemainingColumn(),
                 console=self._console,
                 transient=True,
@@ -92,26 +91,31 @@ class ConsoleProgress(Progress):
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(label, total=total, unit=unit)
+            self._task = self._bar.add_task(label, total=total, count=self._count())
 
     def advance(self, steps: int = 1) -> None:
         """Count finished steps."""
         self._done += steps
         if self._bar is not None:
             if self._task is not None:
-                self._bar.advance(self._task, steps)
+                self._bar.update(self._task, advance=steps, count=self._count())
             return
         now = time.monotonic()
         if now - self._last_line >= _LINE_EVERY_S:
             self._last_line = now
             self.message(self._line(now))
 
+    def _count(self) -> str:
+        scale, digits, unit = (1e6, 1, "MB") if self._unit == "B" else (1, 0, self._unit)
+        of = "" if self._total is None else f" of {self._total / scale:.{digits}f}"
+        return f"{self._done / scale:.{digits}f}{of} {unit}".rstrip()
+
     def _line(self, now: float) -> str:
-        done = f"{self._label}: {self._done}"
+        line = f"{self._label}: {self._count()}"
         if self._total is None:
-            return f"{done} {self._unit}".rstrip()
+            return line
         left = (now - self._begun) / max(self._done, 1) * max(self._total - self._done, 0)
-        return f"{done} of {self._total} {self._unit}".rstrip() + f", about {_duration(left)} left"
+        return f"{line}, about {_duration(left)} left"
 
 
 def _duration(seconds: float) -> str:

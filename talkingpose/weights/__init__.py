@@ -1,19 +1,19 @@
-"""Weight files: what each is and where from, where it lies, and whether it is what it should be.
+"""Weight files: sources, location and verification.
 
-    find("lpips-alex", needed_by="lpips")    its path, checked; WeightsError names the command that fetches it
-    status("lpips-alex")                     missing, present, verified or damaged, at a glance
-    verify(["lpips-alex"])                   the same, read in full
-    fetch(["lpips-alex"], "FOLDER")          resumable, checked before it gets its name
+    find("lpips-alex", needed_by="lpips")    path of a verified file; WeightsError names the fetch command
+    status("lpips-alex")                     missing, present, verified or damaged; does not read the file
+    verify(["lpips-alex"])                   the same, reading the file
+    fetch(["lpips-alex"], "FOLDER")          resumable download, verified before the file gets its name
 
-Files lie in the folder given, else in the one that TALKINGPOSE_WEIGHTS names, else in the user's cache
-folder; a file copied there by hand is as good as a fetched one. Nothing but `fetch` uses the network.
+Files are stored in the folder passed as argument, else in $TALKINGPOSE_WEIGHTS, else in the user's cache
+folder. A file copied there by hand is equivalent to a fetched one. Only `fetch` uses the network.
 """
 
 from __future__ import annotations
 
 from talkingpose.weights.archive import read_member
 from talkingpose.weights.errors import UnreachableError, WeightsError
-from talkingpose.weights.fetch import FetchedWeights, FetchListener, fetch
+from talkingpose.weights.fetch import FetchedWeights, fetch
 from talkingpose.weights.folder import VARIABLE, WeightStatus, find, status, verify, weights_folder
 from talkingpose.weights.lock import LOCK_FILE, WeightFile, files_for, pick, read_lock
 from talkingpose.weights.offline import offline_environment
@@ -21,7 +21,6 @@ from talkingpose.weights.offline import offline_environment
 __all__ = [
     "LOCK_FILE",
     "VARIABLE",
-    "FetchListener",
     "FetchedWeights",
     "UnreachableError",
     "WeightFile",

@@ -6,8 +6,8 @@ from talkingpose.io.errors import UserError
 
 
 class WeightsError(UserError):
-    """A weight file that is missing, damaged or cannot be fetched; one line that says what to do."""
+    """A weight file that is missing, damaged or cannot be fetched."""
 
 
 class UnreachableError(WeightsError):
-    """No address of a weight file answers: this machine has no network, or none to there."""
+    """No source of a weight file can be reached, for example on a machine without network."""

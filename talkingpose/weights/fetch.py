@@ -1,22 +1,24 @@
-"""Fetch weight files: each is checked before it gets its name, and two processes never fetch the same one."""
+"""Fetching of weight files: verified before they get their name, and by one process at a time."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from talkingpose.weights.download import discard, download, require_space
+from talkingpose.io.progress import SILENT, Progress
+from talkingpose.weights.download import download, require_space
 from talkingpose.weights.errors import UnreachableError, WeightsError
 from talkingpose.weights.folder import (
-    check,
+    compare_hash,
+    full_status,
     hash_file,
-    judge,
-    known_of,
+    partial_check,
     read_record,
+    size_mismatch,
     weights_folder,
     write_record,
 )
@@ -24,16 +26,8 @@ from talkingpose.weights.lock import WeightFile, pick
 
 
 @dataclass(frozen=True)
-class FetchListener:
-    """What hears of a fetch: remarks of one line; id, bytes so far, bytes in all (None: unknown)."""
-
-    say: Callable[[str], None] = lambda line: None
-    on_progress: Callable[[str, int, int | None], None] = lambda file_id, done, total: None
-
-
-@dataclass(frozen=True)
 class FetchedWeights:
-    """What became of one file: `error` is None where it is here and checked."""
+    """Result for one file; `error` is None if the file is present and verified."""
 
     id: str
     path: Path
@@ -46,69 +40,68 @@ def fetch(
     dest: str | os.PathLike[str] | None = None,
     *,
     accept_licence: bool = False,
-    listener: FetchListener | None = None,
+    progress: Progress = SILENT,
     lock: Path | None = None,
 ) -> list[FetchedWeights]:
-    """Fetch files that are not here yet; one that is damaged is fetched again.
+    """Fetch files that are missing or damaged. An interrupted download is resumed.
 
     Args:
-        ids: of the lock file.
-        dest: folder, as `weights_folder` takes it.
-        accept_licence: the user agrees to licences that forbid commercial use.
-        listener: hears of remarks and progress.
-        lock: another lock file than the project's.
+        ids: ids of the lock file.
+        dest: folder, as in `weights_folder`.
+        accept_licence: agree to licences that forbid commercial use.
+        progress: receives messages, and bytes for each file.
+        lock: lock file, by default the project's.
 
     Returns:
-        one entry per id, in order; one that could not be fetched carries its error and stops no other.
+        One entry per id, in order. A file that cannot be fetched does not stop the others.
 
     Raises:
-        WeightsError: before anything is fetched: an id is unknown, a licence was not accepted, the folder
-            cannot be written or has no room.
+        WeightsError: before any download: an id is unknown, a licence was not accepted, or the folder is not
+            writable or too full.
     """
-    listener = listener or FetchListener()
     entries = pick(ids, lock)
     folder = weights_folder(dest)
-    lacking = [entry for entry in entries if not _is_here(entry, folder)]
-    refused = [entry for entry in lacking if entry.commercial == "no"]
-    if refused and not accept_licence:
-        terms = "; ".join(f"{entry.id}: {entry.licence}" for entry in refused)
-        raise WeightsError(f"{terms}: if these terms suit you, give --accept-licence")
-    _prepare(folder, lacking)
+    missing = [entry for entry in entries if not _is_present(entry, folder)]
+    restricted = [entry for entry in missing if entry.commercial == "no"]
+    if restricted and not accept_licence:
+        terms = "; ".join(f"{entry.id}: {entry.licence}" for entry in restricted)
+        raise WeightsError(f"{terms}: to accept these terms, give --accept-licence")
+    _prepare(folder, missing)
     return [
-        _fetch_one(entry, folder, listener)
-        if entry in lacking
+        _fetch_one(entry, folder, progress)
+        if entry in missing
         else FetchedWeights(entry.id, folder / entry.file, downloaded=False, error=None)
         for entry in entries
     ]
 
 
-def _prepare(folder: Path, lacking: Sequence[WeightFile]) -> None:
+def _prepare(folder: Path, missing: Sequence[WeightFile]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WeightsError(f"{folder}: cannot be made ({error.strerror}): give another --dest") from error
-    if not lacking:
+        raise WeightsError(f"{folder}: cannot be created ({error.strerror}): give another --dest") from error
+    if not missing:
         return
     if not os.access(folder, os.W_OK):
-        raise WeightsError(f"{folder}: cannot be written: give another --dest")
-    held = sum(part.stat().st_size for part in (_part(entry, folder) for entry in lacking) if part.is_file())
-    require_space(folder, sum(entry.size or 0 for entry in lacking) - held)
+        raise WeightsError(f"{folder}: not writable: give another --dest")
+    held = sum(part.stat().st_size for entry in missing if (part := _part(entry, folder)).is_file())
+    require_space(folder, sum(entry.size or 0 for entry in missing) - held)
 
 
-def _is_here(entry: WeightFile, folder: Path) -> bool:
-    return check(entry, folder).state in ("present", "verified")
+def _is_present(entry: WeightFile, folder: Path) -> bool:
+    return full_status(entry, folder).state in ("present", "verified")
 
 
-def _fetch_one(entry: WeightFile, folder: Path, listener: FetchListener) -> FetchedWeights:
+def _fetch_one(entry: WeightFile, folder: Path, progress: Progress) -> FetchedWeights:
     path = folder / entry.file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(path, entry, listener):
-            if _is_here(entry, folder):  # another process was faster
+        with _locked(path, entry, progress):
+            if _is_present(entry, folder):  # another process has fetched it
                 return FetchedWeights(entry.id, path, downloaded=False, error=None)
-            _from_any_address(entry, folder, listener)
+            _fetch_from_any(entry, folder, progress)
     except OSError as error:
-        problem = WeightsError(f"{entry.id}: {path.parent}: cannot be written ({error.strerror})")
+        problem = WeightsError(f"{entry.id}: {path.parent}: not writable ({error.strerror})")
         return FetchedWeights(entry.id, path, downloaded=False, error=problem)
     except WeightsError as error:
         return FetchedWeights(entry.id, path, downloaded=False, error=error)
@@ -116,86 +109,71 @@ def _fetch_one(entry: WeightFile, folder: Path, listener: FetchListener) -> Fetc
 
 
 @contextmanager
-def _only_one(path: Path, entry: WeightFile, listener: FetchListener) -> Iterator[None]:
-    """Hold a lock that the system takes back when its process dies, however it dies."""
+def _locked(path: Path, entry: WeightFile, progress: Progress) -> Iterator[None]:
+    """Hold a file lock that the system releases when the process ends."""
     import filelock
 
-    guard = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        guard.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except filelock.Timeout:
-        listener.say(f"{entry.id}: another process fetches it: waiting")
-        guard.acquire()
+        progress.message(f"{entry.id}: another process is fetching it: waiting")
+        lock.acquire()
     try:
         yield
     finally:
-        guard.release()
+        lock.release()
 
 
-def _from_any_address(entry: WeightFile, folder: Path, listener: FetchListener) -> None:
-    listener.say(_announcement(entry))
-    problems: list[WeightsError] = []
-    for address in entry.addresses:
+def _fetch_from_any(entry: WeightFile, folder: Path, progress: Progress) -> None:
+    size = f"{entry.size / 1e6:,.1f} MB" if entry.size else "unknown size"
+    progress.message(f"{entry.id}: {size}; licence: {entry.licence}")
+    errors: list[WeightsError] = []
+    for url in entry.addresses:
         try:
-            _from(address, entry, folder, listener)
+            _fetch_from(url, entry, folder, progress)
             return
         except WeightsError as error:
-            problems.append(error)
-    reasons = "; ".join(map(str, problems))
-    if all(isinstance(problem, UnreachableError) for problem in problems):
-        raise UnreachableError(f"{entry.id}: {reasons}: {_by_hand(entry, folder)}")
+            errors.append(error)
+    reasons = "; ".join(map(str, errors))
+    if all(isinstance(error, UnreachableError) for error in errors):
+        raise UnreachableError(
+            f"{entry.id}: {reasons}: fetch it on a machine with network (tp-eval weights fetch {entry.id} "
+            f"--dest FOLDER, or {entry.address}) and copy it to {shlex.quote(str(folder / entry.file))}"
+        )
     raise WeightsError(f"{entry.id}: not fetched: {reasons}")
 
 
-def _from(address: str, entry: WeightFile, folder: Path, listener: FetchListener) -> None:
-    def bring() -> bool:
-        return download(
-            address,
-            _part(entry, folder),
-            size=entry.size,
-            on_progress=lambda done, total: listener.on_progress(entry.id, done, total),
-        )
+def _fetch_from(url: str, entry: WeightFile, folder: Path, progress: Progress) -> None:
+    def bring(*, resume: bool) -> bool:
+        part = _part(entry, folder)
+        return download(url, part, size=entry.size, resume=resume, label=entry.id, progress=progress)
 
-    in_one_piece = bring()
+    # Without a published hash nothing would detect a file made of two versions.
+    resumed = bring(resume=entry.sha256 is not None)
     try:
-        _admit(entry, folder, listener)
+        _install(entry, folder, progress)
     except WeightsError:
-        if in_one_piece:
+        if not resumed:
             raise
-        # The earlier part may have been bad; _admit has removed it, so this one is whole unless cut again.
-        bring()
-        _admit(entry, folder, listener)
+        bring(resume=False)
+        _install(entry, folder, progress)
 
 
-def _admit(entry: WeightFile, folder: Path, listener: FetchListener) -> None:
-    """Give a finished part file its name if it is what it should be; else remove it."""
+def _install(entry: WeightFile, folder: Path, progress: Progress) -> None:
+    """Verify a downloaded file and rename it; delete it if it is damaged."""
     path, part = folder / entry.file, _part(entry, folder)
-    size = part.stat().st_size
     sha256 = hash_file(part)
-    state, detail = judge(entry, sha256, read_record(path))
-    if entry.size is not None and size != entry.size:
-        state, detail = "damaged", f"{size:,} bytes, it should be {entry.size:,}"
+    state, detail = compare_hash(entry, sha256, read_record(path))
+    if wrong_size := size_mismatch(entry, part.stat().st_size):
+        state, detail = "damaged", wrong_size
     if state == "damaged":
-        discard(part)
-        raise WeightsError(f"what came is not the file ({detail}): not kept")
+        part.unlink()
+        raise WeightsError(f"the downloaded file is not the expected one ({detail})")
     part.replace(path)
-    discard(part)
     write_record(path, sha256)
     if state == "present":
-        listener.say(f"{entry.id}: {known_of(entry)}: {sha256}")
-
-
-def _announcement(entry: WeightFile) -> str:
-    size = f"{entry.size / 1e6:,.1f} MB" if entry.size else "size unknown"
-    return f"{entry.id}: {size}; licence: {entry.licence}"
-
-
-def _by_hand(entry: WeightFile, folder: Path) -> str:
-    place = folder / entry.file
-    return (
-        f"fetch it where there is a network (tp-eval weights fetch {entry.id} --dest FOLDER, or "
-        f"{entry.address}) and copy it to {shlex.quote(str(place))}"
-    )
+        progress.message(f"{entry.id}: {partial_check(entry)}: {sha256}")
 
 
 def _part(entry: WeightFile, folder: Path) -> Path:

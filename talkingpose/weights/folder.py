@@ -1,8 +1,8 @@
-"""The weights folder: where files lie, and whether each is what the lock file says.
+"""Weights folder: location of the weight files and comparison with the lock file.
 
-Beside a checked file lies `FILE.sha256`, in the format of `sha256sum`: the hash of the file as it was then.
-A file older than it is not read again; for a file whose hash nobody has published it is the hash to compare
-with. A folder that cannot be written is fine: then files without such a record are read in every process.
+`FILE.sha256`, in the format of `sha256sum`, records the hash of a verified file. A file that is older than
+its record is not read again. For a file without a published hash, the recorded hash is the reference. In a
+folder that is not writable, files without a record are read by every process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from talkingpose.io.atomic import write_text
+from talkingpose.io.documents import DocumentError, read_text
+from talkingpose.io.progress import SILENT, Progress
 from talkingpose.weights.errors import WeightsError
 from talkingpose.weights.lock import WeightFile, pick, read_lock
 
@@ -23,21 +26,21 @@ VARIABLE = "TALKINGPOSE_WEIGHTS"
 
 State = Literal["missing", "present", "verified", "damaged"]
 
-# A record is believed for a file that was last written this much earlier: clocks of file systems are coarse.
+# A record is trusted for a file last written this much earlier, because file system clocks are coarse.
 _SETTLED_NS = 2_000_000_000
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class WeightStatus:
-    """One file of the lock file and what there is of it.
+    """State of one file of the lock file.
 
     Attributes:
-        state: `missing`; `present`: there, not contradicted by what is known; `verified`: its SHA-256 is that
-            of the lock file; `damaged`: it is another file.
-        path: where it lies or would lie.
-        detail: why it is not `verified`; empty where it is.
-        sha256: of the file, in hex; None where it was not read.
+        state: `missing`; `present`: consistent with what is published; `verified`: its SHA-256 is that of the
+            lock file; `damaged`: another content.
+        path: location of the file, also if missing.
+        detail: reason why it is not `verified`, else empty.
+        sha256: hash in hex, None if unknown.
     """
 
     id: str
@@ -48,11 +51,11 @@ class WeightStatus:
 
 
 def weights_folder(dest: str | os.PathLike[str] | None = None) -> Path:
-    """Where weight files lie: `dest`, else what TALKINGPOSE_WEIGHTS names, else the user's cache."""
+    """Return the weights folder: `dest`, else $TALKINGPOSE_WEIGHTS, else the user's cache folder."""
     named = dest or os.environ.get(VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
-    # Asked for by name first: a Mac user who sets it means it too.
+    # Respected on macOS too, where platformdirs would ignore it.
     cache = os.environ.get("XDG_CACHE_HOME")
     if cache and Path(cache).is_absolute():
         return Path(cache) / "talkingpose" / "weights"
@@ -68,23 +71,23 @@ def find(
     folder: str | os.PathLike[str] | None = None,
     lock: Path | None = None,
 ) -> Path:
-    """The path of a weight file that is here and was checked. Nothing is ever downloaded.
+    """Return the path of a verified weight file. Never downloads.
 
     Args:
         file_id: id in the lock file.
-        needed_by: metric or model that asks, for the message.
-        folder: as `weights_folder` takes it.
-        lock: another lock file than the project's.
+        needed_by: metric or model that needs it, for messages.
+        folder: as in `weights_folder`.
+        lock: lock file, by default the project's.
 
     Raises:
         WeightsError: the file is missing or damaged; the message names the command that fetches it.
     """
     (entry,) = pick([file_id], lock)
-    status = check(entry, weights_folder(folder))
-    agree = " --accept-licence" if entry.commercial == "no" else ""
-    command = f"tp-eval weights fetch {file_id}{agree}"
+    status = full_status(entry, weights_folder(folder))
+    accept = " --accept-licence" if entry.commercial == "no" else ""
+    command = f"tp-eval weights fetch {file_id}{accept}"
     if status.state == "missing":
-        raise WeightsError(f"{needed_by} needs {file_id}: not here: {command}")
+        raise WeightsError(f"{needed_by} needs {file_id}: missing: {command}")
     if status.state == "damaged":
         raise WeightsError(f"{needed_by} needs {file_id}: {status.detail}: {command}")
     return status.path
@@ -93,13 +96,13 @@ def find(
 def status(
     file_id: str, *, folder: str | os.PathLike[str] | None = None, lock: Path | None = None
 ) -> WeightStatus:
-    """What there is of a file, at a glance: its content is not read.
+    """Return the state of a file from its size and record, without reading it.
 
     Raises:
         WeightsError: there is no such id.
     """
     (entry,) = pick([file_id], lock)
-    return glance(entry, weights_folder(folder))
+    return quick_status(entry, weights_folder(folder))
 
 
 def verify(
@@ -107,88 +110,85 @@ def verify(
     *,
     folder: str | os.PathLike[str] | None = None,
     lock: Path | None = None,
-    on_bytes: Callable[[str, int], None] | None = None,
+    progress: Progress = SILENT,
 ) -> list[WeightStatus]:
-    """Read files in full and compare.
+    """Read files and compare their hashes.
 
     Args:
-        ids: which; all of the lock file where empty.
-        folder: as `weights_folder` takes it.
-        lock: another lock file than the project's.
-        on_bytes: called with an id and a number of bytes just read.
+        ids: ids of the lock file; all if empty.
+        folder: as in `weights_folder`.
+        lock: lock file, by default the project's.
+        progress: receives bytes for each file.
 
     Raises:
         WeightsError: there is no such id, or a file cannot be read.
     """
     entries = pick(ids, lock) if ids else list(read_lock(lock).values())
-    place = weights_folder(folder)
-    return [check(entry, place, trust_record=False, on_bytes=on_bytes) for entry in entries]
+    location = weights_folder(folder)
+    return [full_status(entry, location, trust_record=False, progress=progress) for entry in entries]
 
 
-def glance(entry: WeightFile, folder: Path) -> WeightStatus:
-    """Size and record of a file, without reading it."""
+def quick_status(entry: WeightFile, folder: Path) -> WeightStatus:
+    """Compare size and record of a file, without reading it."""
     path = folder / entry.file
     state: State
     if not path.is_file():
-        state, detail, sha256 = "missing", "not here", None
-    elif problem := _wrong_size(entry, path.stat().st_size):
+        state, detail, sha256 = "missing", "missing", None
+    elif problem := size_mismatch(entry, path.stat().st_size):
         state, detail, sha256 = "damaged", problem, None
     else:
-        sha256 = _settled_record(path)
-        state, detail = ("present", "not read yet") if sha256 is None else judge(entry, sha256, sha256)
+        sha256 = _trusted_record(path)
+        state, detail = ("present", "not read yet") if sha256 is None else compare_hash(entry, sha256, sha256)
     return WeightStatus(entry.id, state, path, detail, sha256)
 
 
-def check(
-    entry: WeightFile,
-    folder: Path,
-    *,
-    trust_record: bool = True,
-    on_bytes: Callable[[str, int], None] | None = None,
+def full_status(
+    entry: WeightFile, folder: Path, *, trust_record: bool = True, progress: Progress = SILENT
 ) -> WeightStatus:
-    """A file compared with its hash; it is read unless its record may be trusted.
+    """Compare the hash of a file, reading it unless its record is trusted.
 
     Raises:
         WeightsError: the file cannot be read.
     """
-    seen = glance(entry, folder)
-    if seen.state in ("missing", "damaged") and seen.sha256 is None:
-        return seen
-    if trust_record and seen.state != "damaged" and seen.sha256 is not None:
-        return seen
-    recorded = read_record(seen.path)
-    sha256 = hash_file(seen.path, on_bytes=on_bytes and (lambda count: on_bytes(entry.id, count)))
-    state, detail = judge(entry, sha256, recorded)
+    quick = quick_status(entry, folder)
+    if quick.state in ("missing", "damaged") and quick.sha256 is None:
+        return quick
+    if trust_record and quick.state != "damaged" and quick.sha256 is not None:
+        return quick
+    recorded = read_record(quick.path)
+    progress.start(entry.id, quick.path.stat().st_size, "B")
+    sha256 = hash_file(quick.path, progress.advance)
+    state, detail = compare_hash(entry, sha256, recorded)
     if state != "damaged":
-        with suppress(OSError):  # a shared folder that only its owner writes: it was checked all the same
-            write_record(seen.path, sha256)
-    return WeightStatus(entry.id, state, seen.path, detail, sha256)
+        with suppress(OSError):  # a shared folder may be read-only
+            write_record(quick.path, sha256)
+    return WeightStatus(entry.id, state, quick.path, detail, sha256)
 
 
-def judge(entry: WeightFile, sha256: str, recorded: str | None) -> tuple[State, str]:
-    """What a file with this hash is, and why it is not `verified`.
+def compare_hash(entry: WeightFile, sha256: str, recorded: str | None) -> tuple[State, str]:
+    """Return the state of a file, and the reason if it is not `verified`.
 
     Args:
-        entry: what it should be.
-        sha256: of the file.
-        recorded: hash recorded at the first fetch, None where there is no record.
+        entry: expected file.
+        sha256: hash of the file.
+        recorded: hash recorded at the first fetch, None without a record.
     """
     if entry.sha256 is not None:
         if sha256 == entry.sha256:
             return "verified", ""
-        return "damaged", f"SHA-256 is {sha256}, the lock file says {entry.sha256}"
+        return "damaged", f"SHA-256 is {sha256}, expected {entry.sha256}"
     if not sha256.startswith(entry.sha256_prefix or ""):
-        return "damaged", f"SHA-256 is {sha256}, it should begin with {entry.sha256_prefix}"
+        return "damaged", f"SHA-256 is {sha256}, expected to begin with {entry.sha256_prefix}"
     if recorded is not None and recorded != sha256:
         return "damaged", (
-            f"SHA-256 is {sha256}, at the first fetch it was {recorded} "
-            f"(remove {entry.name}.sha256 if the change is meant)"
+            f"SHA-256 is {sha256}, recorded at the first fetch: {recorded} "
+            f"(remove {entry.name}.sha256 if the change is intended)"
         )
-    return "present", known_of(entry)
+    return "present", partial_check(entry)
 
 
-def known_of(entry: WeightFile) -> str:
-    """How far a file without a published hash can be checked, in words."""
+def partial_check(entry: WeightFile) -> str:
+    """Describe how far a file without a published hash can be checked."""
     known = [
         name
         for name, value in (("size", entry.size), ("first digits of the hash", entry.sha256_prefix))
@@ -198,67 +198,59 @@ def known_of(entry: WeightFile) -> str:
     return f"{basis} ({entry.unverified}); later by the hash recorded at the first fetch"
 
 
-def hash_file(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
-    """SHA-256 of a file in hex.
+def size_mismatch(entry: WeightFile, size: int) -> str | None:
+    """Describe a wrong size; None if it is right or unknown."""
+    if entry.size is None or size == entry.size:
+        return None
+    return f"{size:,} bytes, expected {entry.size:,}"
+
+
+def hash_file(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
+    """Return the SHA-256 of a file in hex; `on_bytes` receives the size of each piece.
 
     Raises:
-        WeightsError: it cannot be read.
+        WeightsError: the file cannot be read.
     """
     digest = hashlib.sha256()
     try:
         with path.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
-                if on_bytes:
-                    on_bytes(len(chunk))
+                on_bytes(len(chunk))
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
     return digest.hexdigest()
 
 
 def read_record(path: Path) -> str | None:
-    """The hash in `FILE.sha256`; None where there is none that can be used."""
+    """Return the hash in `FILE.sha256`, None without a valid record."""
     try:
-        words = _record(path).read_text("ascii").split()
-    except (OSError, UnicodeDecodeError):
+        words = read_text(_record(path), "record", max_bytes=1024).split()
+    except DocumentError:
         return None
-    good = len(words) == 2 and words[1].lstrip("*") == path.name and len(words[0]) == 64
-    return words[0].lower() if good else None
+    valid = len(words) == 2 and words[1].lstrip("*") == path.name and len(words[0]) == 64
+    return words[0].lower() if valid else None
 
 
 def write_record(path: Path, sha256: str) -> None:
-    """Write `FILE.sha256`, whole or not at all.
+    """Write `FILE.sha256` atomically.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder is not writable.
     """
-    record = _record(path)
-    draft = record.with_name(f".{record.name}.{os.getpid()}")
-    try:
-        draft.write_text(f"{sha256}  {path.name}\n", "ascii")
-        draft.replace(record)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
+    write_text(_record(path), f"{sha256}  {path.name}\n")
 
 
 def _record(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _settled_record(path: Path) -> str | None:
-    """The record of a file that was not written since, and not just before either."""
+def _trusted_record(path: Path) -> str | None:
+    """Return the record of a file that has not been written since, nor just before."""
     sha256 = read_record(path)
     if sha256 is None:
         return None
-    there = path.stat()
-    # A copy that keeps the old time of writing still changes the time of change.
-    written, recorded = max(there.st_mtime_ns, there.st_ctime_ns), _record(path).stat().st_mtime_ns
+    stat = path.stat()
+    # A copy that preserves the modification time still updates the change time.
+    written, recorded = max(stat.st_mtime_ns, stat.st_ctime_ns), _record(path).stat().st_mtime_ns
     return sha256 if written + _SETTLED_NS < recorded <= time.time_ns() else None
-
-
-def _wrong_size(entry: WeightFile, size: int) -> str | None:
-    if entry.size is None or size == entry.size:
-        return None
-    return f"{size:,} bytes, it should be {entry.size:,}"

@@ -1,4 +1,4 @@
-"""The lock file: what each weight file is, where it comes from and how to know that it is the right one."""
+"""Lock file of the weights: source, size, hash and licence of each file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
+from talkingpose.io.documents import DocumentError, read_yaml
 from talkingpose.weights.errors import WeightsError
 
 LOCK_FILE = Path(__file__).with_name("weights.lock.yaml")
@@ -23,7 +24,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFile:
-    """One entry of the lock file; its fields are explained at the head of `weights.lock.yaml`."""
+    """Entry of the lock file; the head of `weights.lock.yaml` documents its fields."""
 
     __pydantic_config__: ClassVar[Mapping[str, str]] = {"extra": "forbid"}
 
@@ -61,33 +62,32 @@ class WeightFile:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where to fetch it, in the order to try."""
+        """URLs, in the order to try."""
         return (self.address,) if self.mirror is None else (self.address, self.mirror)
 
     @property
     def name(self) -> str:
-        """The last part of `file`."""
+        """File name without folders."""
         return PurePosixPath(self.file).name
 
 
 def read_lock(path: Path | None = None) -> Mapping[str, WeightFile]:
-    """The entries of a lock file (the project's own where None), by id, in its order.
+    """Read the entries of a lock file, by default the project's, by id in file order.
 
     Raises:
-        WeightsError: it cannot be read, an entry is not as it should be, or an id or a file is named twice.
+        WeightsError: the file cannot be read, an entry is invalid, or an id or a file occurs twice.
     """
     return _read(path or LOCK_FILE)
 
 
 @functools.cache
 def _read(path: Path) -> Mapping[str, WeightFile]:
-    import yaml
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        entries = TypeAdapter(list[WeightFile]).validate_python(yaml.safe_load(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise WeightsError(f"{path}: cannot be read ({error})") from error
+        entries = TypeAdapter(list[WeightFile]).validate_python(read_yaml(path, "weights lock file"))
+    except DocumentError as error:
+        raise WeightsError(str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -95,12 +95,12 @@ def _read(path: Path) -> Mapping[str, WeightFile]:
     for values in ([entry.id for entry in entries], [entry.file for entry in entries]):
         twice = sorted({value for value in values if values.count(value) > 1})
         if twice:
-            raise WeightsError(f"{path}: {twice[0]}: named twice")
+            raise WeightsError(f"{path}: {twice[0]}: occurs twice")
     return {entry.id: entry for entry in entries}
 
 
 def pick(ids: Sequence[str], lock: Path | None = None) -> list[WeightFile]:
-    """The entries of these ids, each once, in the order asked.
+    """Return the entries of these ids, each once, in the order given.
 
     Raises:
         WeightsError: there is no such id.
@@ -108,22 +108,22 @@ def pick(ids: Sequence[str], lock: Path | None = None) -> list[WeightFile]:
     entries = read_lock(lock)
     for name in ids:
         if name not in entries:
-            raise WeightsError(f"weights {name}: no such file: choose of {', '.join(entries)}")
+            raise WeightsError(f"weights {name}: no such file: choose from {', '.join(entries)}")
     return [entries[name] for name in dict.fromkeys(ids)]
 
 
 def files_for(user: str, lock: Path | None = None) -> list[WeightFile]:
-    """The entries that a metric or model uses.
+    """Return the entries that a metric or model uses.
 
     Raises:
-        WeightsError: nothing of this name uses a weight file.
+        WeightsError: no metric or model of this name uses a weight file.
     """
     entries = read_lock(lock)
-    found = [entry for entry in entries.values() if user in entry.used_by]
-    if not found:
+    files = [entry for entry in entries.values() if user in entry.used_by]
+    if not files:
         users = sorted({name for entry in entries.values() for name in entry.used_by})
-        raise WeightsError(f"weights for {user}: no such user of weights: choose of {', '.join(users)}")
-    return found
+        raise WeightsError(f"weights for {user}: unknown: choose from {', '.join(users)}")
+    return files
 
 
 def _is_safe(address: str) -> bool:

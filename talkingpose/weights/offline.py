@@ -1,11 +1,11 @@
-"""What keeps other libraries from the network while scores are computed."""
+"""Offline mode of the Hugging Face libraries, for scoring without network access."""
 
 from __future__ import annotations
 
 
 def offline_environment() -> dict[str, str]:
-    """Environment variables under which Hugging Face's libraries use nothing but files that are here.
+    """Return environment variables that keep the Hugging Face libraries off the network.
 
-    They read them once, when they are imported: set them before, or give them to a new process.
+    The libraries read them at import: set them before, or pass them to a new process.
     """
     return {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}

@@ -1,8 +1,9 @@
-"""A loopback server of small stand-ins that behaves as badly as it is told to, and a lock file of them."""
+"""Loopback server with configurable failures, and lock files of its small stand-in files."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import threading
 import time
@@ -13,24 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from talkingpose.weights import download as download_module
 
 
 @dataclass
 class Answer:
-    """How the server answers one request.
+    """Response of the server to one request.
 
     Attributes:
-        data: of the file.
-        status: other than 200: nothing but that.
-        ranges: honours Range.
+        data: content of the file.
+        status: HTTP status; no body unless 200.
+        ranges: supports Range.
         cut: bytes after which the connection closes.
-        length: what it claims instead of the true length; 0: it claims nothing.
+        length: claimed length instead of the true one; 0 for no claim.
         pause: seconds before each 16 kB.
-        tag: ETag; empty: none.
-        location: redirect to there.
+        location: URL of a redirect.
     """
 
     data: bytes = b""
@@ -39,13 +38,12 @@ class Answer:
     cut: int | None = None
     length: int | None = None
     pause: float = 0.0
-    tag: str = '"one"'
     location: str = ""
 
 
 @dataclass
 class Server:
-    """Answers per path: each request takes the next one, the last one stays."""
+    """Answers per path: each request takes the next one; the last one stays."""
 
     address: str
     answers: dict[str, list[Answer]] = field(default_factory=dict)
@@ -82,7 +80,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_error(answer.status)
                 return
             start = 0
-            if asked and answer.ranges and self.headers.get("If-Range") == answer.tag:
+            if asked and answer.ranges:
                 start = int(asked.removeprefix("bytes=").removesuffix("-"))
             if start >= len(answer.data) > 0:
                 self.send_response(416)
@@ -93,8 +91,6 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(answer.data) - 1}/{len(answer.data)}")
-            if answer.tag:
-                self.send_header("ETag", answer.tag)
             if answer.length != 0:
                 self.send_header("Content-Length", str(answer.length or len(answer.data) - start))
             self.end_headers()
@@ -130,7 +126,7 @@ CONTENT = random.Random(5).randbytes(300_000)
 
 
 def entry(address: str, data: bytes = CONTENT, **changes: Any) -> dict[str, Any]:
-    """A good entry of a lock file for these bytes."""
+    """Return a valid entry of a lock file for these bytes."""
     return {
         "id": "net",
         "what": "a stand-in",
@@ -145,12 +141,12 @@ def entry(address: str, data: bytes = CONTENT, **changes: Any) -> dict[str, Any]
 
 
 def unpublished(address: str, **changes: Any) -> dict[str, Any]:
-    """An entry whose hash nobody has published."""
+    """Return an entry without a published hash."""
     return entry(address, sha256=None, unverified="nobody publishes it", **changes)
 
 
 def write_lock(path: Path, *entries: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(list(entries)), "utf-8")
+    path.write_text(json.dumps(entries), "utf-8")  # JSON is YAML
     return path
 
 
@@ -161,7 +157,7 @@ def _content() -> bytes:
 
 @pytest.fixture(name="make")
 def _make(tmp_path: Path) -> Any:
-    """The builders above, for test files: pytest imports each of them alone."""
+    """Return the builders above; test files cannot import this one."""
 
     class Make:
         answer = staticmethod(Answer)

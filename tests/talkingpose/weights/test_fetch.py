@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -15,8 +14,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from talkingpose.weights import FetchListener, UnreachableError, WeightsError, fetch, find, verify
+from talkingpose.io.progress import Progress
+from talkingpose.weights import UnreachableError, WeightsError, fetch, find, verify
 from talkingpose.weights import download as download_module
+
+
+class RecordedProgress(Progress):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.starts: list[tuple[str, int | None, str]] = []
+        self.done = 0
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def start(self, label: str, total: int | None, unit: str = "") -> None:
+        self.starts.append((label, total, unit))
+        self.done = 0
+
+    def advance(self, steps: int = 1) -> None:
+        self.done += steps
+
 
 FETCH = """
 import sys
@@ -53,17 +71,13 @@ def dest(tmp_path: Path) -> Path:
 
 def test_fetched_checked_and_found(server: Any, make: Any, dest: Path, content: bytes) -> None:
     lock = make.lock(make.entry(server.serve("/net", make.answer(content))))
-    said: list[str] = []
-    seen: list[tuple[int, int | None]] = []
-    listener = FetchListener(
-        say=said.append, on_progress=lambda file_id, done, total: seen.append((done, total))
-    )
-    (result,) = fetch(["net"], dest, lock=lock, listener=listener)
+    progress = RecordedProgress()
+    (result,) = fetch(["net"], dest, lock=lock, progress=progress)
     assert (result.error, result.downloaded) == (None, True)
     assert find("net", folder=dest, lock=lock).read_bytes() == content
     assert verify(folder=dest, lock=lock)[0].state == "verified"
-    assert said == ["net: 0.3 MB; licence: MIT"]
-    assert seen[0] == (0, 300_000) and seen[-1] == (300_000, 300_000) and seen == sorted(seen)
+    assert progress.messages == ["net: 0.3 MB; licence: MIT"]
+    assert progress.starts == [("net", 300_000, "B")] and progress.done == 300_000
     assert leftovers(dest) == set()
     assert not fetch(["net"], dest, lock=lock)[0].downloaded
     assert len(server.requests) == 1
@@ -82,17 +96,14 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
 def test_a_server_that_changed_its_file_in_between_is_asked_from_the_start(
     server: Any, make: Any, dest: Path, content: bytes
 ) -> None:
-    old, new = make.answer(content[::-1], cut=100_000), make.answer(content, tag='"two"')
+    old, new = make.answer(content[::-1], cut=100_000), make.answer(content)
     lock = make.lock(make.entry(server.serve("/net", old, new)))
     assert fetch(["net"], dest, lock=lock)[0].error is None
     assert target(dest).read_bytes() == content
 
 
-@pytest.mark.parametrize("tag", ['"one"', ""])
-def test_a_server_without_range_starts_over(
-    server: Any, make: Any, dest: Path, content: bytes, tag: str
-) -> None:
-    answers = [make.answer(content, cut=100_000, ranges=False, tag=tag), make.answer(content, ranges=False)]
+def test_a_server_without_range_starts_over(server: Any, make: Any, dest: Path, content: bytes) -> None:
+    answers = [make.answer(content, cut=100_000, ranges=False), make.answer(content, ranges=False)]
     lock = make.lock(make.entry(server.serve("/net", *answers)))
     assert fetch(["net"], dest, lock=lock)[0].error is None
     assert target(dest).read_bytes() == content
@@ -102,9 +113,9 @@ def test_a_server_that_always_breaks_off_is_given_up_and_resumed_later(
     server: Any, make: Any, dest: Path, content: bytes
 ) -> None:
     lock = make.lock(make.entry(server.serve("/net", make.answer(content, cut=0))))
-    assert "breaks off at 0 of 300,000 bytes" in refusal(dest, lock)
+    assert "broke off" in refusal(dest, lock)
     server.serve("/net", make.answer(content, cut=250_000), make.answer(content, cut=0))
-    assert "breaks off at 250,000" in refusal(dest, lock)
+    assert "broke off" in refusal(dest, lock)
     assert ".net.bin.part" in leftovers(dest)
     server.serve("/net", make.answer(content))
     assert fetch(["net"], dest, lock=lock)[0].error is None
@@ -116,7 +127,7 @@ def test_another_length_is_refused_before_a_byte_is_kept(
     server: Any, make: Any, dest: Path, content: bytes
 ) -> None:
     lock = make.lock(make.entry(server.serve("/net", make.answer(content + b"x"))))
-    assert "offers 300,001 bytes, it should be 300,000" in refusal(dest, lock)
+    assert "offers 300,001 bytes, expected 300,000" in refusal(dest, lock)
     assert leftovers(dest) == set()
 
 
@@ -129,7 +140,7 @@ def test_one_flipped_byte_is_refused(server: Any, make: Any, dest: Path, content
     flipped = content[:7] + bytes([content[7] ^ 1]) + content[8:]
     lock = make.lock(make.entry(server.serve("/net", make.answer(flipped))))
     message = refusal(dest, lock)
-    assert "not the file (SHA-256 is " in message
+    assert "not the expected one (SHA-256 is " in message
     assert make.entry("")["sha256"] in message
     assert leftovers(dest) == set()
 
@@ -143,7 +154,7 @@ def test_404_and_500_go_on_to_the_mirror(server: Any, make: Any, dest: Path, con
         assert fetch(["net"], dest, lock=lock)[0].error is None
         assert [path for path, _ in server.requests] == ["/net"] * tries + ["/mirror"]
         shutil.rmtree(dest)
-        assert "answers" in refusal(dest, make.lock(make.entry(address)))
+        assert f"HTTP {status}" in refusal(dest, make.lock(make.entry(address)))
 
 
 def test_a_damaged_source_goes_on_to_the_mirror(server: Any, make: Any, dest: Path, content: bytes) -> None:
@@ -205,7 +216,7 @@ def test_a_full_disk_is_seen_before(
 
 def test_a_folder_that_is_a_file_is_one_line(make: Any, dest: Path) -> None:
     dest.write_text("a file")
-    with pytest.raises(WeightsError, match="cannot be made"):
+    with pytest.raises(WeightsError, match="cannot be created"):
         fetch(["net"], dest, lock=make.lock(make.entry("https://example.org/net")))
 
 
@@ -220,13 +231,13 @@ def test_an_unpublished_hash_is_said_recorded_and_kept_to(
     server: Any, make: Any, dest: Path, content: bytes
 ) -> None:
     lock = make.lock(make.unpublished(server.serve("/net", make.answer(content)), size=None))
-    said: list[str] = []
-    assert fetch(["net"], dest, lock=lock, listener=FetchListener(say=said.append))[0].error is None
-    assert "cannot be checked (nobody publishes it)" in said[-1]
-    assert make.entry("")["sha256"] in said[-1]
+    progress = RecordedProgress()
+    assert fetch(["net"], dest, lock=lock, progress=progress)[0].error is None
+    assert "cannot be checked (nobody publishes it)" in progress.messages[-1]
+    assert make.entry("")["sha256"] in progress.messages[-1]
     target(dest).unlink()  # the record stays and is what the next fetch has to give
     server.serve("/net", make.answer(content[::-1]))
-    assert "at the first fetch it was" in refusal(dest, lock)
+    assert "recorded at the first fetch" in refusal(dest, lock)
 
 
 def test_a_file_of_unknown_size_needs_a_server_that_says_it(
@@ -234,7 +245,7 @@ def test_a_file_of_unknown_size_needs_a_server_that_says_it(
 ) -> None:
     """Else a connection that broke off would be recorded as the whole file."""
     address = server.serve("/net", make.answer(content, length=0, cut=1000))
-    assert "does not say how large" in refusal(dest, make.lock(make.unpublished(address, size=None)))
+    assert "does not state the size" in refusal(dest, make.lock(make.unpublished(address, size=None)))
 
 
 def test_two_processes_fetch_once(server: Any, make: Any, dest: Path, content: bytes) -> None:
@@ -269,13 +280,12 @@ ANSWERS = st.fixed_dictionaries(
         "ranges": st.booleans(),
         "cut": st.none() | st.integers(0, 5000),
         "length": st.none() | st.sampled_from([0, 1, 4999, 5001]),
-        "tag": st.sampled_from(['"one"', '"two"', "", 'W/"weak"']),
         "flip": st.none() | st.integers(0, 4999),
     }
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=st.lists(ANSWERS, min_size=1, max_size=6), known=st.booleans())
 def test_whatever_the_server_does_a_wrong_file_never_gets_the_name(
     server: Any,
@@ -303,14 +313,12 @@ def test_whatever_the_server_does_a_wrong_file_never_gets_the_name(
     assert leftovers(dest) == set()
 
 
-def test_notes_of_a_part_that_are_no_json_only_cost_time(
-    server: Any, make: Any, dest: Path, content: bytes
-) -> None:
-    lock = make.lock(make.entry(server.serve("/net", make.answer(content))))
-    target(dest).parent.mkdir(parents=True)
-    (dest / "nets" / ".net.bin.part").write_bytes(b"anything")
-    for notes in ("{", "[]", json.dumps({"address": 1, "validator": 2})):
-        (dest / "nets" / ".net.bin.part.json").write_text(notes)
+def test_a_foreign_partial_file_only_costs_time(server: Any, make: Any, dest: Path, content: bytes) -> None:
+    part = dest / "nets" / ".net.bin.part"
+    part.parent.mkdir(parents=True)
+    for held in (b"anything", bytes(len(content)), bytes(len(content) + 1)):
+        lock = make.lock(make.entry(server.serve("/net", make.answer(content))))
+        part.write_bytes(held)
         assert fetch(["net"], dest, lock=lock)[0].error is None
         assert target(dest).read_bytes() == content
         target(dest).unlink()

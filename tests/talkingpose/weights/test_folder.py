@@ -36,7 +36,7 @@ def put(folder: Path, data: bytes, age: float = 0.0) -> Path:
 def test_missing_names_the_command(tmp_path: Path, make: Any) -> None:
     with pytest.raises(WeightsError) as caught:
         find("net", needed_by="lpips", folder=tmp_path, lock=make.lock(make.entry(ADDRESS)))
-    assert str(caught.value) == "lpips needs net: not here: tp-eval weights fetch net"
+    assert str(caught.value) == "lpips needs net: missing: tp-eval weights fetch net"
 
 
 def test_a_file_copied_by_hand_is_found(tmp_path: Path, make: Any, content: bytes) -> None:
@@ -60,7 +60,7 @@ def test_one_flipped_byte_is_refused(tmp_path: Path, make: Any, content: bytes) 
 def test_another_size_is_damage_at_a_glance(tmp_path: Path, make: Any, content: bytes) -> None:
     put(tmp_path, content[:-1])
     seen = status("net", folder=tmp_path, lock=make.lock(make.entry(ADDRESS)))
-    assert (seen.state, seen.detail) == ("damaged", "299,999 bytes, it should be 300,000")
+    assert (seen.state, seen.detail) == ("damaged", "299,999 bytes, expected 300,000")
 
 
 def test_a_checked_file_is_not_read_again(
@@ -99,7 +99,7 @@ def test_without_a_published_hash_the_first_one_seen_counts(
     put(tmp_path, content[::-1])
     second = verify(["net"], folder=tmp_path, lock=lock)[0]
     assert second.state == "damaged"
-    assert "at the first fetch it was" in second.detail
+    assert "recorded at the first fetch" in second.detail
 
 
 def test_a_known_prefix_is_checked(tmp_path: Path, make: Any, content: bytes) -> None:

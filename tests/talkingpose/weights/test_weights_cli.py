@@ -38,7 +38,7 @@ def test_list_fetch_verify(server: Any, make: Any, run: Any, content: bytes, tmp
     code, out, err = run(lock, "fetch", "--for", "metric-a")
     path = tmp_path / "weights" / "nets" / "net.bin"
     assert (code, out) == (0, f"net: fetched: {path}\n")
-    assert err == "tp-eval weights: net: 0.3 MB; licence: MIT\n"
+    assert err == "net: 0.3 MB; licence: MIT\n"
     assert "300.0 kB" in run(lock, "list")[1]
     assert run(lock, "verify")[:2] == (0, "net: verified\n")
     assert run(lock, "fetch", "--all")[1].startswith("net: here already")
@@ -62,9 +62,9 @@ def test_verify_of_an_empty_folder_is_sound_unless_a_file_is_named(make: Any, ru
     ("args", "message"),
     [
         (["fetch"], "nothing asked for"),
-        (["fetch", "other"], "no such file: choose of net"),
-        (["fetch", "--for", "other"], "choose of metric-a"),
-        (["fetch", "net"], "research only: if these terms suit you, give --accept-licence"),
+        (["fetch", "other"], "no such file: choose from net"),
+        (["fetch", "--for", "other"], "choose from metric-a"),
+        (["fetch", "net"], "research only: to accept these terms, give --accept-licence"),
         (["verify", "other"], "no such file"),
     ],
 )
