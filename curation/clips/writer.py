@@ -60,7 +60,7 @@ class Span:
             ClipError: their number is another one than when the source was scanned.
         """
         count = 0
-        with VideoReader(self.path, name=self.name, size=size, glance=True) as reader:
+        with VideoReader(self.path, name=self.name, size=size, downscaled=True) as reader:
             for frame in reader.frames(self.start_pts, self.read_to):
                 count += 1
                 yield frame.image
@@ -204,7 +204,7 @@ def verify(video: Path, num_frames: int, fps: Fraction) -> ClipAppearance:
     luma: list[float] = []
     with VideoReader(video, name=video.name) as reader:
         rate = reader.info.fps
-        for seen in reader.looks():
+        for seen in reader.lazy_frames():
             # On every eighth pixel: a mean needs no more.
             luma.append(float(seen.luma()[::8, ::8].mean()))
             if seen.index in hashed:

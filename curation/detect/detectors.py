@@ -151,7 +151,7 @@ class MediapipeAnalyser:
         """See `Analyser`."""
         from talkingpose.pose import from_holistic
 
-        image = np.ascontiguousarray(look.glance(self._size))
+        image = np.ascontiguousarray(look.downscaled(self._size))
         faces, near = self._faces.find(image)
         sample = FrameSample(look.index, faces, None, float(look.time), face=_largest(faces or near))
         if sample.face is not None:

@@ -62,7 +62,7 @@ def look_at_key_frames(
                 continue
             due = float(look.time) + settings.every_s
             looked += 1
-            seen = faces(look.glance(size))
+            seen = faces(look.downscaled(size))
             if seen:
                 break
     except MediaError:

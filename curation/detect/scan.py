@@ -68,8 +68,8 @@ def scan(
     samples: list[FrameSample] = []
     pts: list[int] = []
     next_sample: Fraction | None = None
-    for look in reader.looks():
-        small = look.glance(small_size)
+    for look in reader.lazy_frames():
+        small = look.downscaled(small_size)
         detector.feed(small)
         pts.append(look.pts)
         if next_sample is None or look.time >= next_sample:

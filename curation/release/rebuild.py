@@ -282,7 +282,7 @@ class Place:
         """Exactly the row's number of frames, or fewer where the file ends."""
         start, end = self.span(offset)
         with VideoReader(
-            self._path, name=self._name, size=size or self._size, glance=size is not None
+            self._path, name=self._name, size=size or self._size, downscaled=size is not None
         ) as reader:
             for number, frame in enumerate(reader.frames(start, end)):
                 if number == self.row.num_frames:

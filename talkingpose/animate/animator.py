@@ -239,7 +239,7 @@ class Animator:
     def _write(self, film: Job, frames: Iterator[Picture], driving: DrivingPoses, shown: _Preview) -> None:
         """Encode the frames as they come; the film has its name only when it is whole."""
         from talkingpose.media import VideoWriter
-        from talkingpose.media.audio import add_sound
+        from talkingpose.media.audio import add_audio
         from talkingpose.media.prefetch import write_behind
 
         total = len(driving.keypoints)
@@ -256,7 +256,7 @@ class Animator:
                     write(frame)
                     advance()
             if self.options.audio:
-                add_sound(silent, film.driving, film.out, length=total / driving.fps)
+                add_audio(silent, film.driving, film.out, length=total / driving.fps)
         except BaseException:
             shown.remove()
             raise

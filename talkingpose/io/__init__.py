@@ -1,1 +1,1 @@
-"""Shared input and output: errors, console, atomic files, documents."""
+"""Input and output shared by all packages: errors, console, progress, atomic files, documents."""

@@ -21,12 +21,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
         with atomic_write(folder / "report.json") as temporary:
             temporary.write_text(text, encoding="utf-8")
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.part{path.suffix}")
+    temporary = temporary_path(path)
     try:
         yield temporary
         move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """Return an unused name in the folder of `path`, with its suffix."""
+    return path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.part{path.suffix}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The boundary of every command: errors become one line and an exit code, progress goes to stderr."""
+"""Entry point of commands: errors as one line and an exit code, messages on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIT_INTERRUPTED = 130
 
 
 def application(summary: str) -> typer.Typer:
-    """A typer application with the habits of this project: plain help, `-h`, no boxed tracebacks."""
+    """Create a typer application with plain help, `-h` and plain tracebacks."""
     import typer
 
     return typer.Typer(
@@ -41,56 +41,60 @@ def run(
     program: str,
     args: list[str] | None = None,
     *,
-    stopped: str = "the same command goes on from here",
+    stopped: str = "run the same command again to resume",
 ) -> NoReturn:
-    """Run a command line and leave the process with its exit code.
+    """Run a command line and exit the process with its exit code.
 
-    A `UserError` ends as one line on stderr with exit code 2; Ctrl-C with
-    130 and the remark `stopped`. Anything else is a fault of this project and keeps its traceback.
+    A `UserError` is printed as one line on stderr, with exit code 2; Ctrl-C prints `stopped`, with exit code
+    130. Any other exception is a bug and keeps its traceback.
     """
     from typer.exceptions import Abort, TyperException
 
-    # Read by torch's thread pool when it is loaded. Its threads wait for one another by spinning, which on a
-    # machine with other work made two threads twenty times slower than one.
+    # Read by torch at import. Its threads spin while waiting, which made two threads twenty times slower than
+    # one on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(args=args, prog_name=program, standalone_mode=False)
     except TyperException as error:
         message = error.format_message()
-        if message.startswith("Usage:"):  # a command without arguments shows its help
+        if message.startswith("Usage:"):  # a command without arguments prints its help
             print(message)
             sys.exit(EXIT_USAGE)
-        fail(program, f"{_one_line(message)} ({program} --help lists what is possible)")
+        fail(program, f"{_one_line(message)} (see {program} --help)")
     except (KeyboardInterrupt, Abort):
         code = EXIT_INTERRUPTED
     except Exception as error:
         if isinstance(error, UserError):
             fail(program, str(error))
         raise
-    if code == EXIT_INTERRUPTED:  # how typer reports a Ctrl-C
+    if code == EXIT_INTERRUPTED:  # typer reports Ctrl-C by this code
         note(f"{program}: stopped; {stopped}")
     sys.exit(code if isinstance(code, int) else EXIT_COMPLETE)
 
 
 def fail(program: str, message: str) -> NoReturn:
-    """Print one line on stderr and leave with exit code 2."""
+    """Print one line on stderr and exit with code 2."""
     note(f"{program}: error: {_one_line(message)}")
     sys.exit(EXIT_USAGE)
 
 
 def note(message: str) -> None:
-    """Print one line on stderr, beside the progress bar and out of the way of results."""
+    """Print one line on stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 def emit_json(document: Any) -> None:
-    """Print one JSON document on stdout; a NaN or an infinity in it is a fault and raises ValueError."""
+    """Print one JSON document on stdout.
+
+    Raises:
+        ValueError: the document contains NaN or infinity.
+    """
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A rich progress display on stderr: count, speed, time left; silent where stderr is no terminal."""
+    """Show a rich progress display on stderr: count, speed, time left; silent without a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -41,7 +41,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def read_bytes(path: Path, what: str, *, max_bytes: int = DEFAULT_LIMITS.size) -> bytes:
+def read_bytes(path: Path, what: str, max_bytes: int = DEFAULT_LIMITS.size) -> bytes:
     """Read a regular file of bounded size.
 
     Args:
@@ -58,10 +58,10 @@ def read_bytes(path: Path, what: str, *, max_bytes: int = DEFAULT_LIMITS.size) -
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "invalid path"
         raise DocumentError(f"{what} {path}: {reason}: check the path") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise DocumentError(f"{what} {path}: not a regular file: give a file")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise DocumentError(f"{what} {path}: not a regular file: give a file")
         try:
             content = file.read(max_bytes + 1)
         except OSError as error:
@@ -71,14 +71,14 @@ def read_bytes(path: Path, what: str, *, max_bytes: int = DEFAULT_LIMITS.size) -
     return content
 
 
-def read_text(path: Path, what: str, *, max_bytes: int = DEFAULT_LIMITS.size) -> str:
+def read_text(path: Path, what: str, max_bytes: int = DEFAULT_LIMITS.size) -> str:
     """Read a regular UTF-8 file of bounded size.
 
     Raises:
         DocumentError: as `read_bytes`, or the content is not UTF-8.
     """
     try:
-        return read_bytes(path, what, max_bytes=max_bytes).decode("utf-8-sig")
+        return read_bytes(path, what, max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DocumentError(f"{what} {path}: not UTF-8 text: save it as UTF-8") from error
 
@@ -89,7 +89,7 @@ def read_json(path: Path, what: str, limits: Limits = DEFAULT_LIMITS) -> Any:
     Raises:
         DocumentError: as `read_text`, invalid JSON, NaN or Infinity, or a limit is exceeded.
     """
-    return parse_json(read_text(path, what, max_bytes=limits.size), f"{what} {path}", limits)
+    return parse_json(read_text(path, what, limits.size), f"{what} {path}", limits)
 
 
 def parse_json(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Any:
@@ -114,7 +114,7 @@ def read_yaml(path: Path, what: str, limits: Limits = DEFAULT_LIMITS) -> Any:
     Raises:
         DocumentError: as `read_text`, invalid YAML, an alias, or a limit is exceeded.
     """
-    return parse_yaml(read_text(path, what, max_bytes=limits.size), f"{what} {path}", limits)
+    return parse_yaml(read_text(path, what, limits.size), f"{what} {path}", limits)
 
 
 def parse_yaml(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Any:

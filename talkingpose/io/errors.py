@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class UserError(ValueError):
-    """One line that says what is wrong, where, and what to do; every command prints it and exits with 2.
+    """Error with a one-line message "what: where: what to do".
 
-    Raised for bad input, a missing file or a failed service. Any other exception is a bug of this project and
-    keeps its traceback.
+    Raised for invalid input, a missing file or a failed service. Commands print the message and exit with 2.
+    Any other exception is a bug and keeps its traceback.
     """

@@ -1,4 +1,4 @@
-"""Rows of text in columns, for a terminal."""
+"""Aligned text tables for the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows of equally many cells as lines, each column as wide as its widest cell."""
+    """Yield one line per row; each column is as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

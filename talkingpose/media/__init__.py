@@ -1,4 +1,4 @@
-"""Frames in and out: one decoder policy, one writer and one picture reader for the whole project."""
+"""Reading and writing of videos and pictures, with one decoder policy for the whole project."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""The sound of one video beside the pictures of another."""
+"""Audio track of one video added to the frames of another."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +10,7 @@ import av
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 
+from talkingpose.io.atomic import atomic_write
 from talkingpose.media.errors import MediaError
 from talkingpose.media.source import open_video, video_stream
 
@@ -19,67 +18,60 @@ _RATE = 48000
 _BIT_RATE = 160_000
 
 
-def add_sound(pictures: Path, sound: Path, out: Path, *, length: Fraction) -> None:
-    """Write `out`, an mp4 with the pictures of one video and the sound of another.
+def add_audio(video: Path, audio: Path, out: Path, *, length: Fraction) -> None:
+    """Write an mp4 with the frames of one video and the audio of another, atomically.
 
-    Pictures are copied as they are encoded. The first audio track is decoded, cut to where the first frame of
-    its own video stands and to `length`, and encoded as AAC, stereo or mono as it is. `out` appears whole or
-    not at all.
+    Video packets are copied without re-encoding. The first audio track is decoded, trimmed to the first video
+    frame of its own file and to `length`, and encoded as AAC, stereo or mono as in the source.
 
     Args:
-        pictures: an mp4 whose first frame is shown at time 0.
-        sound: a video file with an audio track.
-        out: the file to write; may be `pictures` itself.
-        length: seconds of sound at most.
+        video: mp4 file whose first frame is at time 0.
+        audio: video file with an audio track.
+        out: file to write; may be `video` itself.
+        length: maximum length of the audio in seconds.
 
     Raises:
         MediaError: there is no audio track, it cannot be decoded, or `out` cannot be written.
     """
-    temporary = out.with_name(f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
     try:
-        with open_video(pictures, str(pictures)) as seen, open_video(sound, str(sound)) as heard:
-            if not heard.streams.audio:
-                raise MediaError(f"{sound}: has no audio: leave the sound out")
-            with av.open(
-                str(temporary.absolute()),
-                "w",
-                format="mp4",
-                container_options={"movflags": "+faststart", "fflags": "+bitexact"},
-            ) as film:
-                _mux(film, seen, heard, _first_time(sound), length)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(out)
+        with (
+            atomic_write(out) as temporary,
+            open_video(video, str(video)) as frames,
+            open_video(audio, str(audio)) as sound,
+        ):
+            if not sound.streams.audio:
+                raise MediaError(f"{audio}: no audio track: write the video without audio")
+            with av.open(str(temporary.absolute()), "w", format="mp4", container_options=options) as output:
+                _mux(output, frames, sound, _first_time(audio), length)
     except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{out}: cannot be written with the sound of {sound} ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise MediaError(f"{out}: cannot be written with the audio of {audio} ({error.strerror})") from error
 
 
 def _mux(
-    film: OutputContainer, seen: InputContainer, heard: InputContainer, start: Fraction, length: Fraction
+    output: OutputContainer, frames: InputContainer, sound: InputContainer, start: Fraction, length: Fraction
 ) -> None:
-    source = seen.streams.video[0]
-    video = film.add_stream_from_template(source)
-    audio = film.add_stream("aac", rate=_RATE, bit_rate=_BIT_RATE)
-    track = heard.streams.audio[0]
+    source = frames.streams.video[0]
+    video = output.add_stream_from_template(source)
+    audio = output.add_stream("aac", rate=_RATE, bit_rate=_BIT_RATE)
+    track = sound.streams.audio[0]
     audio.layout = "mono" if track.channels == 1 else "stereo"
     audio.time_base = Fraction(1, _RATE)
-    for packet in seen.demux(source):
+    for packet in frames.demux(source):
         if packet.dts is not None:
             packet.stream = video
-            film.mux(packet)
+            output.mux(packet)
     resampler = AudioResampler(format="fltp", layout=audio.layout.name, rate=_RATE)
-    for frame in _cut(heard, resampler, start, round(length * _RATE)):
-        film.mux(audio.encode(frame))
-    film.mux(audio.encode(None))
+    for frame in _trimmed(sound, resampler, start, round(length * _RATE)):
+        output.mux(audio.encode(frame))
+    output.mux(audio.encode(None))
 
 
-def _cut(
-    heard: InputContainer, resampler: AudioResampler, start: Fraction, length: int
+def _trimmed(
+    sound: InputContainer, resampler: AudioResampler, start: Fraction, length: int
 ) -> Iterator[av.AudioFrame]:
-    """Frames of 48 kHz from `start` seconds on, at most `length` samples, numbered from `start`."""
-    for frame in _resampled(heard, resampler):
+    """Yield frames of 48 kHz from `start` seconds, at most `length` samples, with pts relative to `start`."""
+    for frame in _resampled(sound, resampler):
         assert frame.pts is not None and frame.time_base is not None
         first = round((frame.pts * frame.time_base - start) * _RATE)
         if first >= length:
@@ -95,16 +87,16 @@ def _cut(
         yield frame
 
 
-def _resampled(heard: InputContainer, resampler: AudioResampler) -> Iterator[av.AudioFrame]:
-    track = heard.streams.audio[0]
-    for frame in heard.decode(track):
+def _resampled(sound: InputContainer, resampler: AudioResampler) -> Iterator[av.AudioFrame]:
+    track = sound.streams.audio[0]
+    for frame in sound.decode(track):
         if frame.pts is not None:
             yield from resampler.resample(frame)
     yield from resampler.resample(None)
 
 
 def _first_time(path: Path) -> Fraction:
-    """When the first frame of a video stands, in seconds."""
+    """Return the time of the first video frame, in seconds."""
     with open_video(path, str(path)) as container:
         stream = video_stream(container, str(path))
         for frame in container.decode(stream):

@@ -1,4 +1,4 @@
-"""The account of an iteration: frames shown, frames lost, and whether the frame rate is constant."""
+"""Decode report: frames decoded, frames lost, and constancy of the frame rate."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
-# Codecs some of whose packets carry no frame of their own: there a packet without a frame is no loss.
+# Codecs with packets that carry no frame of their own: a packet without a frame is not a loss there.
 _INVISIBLE_PACKETS = frozenset({"vp8", "mpeg4", "msmpeg4v3", "libdav1d", "av1"})
 
 
 @dataclass(frozen=True)
 class DecodeReport:
-    """The account of one iteration that ran to its end.
+    """Report of one complete iteration over a video.
 
-    `lost_frames` is the container's claim less the frames that came. For a span, and where the container
-    makes no claim, it is estimated from packets that gave no good frame, from the duration, and, if there
-    is other damage, from gaps between times that are otherwise regular; `lost_is_estimate` then says so.
-    Frames that FFmpeg marks corrupt are lost, and so are those that come out of order after damage. FFmpeg
-    does not notice all damage, and frames predicted from damaged ones show traces of it: `doubtful_frames`
-    counts those from a loss to the next key frame. Frame durations are the steps between presentation
-    times, in seconds, None below two frames; a lost frame inside leaves a longer step.
-    `variable_frame_rate`: the steps, those over lost frames aside, differ by more than one tick of the time
-    base, or by half. `messages` are for people.
+    Attributes:
+        num_frames: frames decoded.
+        lost_frames: frames claimed by the container minus frames decoded. For a span, or without a claim,
+            an estimate from packets without a valid frame, from the duration and, if there is other damage,
+            from gaps between otherwise regular times. Frames that FFmpeg marks corrupt, or that arrive out
+            of order after damage, are lost.
+        lost_is_estimate: True if `lost_frames` is such an estimate.
+        variable_frame_rate: steps between frames, except over lost frames, differ by more than one tick of
+            the time base, or by half.
+        min_frame_duration, max_frame_duration: steps between presentation times in seconds, None below two
+            frames. A lost frame leaves a longer step.
+        messages: one line each, for the user.
+        doubtful_frames: frames from a loss to the next key frame. FFmpeg does not notice all damage, and
+            frames predicted from damaged ones show traces of it.
     """
 
     num_frames: int
@@ -36,7 +41,7 @@ class DecodeReport:
 
 
 class FrameClock:
-    """The steps between presentation times, in ticks."""
+    """Statistics of the steps between presentation times, in ticks."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -44,7 +49,7 @@ class FrameClock:
         self.steps: Counter[int] = Counter()
 
     def add(self, pts: int) -> None:
-        """The next frame is shown at `pts`."""
+        """Add a frame at `pts`."""
         if self.count == 0:
             self.first = pts
         else:
@@ -54,12 +59,12 @@ class FrameClock:
 
     @property
     def mean_step(self) -> Fraction | None:
-        """The mean step; None below two frames, or where times do not advance."""
+        """Mean step; None below two frames, or if times do not advance."""
         span = self.last - self.first
         return Fraction(span, self.count - 1) if self.count > 1 and span > 0 else None
 
     def is_variable(self, *, ignore_gaps: bool) -> bool:
-        """Whether steps differ by more than a tick of rounding, those that lost frames explain aside."""
+        """Return True if steps differ by more than rounding; `ignore_gaps` excludes gaps of lost frames."""
         steps = [step for step in self.steps if not (ignore_gaps and self._frames_in_gap(step))]
         if len(steps) < 2:
             return False
@@ -67,7 +72,7 @@ class FrameClock:
         return longest - shortest > 1 or 2 * longest >= 3 * shortest
 
     def frames_in_gaps(self) -> int:
-        """Frames missing inside, where nine of ten steps are alike, so a longer step is a gap; else 0."""
+        """Return the number of frames missing in gaps; 0 if more than a tenth of the steps are gaps."""
         gaps = {step: n for step, n in self.steps.items() if self._frames_in_gap(step)}
         if 10 * sum(gaps.values()) > sum(self.steps.values()):
             return 0
@@ -78,8 +83,8 @@ class FrameClock:
         return max(0, round(Fraction(step, usual)) - 1) if usual > 0 else 0
 
 
-class Account:
-    """Counts packets and frames of one iteration over [start_pts, end_pts)."""
+class DecodeCounter:
+    """Counter of packets and frames of one iteration over [start_pts, end_pts)."""
 
     def __init__(
         self,
@@ -100,7 +105,7 @@ class Account:
         self.restart()
 
     def restart(self) -> None:
-        """Forget everything: the span is read again from elsewhere."""
+        """Reset all counts before the span is read again from another position."""
         self._clock = FrameClock()
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._packets = 0
@@ -113,28 +118,28 @@ class Account:
         self._file_end: int | None = None
 
     def packet_read(self, pts: int | None) -> None:
-        """A packet that should give a frame was read."""
+        """Count a packet that should give a frame."""
         self._packets += self._in_span(pts)
 
     def damaged(self, pts: int | None) -> None:
-        """A packet or a frame is damaged and is not shown."""
+        """Count a damaged packet or frame that is left out."""
         self._damaged += self._in_span(pts)
         self._since_damage = True
 
     def is_late(self, pts: int) -> bool:
-        """Whether a frame at `pts` comes after a later one, as decoders give some after damage."""
+        """Return True if a frame at `pts` follows a later one, as can happen after damage."""
         return self._damaged > 0 and self._clock.count > 0 and pts <= self._clock.last
 
     def read_failed(self) -> None:
-        """The container could not be read on at some place."""
+        """Count a read error of the container."""
         self._read_errors += 1
 
     def untimed(self) -> None:
-        """A frame came without a time and was given one."""
+        """Count a frame without a time."""
         self._untimed += 1
 
     def frame_shown(self, pts: int, *, coded_size: tuple[int, int], key_frame: bool, interlaced: bool) -> int:
-        """A frame is shown at `pts`; returns its number in the iteration."""
+        """Count a frame at `pts` and return its index in the iteration."""
         self._sizes[coded_size] += 1
         self._since_damage &= not key_frame
         self._doubtful += self._since_damage
@@ -143,11 +148,11 @@ class Account:
         return self._clock.count - 1
 
     def file_ended(self, end: int | None) -> None:
-        """The file was read to its end; `end` is where the container says its video ends, in ticks."""
+        """Record the end of the file; `end` is the end of the video according to the container, in ticks."""
         self._file_end = end
 
     def report(self, notes: tuple[str, ...]) -> DecodeReport:
-        """The account; `notes` come first among its messages."""
+        """Return the report; its messages begin with `notes`."""
         lost = self._lost()
         estimate = lost > 0 and self._claim is None
         clock = self._clock
@@ -172,11 +177,11 @@ class Account:
     def _lost(self) -> int:
         if self._claim is not None:
             return max(0, self._claim - self._clock.count)
-        # A packet may also be one field of an interlaced frame.
+        # A packet may be one field of an interlaced frame.
         uncountable = self._codec in _INVISIBLE_PACKETS or self._interlaced
         by_packets = self._damaged if uncountable else max(0, self._packets - self._clock.count)
         missing_at_end = self._missing_at_end()
-        # Without any sign of damage a gap is taken for what cameras do: a frame that was never recorded.
+        # Without other damage, a gap is a frame that the camera did not record.
         damage = by_packets or self._damaged or self._read_errors or missing_at_end
         return max(by_packets, missing_at_end + (self._clock.frames_in_gaps() if damage else 0))
 
@@ -189,31 +194,29 @@ class Account:
         return max(0, int((end - self._clock.last) / step - 1 + Fraction(1, 10)))
 
     def _messages(self, lost: int, estimate: bool) -> tuple[str, ...]:
-        found = []
+        messages = []
         if estimate:
-            found.append(f"about {lost} frames lost (estimated from packets, times and duration)")
+            messages.append(f"about {lost} frames lost (estimated from packets, times and duration)")
         elif lost:
-            found.append(f"{lost} of {self._claim} frames lost")
+            messages.append(f"{lost} of {self._claim} frames lost")
         if self._damaged:
-            found.append(f"{self._damaged} damaged packets or frames left out")
+            messages.append(f"{self._damaged} damaged packets or frames skipped")
         if self._doubtful:
-            found.append(
-                f"{self._doubtful} frames after damage, up to the next key frame, may show traces of it"
+            messages.append(
+                f"{self._doubtful} frames after damage, up to the next key frame, may show artefacts"
             )
         if len(self._sizes) > 1:
             sizes = ", ".join(f"{n} of {width}x{height}" for (width, height), n in self._sizes.items())
-            found.append(f"the picture size changes, all frames were scaled to one: {sizes}")
+            messages.append(f"the frame size changes, all frames are scaled to one size: {sizes}")
         if self._read_errors:
-            found.append(f"the file could not be read on at {self._read_errors} places")
+            messages.append(f"{self._read_errors} read errors")
         if self._untimed:
-            found.append(
-                f"{self._untimed} frames had no time; they follow the frame before at the average rate"
+            messages.append(
+                f"{self._untimed} frames without a time follow the previous frame at the average rate"
             )
         if not lost and self._clock.frames_in_gaps():
             gaps = self._clock.frames_in_gaps()
-            found.append(
-                f"gaps of {gaps} frames between regular times: not recorded, or lost without a trace"
-            )
+            messages.append(f"gaps of {gaps} frames between regular times: not recorded, or lost")
         if any(step <= 0 for step in self._clock.steps):
-            found.append("presentation times do not increase")
-        return tuple(found)
+            messages.append("presentation times do not increase")
+        return tuple(messages)

@@ -1,4 +1,4 @@
-"""Error of this package."""
+"""Error of video and picture files."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from talkingpose.io.errors import UserError
 
 
 class MediaError(UserError):
-    """A video or picture cannot be read or written: one line that says what, where, and what to do."""
+    """A video or picture that cannot be read or written."""

@@ -1,4 +1,4 @@
-"""What a file's packets say without decoding one: times, key frames, true length."""
+"""Packet index of a video: times, key frames and true length, without decoding."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MAX_READ_ERRORS = 64
 
 @dataclass(frozen=True)
 class PacketIndex:
-    """The video packets of a file.
+    """Summary of the video packets of a file.
 
     Attributes:
-        num_packets: those that should give a frame.
+        num_packets: number of packets that should give a frame.
         key_times: presentation times of the key frames in seconds, in order.
-        duration_s: from the first presentation time to the end of the last packet; what the header claims
-            does not count. None where packets carry no times.
+        duration_s: from the first presentation time to the end of the last packet, independent of the header;
+            None if packets carry no times.
     """
 
     num_packets: int
@@ -34,7 +34,7 @@ class PacketIndex:
 
     @property
     def key_frame_gap_s(self) -> float | None:
-        """The longest time without a key frame, the end included."""
+        """Longest time without a key frame, up to the end of the video."""
         if self.duration_s is None or not self.key_times:
             return None
         edges = [*self.key_times, self.key_times[0] + self.duration_s]
@@ -42,10 +42,10 @@ class PacketIndex:
 
 
 def read_index(source: str | Path | bytes, *, name: str | None = None) -> PacketIndex:
-    """Read a file's packets and decode nothing; what cannot be read is left out.
+    """Read the packets of a file without decoding; unreadable parts are skipped.
 
     Raises:
-        MediaError: no video file, or none with a video stream.
+        MediaError: not a video file, or without a video stream.
     """
     times: list[int] = []
     keys: list[int] = []

@@ -1,4 +1,4 @@
-"""A decoded frame that is converted only when, where and as large as it is looked at."""
+"""Decoded frames whose conversion to RGB is deferred to the requested size or region."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorRange, VideoReformatter
 
+from talkingpose.io.image import Image
 from talkingpose.media.errors import MediaError
 from talkingpose.media.policy import DecoderPolicy, RgbConverter, is_full_range
 from talkingpose.media.source import DisplayTurn, VideoInfo
 
-# Means over areas: a third of the time of the bicubic filter when a picture becomes much smaller.
-_GLANCE = DecoderPolicy(flags=("AREA",), scaling_flags=("AREA",))
-# Formats whose first plane is the luma at one byte a pixel.
+# Area averaging takes a third of the time of the bicubic filter for strong reduction.
+_AREA = DecoderPolicy(flags=("AREA",), scaling_flags=("AREA",))
+# Formats whose first plane is luma with one byte per pixel.
 _LUMA_FIRST = frozenset(
     {f"{kind}{chroma}p" for kind in ("yuv", "yuvj") for chroma in (410, 411, 420, 422, 440, 444)}
     | {"nv12", "nv21", "nv16", "gray", "yuva420p"}
@@ -29,25 +30,25 @@ Converter = Callable[[av.VideoFrame, Size], npt.NDArray[np.uint8]]
 
 
 class Converters:
-    """From decoded frames of one video to upright pictures; keeps the scalers' tables between frames."""
+    """Converters from the decoded frames of one video to upright images; keep tables between frames."""
 
     def __init__(self, info: VideoInfo, turn: DisplayTurn) -> None:
         self._info, self._turn = info, turn
-        # One scaler per size: it makes its tables anew whenever the size changes.
+        # One scaler per size, because a scaler rebuilds its tables when the size changes.
         self._known: dict[tuple[str, Size], Converter] = {}
 
-    def image(self, frame: av.VideoFrame, size: Size | None = None) -> npt.NDArray[np.uint8]:
-        """uint8 (height, width, 3) RGB by `DECODER_POLICY`, at (width, height) or the video's own size."""
+    def image(self, frame: av.VideoFrame, size: Size | None = None) -> Image:
+        """Convert to uint8 RGB (height, width, 3) at (width, height), by default the size of the video."""
         return self._converted("image", RgbConverter, frame, size)
 
-    def glance(self, frame: av.VideoFrame, size: Size) -> npt.NDArray[np.uint8]:
-        """The same by the mean over areas; at the coded size there is nothing to be averaged."""
+    def downscaled(self, frame: av.VideoFrame, size: Size) -> Image:
+        """Convert with area averaging; at the coded size equal to `image`."""
         if self._coded_size(size) == (frame.width, frame.height):
             return self.image(frame, size)
-        return self._converted("glance", lambda: RgbConverter(_GLANCE), frame, size)
+        return self._converted("downscaled", lambda: RgbConverter(_AREA), frame, size)
 
     def luma(self, frame: av.VideoFrame, box: tuple[int, int, int, int] | None) -> npt.NDArray[np.uint8]:
-        """uint8 (height, width): a box of pixels, ends exclusive, of the upright picture; None for all."""
+        """Return luma, uint8 (height, width), of a box of the upright image; see `LazyFrame.luma`."""
         coded = self._coded_size(None)
         if frame.format.name in _LUMA_FIRST and coded == (frame.width, frame.height):
             plane = frame.planes[0]
@@ -68,7 +69,7 @@ class Converters:
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(
                 f"{self._info.name}: pixel format {frame.format.name}, matrix {self._info.color_matrix} "
-                "cannot be converted to RGB: convert the file to yuv420p, matrix BT.709, first"
+                "cannot be converted to RGB: convert the file to yuv420p, BT.709, first"
             ) from error
 
     def _coded_size(self, shown: Size | None) -> Size:
@@ -77,11 +78,11 @@ class Converters:
 
 
 class LazyFrame:
-    """One frame of a video, not yet converted; to be used before the next one is asked for.
+    """Frame of a video before conversion; valid until the next frame is requested.
 
     Attributes:
-        index: its number in the iteration, from 0.
-        pts, time: as of `Frame`.
+        index: index in the iteration, from 0.
+        pts, time: as in `Frame`.
     """
 
     __slots__ = ("_converters", "_frame", "index", "pts", "time")
@@ -92,25 +93,26 @@ class LazyFrame:
         self.index, self.pts, self.time = index, pts, time
         self._frame, self._converters = frame, converters
 
-    def image(self, size: Size | None = None) -> npt.NDArray[np.uint8]:
-        """uint8 (height, width, 3) RGB, exactly as `VideoReader(size=size)` gives it.
+    def image(self, size: Size | None = None) -> Image:
+        """Convert to uint8 RGB (height, width, 3), equal to the frames of `VideoReader(size=size)`.
 
-        Raises MediaError for a pixel format that cannot be converted, as the other two do.
+        Raises:
+            MediaError: the pixel format cannot be converted; the other methods raise it too.
         """
         return self._converters.image(self._frame, size)
 
-    def glance(self, size: Size) -> npt.NDArray[np.uint8]:
-        """A smaller picture at a fraction of the time, each pixel the mean of an area.
+    def downscaled(self, size: Size) -> Image:
+        """Convert to a smaller image with area averaging, faster than `image`.
 
-        For detectors and measurements that choose footage; what is scored or kept goes through `image`.
+        For detectors and measurements that select clips. Frames that are scored or stored use `image`.
         """
-        return self._converters.glance(self._frame, size)
+        return self._converters.downscaled(self._frame, size)
 
     def luma(self, box: tuple[int, int, int, int] | None = None) -> npt.NDArray[np.uint8]:
-        """Brightness at the video's own size, uint8 (height, width), 0 black to 255 white.
+        """Return luma at the size of the video, uint8 (height, width), 0 (black) to 255 (white).
 
         Args:
-            box: x0, y0, x1, y1 in pixels, ends exclusive, cut at the edges; None for the whole picture.
+            box: x0, y0, x1, y1 in pixels, ends exclusive, clipped to the frame; None for the whole frame.
         """
         return self._converters.luma(self._frame, box)
 
@@ -136,6 +138,6 @@ def _gray() -> Converter:
 
 @cache
 def _expanded() -> npt.NDArray[np.uint8]:
-    """Limited range to full: 16 to 235 become 0 to 255."""
+    """Return the table from limited to full range: 16 to 235 become 0 to 255."""
     steps = (np.arange(256) - 16) * 255 / 219
     return np.rint(np.clip(steps, 0, 255)).astype(np.uint8)

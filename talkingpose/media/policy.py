@@ -1,4 +1,4 @@
-"""The decoder policy: how a decoded picture becomes RGB, the same everywhere in the project."""
+"""Decoder policy: conversion of decoded frames to RGB, identical everywhere in the project."""
 
 from __future__ import annotations
 
@@ -40,14 +40,13 @@ _MATRICES = {
 
 @dataclass(frozen=True)
 class DecoderPolicy:
-    """Rules of the conversion to RGB; `describe` is what a protocol hashes.
+    """Rules of the conversion to RGB; protocols hash the result of `describe`.
 
-    A picture whose matrix is not tagged is taken as BT.601, one whose range is not tagged as limited
-    (full for the yuvj formats, grey and RGB): this is what OpenCV's VideoCapture does, and at the coded
-    size the result is equal to it bit for bit. A picture that is tagged (BT.709, BT.2020, full range, ...)
-    is converted as its tags say; OpenCV ignores those tags, so there its colours differ, and are wrong.
-    The matrix and the range are all that is applied: no transfer curve, no primaries, no tone mapping,
-    no deinterlacing. `flags` are libswscale's.
+    An untagged matrix means BT.601, an untagged range means limited (full for the yuvj formats, grey and
+    RGB). This is the behaviour of OpenCV's VideoCapture, and at the coded size the result equals it bit for
+    bit. Tagged frames (BT.709, BT.2020, full range, ...) are converted according to their tags, which OpenCV
+    ignores, so that its colours are wrong there. Only the matrix and the range are applied: no transfer
+    curve, primaries, tone mapping or deinterlacing. `flags` are libswscale flags.
     """
 
     version: ClassVar[str] = "1"
@@ -56,7 +55,7 @@ class DecoderPolicy:
     unspecified_matrix: str = "smpte170m"
 
     def describe(self) -> dict[str, str]:
-        """Every rule that moves a pixel or a frame, as text: key -> rule."""
+        """Return every rule that affects a pixel or a frame, as text by key."""
         return {
             "version": self.version,
             "decoder": "FFmpeg through PyAV, one thread, software",
@@ -77,7 +76,7 @@ DECODER_POLICY = DecoderPolicy()
 
 
 def square_size(width: int, height: int, sample_aspect_ratio: Fraction) -> tuple[int, int]:
-    """(width, height) with square pixels: the axis with the coarser samples is widened, half rounds up."""
+    """Return (width, height) with square pixels: the coarser axis is widened; halves round up."""
     half = Fraction(1, 2)
     if sample_aspect_ratio > 1:
         return int(width * sample_aspect_ratio + half), height
@@ -85,16 +84,17 @@ def square_size(width: int, height: int, sample_aspect_ratio: Fraction) -> tuple
 
 
 class RgbConverter:
-    """Decoded frames to RGB by `DECODER_POLICY`; keeps the scaler's tables between frames."""
+    """Converter of decoded frames to RGB; keeps the scaler's tables between frames."""
 
     def __init__(self, policy: DecoderPolicy = DECODER_POLICY) -> None:
         self._policy = policy
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """`frame` at `size` (width, height), before rotation -> uint8 (height, width, 3) RGB.
+        """Convert a frame to uint8 RGB (height, width, 3) at `size` (width, height), before rotation.
 
-        Raises av.FFmpegError where libswscale does not know the matrix or the pixel format.
+        Raises:
+            av.FFmpegError: libswscale does not support the matrix or the pixel format.
         """
         policy = self._policy
         scaled = size != (frame.width, frame.height)
@@ -117,14 +117,14 @@ class RgbConverter:
 
 
 def _plain(frame: av.VideoFrame) -> av.VideoFrame:
-    """The same planes without the marks for fields and chroma siting, which libswscale would act upon."""
+    """Copy the planes without field and chroma siting flags, which libswscale would apply."""
     if frame.format.is_rgb or frame.format.has_palette:
         return frame
     plain = av.VideoFrame(frame.width, frame.height, frame.format.name)
     plain.colorspace, plain.color_range = frame.colorspace, frame.color_range
     for source, target in zip(frame.planes, plain.planes, strict=True):
         rows = np.frombuffer(memoryview(source), np.uint8).reshape(source.height, -1)
-        if source.line_size < 0:  # stored from the bottom row up
+        if source.line_size < 0:  # stored bottom-up
             rows = rows[::-1]
         written = np.frombuffer(memoryview(target), np.uint8).reshape(target.height, -1)
         row_bytes = min(rows.shape[1], written.shape[1])
@@ -133,7 +133,7 @@ def _plain(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _reversed_channels(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    # Channel by channel: numpy copies a reversed last axis four times slower.
+    # By channel: numpy copies a reversed last axis four times slower.
     result = np.empty_like(image)
     for channel in range(3):
         result[:, :, channel] = image[:, :, 2 - channel]
@@ -141,7 +141,7 @@ def _reversed_channels(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:
-    """Whether values go from 0 to 255: as tagged, else by the format."""
+    """Return True for values from 0 to 255, according to the tag, else to the format."""
     if frame.color_range:
         return int(frame.color_range) == int(ColorRange.JPEG)
     return frame.format.name.startswith(("yuvj", "gray")) or frame.format.is_rgb

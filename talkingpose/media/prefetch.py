@@ -1,4 +1,4 @@
-"""A thread beside the model: before it for what is read and drawn, behind it for what is written."""
+"""Background threads around the model: prefetching of its input and writing of its output."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
+T = TypeVar("T")
 
-_PATIENCE_S = 0.1
+_POLL_S = 0.1
 
 
 class _Raised:
@@ -18,30 +19,30 @@ class _Raised:
         self.error = error
 
 
-_END = object()
+class _End:
+    pass
 
 
 def prefetch(items: Iterable[Item], depth: int = 8) -> Iterator[Item]:
-    """Yield `items` in their order, taken up to `depth` ahead by a thread of its own.
+    """Yield `items` in order, read up to `depth` ahead by a background thread.
 
-    Around a source of pictures it decodes and draws beside the model, as libraries leave the interpreter
-    while they compute. Nothing is taken before the first item is asked for. An error in `items` is raised
-    here, after the items before it. When the iterator is closed or dropped, the thread stops and closes
-    `items` if it is a generator.
+    Decoding and drawing overlap with the model, because the libraries release the interpreter lock. Nothing
+    is read before the first item is requested. An error in `items` is raised after the items before it. When
+    the iterator is closed or garbage-collected, the thread stops and closes `items` if it is a generator.
 
     Args:
-        items: used in the thread alone.
-        depth: most items that wait, 1 or more.
+        items: used by the thread only.
+        depth: maximum number of waiting items, at least 1.
     """
-    waiting: queue.Queue[object] = queue.Queue(maxsize=depth)
+    waiting: queue.Queue[Item | _Raised | _End] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
     thread = threading.Thread(target=_fill, args=(items, waiting, stopped), daemon=True)
     thread.start()
     try:
-        while (item := waiting.get()) is not _END:
+        while not isinstance(item := waiting.get(), _End):
             if isinstance(item, _Raised):
                 raise item.error
-            yield item  # type: ignore[misc]
+            yield item
     finally:
         stopped.set()
         thread.join()
@@ -49,28 +50,28 @@ def prefetch(items: Iterable[Item], depth: int = 8) -> Iterator[Item]:
 
 @contextmanager
 def write_behind(use: Callable[[Item], None], depth: int = 8) -> Iterator[Callable[[Item], None]]:
-    """Give a function that hands items to a thread, which uses one after another.
+    """Yield a function that passes items to a background thread, which calls `use` on them in order.
 
-    When the block ends, everything has been used; when an error ends it, what waits is let go. An error in
-    `use` is raised where the next item is handed over, or at the end of the block.
+    The block ends after all items are used; if it raises, waiting items are dropped. An error in `use` is
+    raised at the next item, or at the end of the block.
 
     Args:
-        use: called in the thread alone.
-        depth: most items that wait, 1 or more; handing over another waits for one to be used.
+        use: called by the thread only.
+        depth: maximum number of waiting items, at least 1; passing another blocks.
     """
-    waiting: queue.Queue[object] = queue.Queue(maxsize=depth)
+    waiting: queue.Queue[Item | _End] = queue.Queue(maxsize=depth)
     errors: list[BaseException] = []
 
     def work() -> None:
-        while (item := waiting.get()) is not _END:
-            # After an error items are taken and not used, so that nobody waits for room.
+        while not isinstance(item := waiting.get(), _End):
+            # After an error, items are taken and dropped, so that `write` does not block.
             if not errors:
                 try:
-                    use(item)  # type: ignore[arg-type]
-                except BaseException as error:  # whatever it is belongs to the one who hands over
+                    use(item)
+                except BaseException as error:  # raised in the caller's thread
                     errors.append(error)
 
-    def hand_over(item: Item) -> None:
+    def write(item: Item) -> None:
         if errors:
             raise errors[0]
         waiting.put(item)
@@ -78,25 +79,27 @@ def write_behind(use: Callable[[Item], None], depth: int = 8) -> Iterator[Callab
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        yield hand_over
+        yield write
     except BaseException as error:
         errors.append(error)
         raise
     finally:
-        waiting.put(_END)
+        waiting.put(_End())
         thread.join()
     if errors:
         raise errors[0]
 
 
-def _fill(items: Iterable[object], waiting: queue.Queue[object], stopped: threading.Event) -> None:
-    last: object = _END
+def _fill(
+    items: Iterable[Item], waiting: queue.Queue[Item | _Raised | _End], stopped: threading.Event
+) -> None:
+    last: _Raised | _End = _End()
     iterator = iter(items)
     try:
         for item in iterator:
             if not _put(item, waiting, stopped):
                 break
-    except BaseException as error:  # whatever it is belongs to the reader
+    except BaseException as error:  # raised in the reader's thread
         last = _Raised(error)
     close = getattr(iterator, "close", None)
     if close is not None:
@@ -104,10 +107,10 @@ def _fill(items: Iterable[object], waiting: queue.Queue[object], stopped: thread
     _put(last, waiting, stopped)
 
 
-def _put(item: object, waiting: queue.Queue[object], stopped: threading.Event) -> bool:
+def _put(item: T, waiting: queue.Queue[T], stopped: threading.Event) -> bool:
     while not stopped.is_set():
         try:
-            waiting.put(item, timeout=_PATIENCE_S)
+            waiting.put(item, timeout=_POLL_S)
         except queue.Full:
             continue
         return True

@@ -1,4 +1,4 @@
-"""Videos in: lazily decoded RGB frames with exact times, and an account of what was lost."""
+"""Video reader: lazily decoded RGB frames with exact times, and a report of losses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 
-from talkingpose.media.decode_report import Account, DecodeReport
+from talkingpose.io.image import Image
+from talkingpose.media.decode_report import DecodeCounter, DecodeReport
 from talkingpose.media.decoder import decode
 from talkingpose.media.errors import MediaError
 from talkingpose.media.lazy_frame import Converters, LazyFrame
 from talkingpose.media.source import (
+    MAX_PIXELS,
     DisplayTurn,
     VideoInfo,
     display_turn,
@@ -35,30 +35,36 @@ _SEEK_BACK_S = (0, 1, 4, 16, 64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One frame: its number in the iteration from 0, its time, and uint8 (height, width, 3) RGB.
+    """Decoded frame.
 
-    `time` is `pts` times the time base, in seconds, exact. Both are the file's own: the first frame of a
-    file need not have time 0, and times may be negative.
+    Attributes:
+        index: index in the iteration, from 0.
+        pts: presentation time in ticks of the time base, as in the file; may start above 0 or be negative.
+        time: exact presentation time in seconds.
+        image: uint8 RGB (height, width, 3).
     """
 
     index: int
     pts: int
     time: Fraction
-    image: npt.NDArray[np.uint8]
+    image: Image
 
 
 class VideoReader:
-    """The frames of one video file; iterate as often as wanted, nothing but the current frame is held.
+    """Reader of the frames of one video file. It can be iterated repeatedly and holds one frame at a time.
 
-    `source` is a path, or a file's content as bytes. `size` (width, height) scales each frame in the
-    conversion itself; without it frames have the size in `info`. `name` stands for the file in messages
-    (default: the path as given, or "video of N bytes"). `glance` scales as `LazyFrame.glance` does, for
-    detectors. Colours follow `DECODER_POLICY`.
+    Colours follow `DECODER_POLICY`. Decoding uses one thread, because with more FFmpeg may give other frames
+    of a damaged file; decode several videos in several processes instead.
 
-    Decoding uses one thread: with more, FFmpeg may give other frames of a damaged file, and the
-    result must not depend on the machine. Decode several videos in several processes instead.
+    Args:
+        source: path, or content of the file.
+        size: width and height of the frames; by default the size in `info`. Scaling is part of the colour
+            conversion.
+        name: name of the file in messages; by default the path, or "video of N bytes".
+        downscaled: scale with area averaging, as `LazyFrame.downscaled`.
 
-    Raises MediaError where there is no video with at least one frame.
+    Raises:
+        MediaError: there is no video with at least one frame, or its size exceeds the limits.
     """
 
     def __init__(
@@ -67,14 +73,14 @@ class VideoReader:
         *,
         size: tuple[int, int] | None = None,
         name: str | None = None,
-        glance: bool = False,
+        downscaled: bool = False,
     ) -> None:
         self._source = source if isinstance(source, bytes) else Path(source)
         self.name = name if name is not None else _default_name(source)
         if size is not None and min(size) < 1:
-            raise MediaError(f"{self.name}: size {size[0]}x{size[1]}: ask for at least 1x1")
+            raise MediaError(f"{self.name}: size {size[0]}x{size[1]}: give at least 1x1")
         self._size = size
-        self._glance = glance
+        self._downscaled = downscaled
         self._report: DecodeReport | None = None
         self._iteration: Generator[Any, None, None] | None = None
         self.info, self._turn, self._first_pts = self._examine()
@@ -88,7 +94,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file of an iteration that was left early."""
+        """Close the file of an unfinished iteration."""
         if self._iteration is not None:
             self._iteration.close()
             self._iteration = None
@@ -98,31 +104,31 @@ class VideoReader:
 
     @property
     def report(self) -> DecodeReport:
-        """The account of the last iteration that ran to its end; MediaError before there is one."""
+        """Report of the last complete iteration; MediaError before the first."""
         if self._report is None:
             raise MediaError(f"{self.name}: no report yet: read all frames first")
         return self._report
 
     def frames(self, start_pts: int | None = None, end_pts: int | None = None) -> Iterator[Frame]:
-        """Frames whose `pts` lies in [start_pts, end_pts), in order of presentation.
+        """Iterate over the frames with `pts` in [start_pts, end_pts), in presentation order.
 
-        None means from the first, to the last. `index` counts from 0 at the first frame that is yielded.
-        Decoding starts at a key frame before the span, so the pixels are those of a full iteration. An
-        empty span gives no frame. Closes an earlier iteration of this reader that was left early.
+        None means the first or the last frame. `index` is 0 at the first frame of the span. Decoding starts
+        at a key frame before the span, so that pixels equal those of a full iteration. An unfinished earlier
+        iteration of this reader is closed.
         """
         converters = Converters(self.info, self._turn)
 
         def show(index: int, pts: int, time: Fraction, frame: av.VideoFrame) -> Frame:
-            if self._glance and self._size is not None:
-                return Frame(index, pts, time, converters.glance(frame, self._size))
+            if self._downscaled and self._size is not None:
+                return Frame(index, pts, time, converters.downscaled(frame, self._size))
             return Frame(index, pts, time, converters.image(frame, self._size))
 
         return self._begin(self._iterate(start_pts, end_pts, show))
 
-    def looks(self) -> Iterator[LazyFrame]:
-        """All frames in order of presentation, each converted only as far as it is looked at.
+    def lazy_frames(self) -> Iterator[LazyFrame]:
+        """Iterate over all frames in presentation order without converting them; ignores `size`.
 
-        So one decoding serves several sizes. `size` does not count here.
+        One decoding can serve several sizes.
         """
         converters = Converters(self.info, self._turn)
 
@@ -132,10 +138,7 @@ class VideoReader:
         return self._begin(self._iterate(None, None, show))
 
     def key_frames(self) -> Iterator[LazyFrame]:
-        """The frames that need no other one, and only those are decoded; `index` counts them.
-
-        What cannot be decoded is left out, and there is no report.
-        """
+        """Decode the key frames only; `index` counts them. Undecodable ones are skipped, without a report."""
         return self._begin(self._key_frames())
 
     def _begin(self, iteration: Generator[_Shown, None, None]) -> Generator[_Shown, None, None]:
@@ -147,23 +150,23 @@ class VideoReader:
     def _examine(self) -> tuple[VideoInfo, DisplayTurn, int]:
         with open_video(self._source, self.name) as container:
             stream = video_stream(container, self.name)
-            nothing = Account(claim=None, codec="", fps=Fraction(1), time_base=Fraction(1))
-            first = next(decode(container, stream, nothing), None)
+            counter = DecodeCounter(claim=None, codec="", fps=Fraction(1), time_base=Fraction(1))
+            first = next(decode(container, stream, counter), None)
             if first is None:
                 raise MediaError(
-                    f"{self.name}: no frame of the {stream.codec_context.name} video can be decoded: "
-                    "the file is damaged or cut off; fetch or export it again"
+                    f"{self.name}: no frame of the {stream.codec_context.name} video can be decoded: it "
+                    f"is damaged, truncated or above {MAX_PIXELS >> 20} megapixels; fetch or export it again"
                 )
             assert first.pts is not None
             return video_info(container, stream, first, self.name), display_turn(first), first.pts
 
     def _key_frames(self) -> Generator[LazyFrame, None, None]:
-        nothing = Account(claim=None, codec="", fps=Fraction(1), time_base=Fraction(1))
+        counter = DecodeCounter(claim=None, codec="", fps=Fraction(1), time_base=Fraction(1))
         converters = Converters(self.info, self._turn)
         with open_video(self._source, self.name) as container:
             stream = video_stream(container, self.name)
             stream.codec_context.skip_frame = "NONKEY"
-            for index, frame in enumerate(decode(container, stream, nothing)):
+            for index, frame in enumerate(decode(container, stream, counter)):
                 assert frame.pts is not None
                 yield LazyFrame(index, frame.pts, frame.pts * self.info.time_base, frame, converters)
 
@@ -174,7 +177,7 @@ class VideoReader:
         show: Callable[[int, int, Fraction, av.VideoFrame], _Shown],
     ) -> Generator[_Shown, None, None]:
         info = self.info
-        account = Account(
+        counter = DecodeCounter(
             claim=info.num_frames,
             codec=info.codec,
             fps=info.fps,
@@ -183,49 +186,49 @@ class VideoReader:
             end_pts=end_pts,
         )
         with open_video(self._source, self.name) as container:
-            for frame in self._decode_from(container, start_pts, account):
+            for frame in self._decode_from(container, start_pts, counter):
                 pts = frame.pts
                 assert pts is not None
                 if start_pts is not None and pts < start_pts:
                     continue
                 if end_pts is not None and pts >= end_pts:
                     break
-                if account.is_late(pts):
-                    account.damaged(pts)
+                if counter.is_late(pts):
+                    counter.damaged(pts)
                     continue
-                index = account.frame_shown(
+                index = counter.frame_shown(
                     pts,
                     coded_size=(frame.width, frame.height),
                     key_frame=frame.key_frame,
                     interlaced=frame.interlaced_frame,
                 )
                 yield show(index, pts, pts * info.time_base, frame)
-        turned = f"the display matrix turns by no right angle; turned by {info.rotation} degrees"
-        self._report = account.report(() if self._turn.exact else (turned,))
+        turned = f"the display matrix is not a right angle; rotated by {info.rotation} degrees"
+        self._report = counter.report(() if self._turn.exact else (turned,))
 
     def _decode_from(
-        self, container: InputContainer, start_pts: int | None, account: Account
+        self, container: InputContainer, start_pts: int | None, counter: DecodeCounter
     ) -> Iterator[av.VideoFrame]:
-        """Decoded frames from a frame at or before `start_pts` on, or from the file's first."""
+        """Decode from a frame at or before `start_pts`, or from the first frame."""
         stream = video_stream(container, self.name)
         for target in self._seek_targets(start_pts):
             try:
                 container.seek(target, stream=stream)
             except av.FFmpegError:
                 break
-            account.restart()
-            frames = decode(container, stream, account)
+            counter.restart()
+            frames = decode(container, stream, counter)
             first = next(frames, None)
-            # A key frame found by decoding time may be shown after the frames that were asked for.
+            # Seeking is by decoding time; the key frame may be presented after the requested frames.
             if first is not None and first.pts is not None and first.pts <= (start_pts or 0):
                 return itertools.chain([first], frames)
-        return self._decode_all(account)
+        return self._decode_all(counter)
 
-    def _decode_all(self, account: Account) -> Iterator[av.VideoFrame]:
-        # Opened afresh: not every container can be sought back to its first packet.
-        account.restart()
+    def _decode_all(self, counter: DecodeCounter) -> Iterator[av.VideoFrame]:
+        # A new container, because not every format can seek back to its first packet.
+        counter.restart()
         with open_video(self._source, self.name) as container:
-            yield from decode(container, video_stream(container, self.name), account)
+            yield from decode(container, video_stream(container, self.name), counter)
 
     def _seek_targets(self, start_pts: int | None) -> Iterator[int]:
         if start_pts is None:
@@ -237,7 +240,11 @@ class VideoReader:
 
 
 def probe(source: str | Path | bytes) -> VideoInfo:
-    """What a video says of itself; decodes its first frame. Raises MediaError as VideoReader does."""
+    """Read the properties of a video; decodes its first frame.
+
+    Raises:
+        MediaError: as `VideoReader`.
+    """
     return VideoReader(source).info
 
 

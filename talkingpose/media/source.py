@@ -1,4 +1,4 @@
-"""Video files as FFmpeg opens them: what may be opened, which stream is the video, what it says of itself."""
+"""Opening of video files with FFmpeg: accepted containers, choice of the stream, properties and limits."""
 
 from __future__ import annotations
 
@@ -21,29 +21,38 @@ from av.video.stream import VideoStream
 from talkingpose.media.errors import MediaError
 from talkingpose.media.policy import MATRIX_NAMES, RANGE_NAMES, square_size
 
-# FFmpeg's messages are dropped inside FFmpeg, by a C function that never touches Python. A callback into
-# Python's logging would need the interpreter's lock from FFmpeg's threads, and deadlocks in forked children.
-# What matters of the messages is in `DecodeReport` and `MediaError`.
+# FFmpeg drops its messages itself. A callback into Python's logging would need the interpreter lock in
+# FFmpeg's threads and deadlocks in forked children. `DecodeReport` and `MediaError` have what matters.
 av.logging.set_level(None)
 
-# Containers that hold the video themselves. Playlists and scripts (HLS, DASH, concat) are left out: they
-# would make FFmpeg open other files or addresses that the text of an untrusted file names.
+# Self-contained containers. Playlists and scripts (HLS, DASH, concat) are excluded, because they make FFmpeg
+# open other files or URLs that an untrusted file names.
 _CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,nut,ivf,h264,hevc,obu,av1,m4v,"
     "yuv4mpegpipe,dv,mjpeg,gif,apng,rm,wtv,gxf"
 )
 
+# 8K video has 33 megapixels. The decoder refuses larger frames before it allocates them.
+MAX_PIXELS = 64 << 20
+_MAX_SIDE = 16384
+_MAX_ASPECT = 10
+_DECODER_LIMITS = {"max_pixels": str(MAX_PIXELS)}
+
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video says of itself.
+    """Properties of a video.
 
-    `width` and `height` are as shown: upright and with square pixels. `fps` is the average rate.
-    `num_frames` is the container's claim, less the frames its edit list hides; None where it makes none.
-    `rotation` is the clockwise turn, in degrees (0, 90, 180, 270), that brings the picture upright, after a
-    mirroring left to right where `mirrored`. `sample_aspect_ratio` is that of the coded picture.
-    `color_matrix` and `color_range` are the tags ("bt709", ..., "unspecified"; "limited", "full",
-    "unspecified").
+    Attributes:
+        width, height: of the frames as shown, upright and with square pixels.
+        fps: average frame rate.
+        num_frames: claim of the container without frames hidden by its edit list; None without a claim.
+        duration_s: claim of the container, None without one.
+        rotation: clockwise rotation in degrees (0, 90, 180, 270) that makes the frame upright, after
+            mirroring left to right if `mirrored`.
+        sample_aspect_ratio: of the coded frame.
+        color_matrix: tag such as "bt709" or "unspecified".
+        color_range: "limited", "full" or "unspecified".
     """
 
     name: str
@@ -66,23 +75,23 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class DisplayTurn:
-    """How a decoded picture is brought upright: mirrored left to right, then turned clockwise by quarters."""
+    """Transform that makes a decoded frame upright: mirroring left to right, then clockwise quarter turns."""
 
     quarters: int
     mirrored: bool
     exact: bool
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """`image` (height, width, ...), upright and contiguous."""
+        """Return `image` (height, width, ...) upright and contiguous."""
         return image if not self.quarters and not self.mirrored else np.ascontiguousarray(self.view(image))
 
     def view(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """`image` upright, without moving a byte."""
+        """Return `image` upright, as a view."""
         return np.rot90(image[:, ::-1] if self.mirrored else image, -self.quarters)
 
 
 def display_turn(frame: av.VideoFrame) -> DisplayTurn:
-    """The turn that a frame's display matrix asks for (ISO 14496-12, 8.2.2); none without a matrix."""
+    """Return the turn of a frame's display matrix (ISO 14496-12, 8.2.2); none without a matrix."""
     data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
     if data is None:
         return DisplayTurn(0, False, True)
@@ -94,46 +103,61 @@ def display_turn(frame: av.VideoFrame) -> DisplayTurn:
 
 
 def open_video(source: Path | bytes, name: str) -> InputContainer:
-    """The opened container of a path or of a file's content; MediaError in one line where it is none."""
+    """Open a video file from its path or content.
+
+    Raises:
+        MediaError: not a regular file, or not a supported container.
+    """
     if isinstance(source, Path):
         _check_file(source, name)
     elif not source:
         raise MediaError(f"{name}: the content is empty (0 bytes): give the whole file")
-    # An absolute path is never taken for an address such as "http://host/file".
+    # FFmpeg never takes an absolute path for a URL such as "http://host/file".
     file = io.BytesIO(source) if isinstance(source, bytes) else str(source.absolute())
     try:
-        return av.open(file, "r", options={"format_whitelist": _CONTAINERS})
+        return av.open(file, "r", options={"format_whitelist": _CONTAINERS, **_DECODER_LIMITS})
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            f"{name}: not a video file that can be read ({_reason(error)}): "
+            f"{name}: not a readable video file ({_reason(error)}): "
             "check that the file is complete, or fetch or export it again"
         ) from error
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
-    """The first video stream that is not a cover picture; the other streams are not read."""
+    """Return the first video stream that is not a cover picture, with limits set on its decoder.
+
+    Raises:
+        MediaError: there is no such stream, or its codec is unknown.
+    """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
-        kinds = ", ".join(sorted({s.type for s in container.streams})) or "no stream at all"
-        raise MediaError(
-            f"{name}: no video in the file, only {kinds}: give a complete file with a video stream"
-        )
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "no stream"
+        raise MediaError(f"{name}: no video stream, only {kinds}: give a complete file with a video stream")
     stream = streams[0]
     if stream.codec_context is None:
         raise MediaError(
-            f"{name}: the video's codec is unknown: the file is damaged or cut off, fetch it again; "
-            "or convert it to H.264 first"
+            f"{name}: unknown video codec: fetch the file again if it is truncated, or convert it to H.264"
         )
     # With more threads FFmpeg may give other frames of a damaged file.
     stream.codec_context.thread_count = 1
+    stream.codec_context.options = _DECODER_LIMITS
     return stream
 
 
 def video_info(container: InputContainer, stream: VideoStream, frame: av.VideoFrame, name: str) -> VideoInfo:
-    """The facts of an opened video, of which `frame` is a decoded frame."""
+    """Return the properties of an open video; `frame` is one of its frames.
+
+    Raises:
+        MediaError: the size or the sample aspect ratio exceeds the limits.
+    """
     turn = display_turn(frame)
     aspect = _aspect(stream)
     width, height = square_size(frame.width, frame.height, aspect)
+    if max(aspect, 1 / aspect) > _MAX_ASPECT or width * height > MAX_PIXELS or max(width, height) > _MAX_SIDE:
+        raise MediaError(
+            f"{name}: {frame.width}x{frame.height} with sample aspect ratio {float(aspect):g}: "
+            f"give at most {MAX_PIXELS >> 20} megapixels, {_MAX_SIDE} pixels a side, ratio {_MAX_ASPECT}"
+        )
     if turn.quarters % 2:
         width, height = height, width
     duration = _duration(container, stream)
@@ -158,7 +182,7 @@ def video_info(container: InputContainer, stream: VideoStream, frame: av.VideoFr
 
 
 def video_end(container: InputContainer, stream: VideoStream) -> int | None:
-    """The time, in ticks, at which the container says its video ends; None where it does not say."""
+    """Return the end of the video according to the container, in ticks; None without a claim."""
     time_base = _time_base(stream)
     start = stream.start_time or 0
     if stream.duration is not None:
@@ -173,16 +197,19 @@ def video_end(container: InputContainer, stream: VideoStream) -> int | None:
 
 
 def _check_file(path: Path, name: str) -> None:
-    if path.is_dir():
-        raise MediaError(f"{name}: is a folder: give the path of a video file")
     try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise MediaError(f"{name}: is {kind}: give the path of a video file")
         with path.open("rb") as file:
             empty = not file.read(1)
     except FileNotFoundError:
         raise MediaError(f"{name}: no such file: check the path") from None
+    except MediaError:
+        raise
     except (OSError, ValueError) as error:
         raise MediaError(
-            f"{name}: cannot be opened ({_reason(error)}): check the path and its rights"
+            f"{name}: cannot be opened ({_reason(error)}): check the path and its permissions"
         ) from None
     if empty:
         raise MediaError(f"{name}: the file is empty (0 bytes): fetch or export it again")
@@ -201,7 +228,7 @@ def _rate(stream: VideoStream) -> Fraction:
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate:
             return Fraction(rate)
-    return Fraction(25)  # what FFmpeg assumes for a raw stream that states no rate
+    return Fraction(25)  # FFmpeg's default for a raw stream without a rate
 
 
 def _time_base(stream: VideoStream) -> Fraction:
@@ -218,11 +245,11 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
 
 def _claimed_frames(container: InputContainer, stream: VideoStream) -> int | None:
     if stream.frames and "mov" in container.format.name.split(","):
-        # The index already follows the edit list; the plain count holds the frames that it hides, too.
+        # Unlike the frame count, the index respects the edit list.
         shown = sum(not entry.is_discard for entry in stream.index_entries)
         return shown or stream.frames
     index = stream.index_entries
     if container.format.name == "avi" and index and index[-1].timestamp + 1 == stream.frames:
-        # The plain count holds empty chunks, which repeat a picture and give no frame.
+        # The frame count includes empty chunks, which repeat a frame.
         return len(index)
     return stream.frames or None

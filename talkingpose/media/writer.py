@@ -1,16 +1,13 @@
-"""Videos out: frames to an mp4 that appears whole or not at all, the same bytes for the same frames."""
+"""Video writer: frames to an mp4 file, written atomically and reproducible to the byte."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.bitstream import BitStreamFilterContext
 from av.codec.context import Flags
 from av.container import OutputContainer
@@ -24,9 +21,11 @@ from av.video.reformatter import (
 )
 from av.video.stream import VideoStream
 
+from talkingpose.io.atomic import move, temporary_path
+from talkingpose.io.image import Image
 from talkingpose.media.errors import MediaError
 
-# The number of threads changes what x264 writes, so it is fixed rather than the machine's.
+# The number of threads affects the output of x264, so it does not depend on the machine.
 _THREADS = 4
 _PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
@@ -34,31 +33,35 @@ _PRESETS = (
 _TO_YUV = (
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.BITEXACT
 )
-# x264's rate control by macroblock tree (mbtree) sums costs in blocks of eight macroblocks. Its AVX-512 code
-# does not mask the end of a row that is no multiple of eight long (128 pixels), so memory that nobody wrote
-# moves the bytes, on some processors and not on others. Without the tree valgrind finds no such read.
-# B-frames stay off: the order of a file is the order of its frames. Price of the missing tree at one crf:
-# files 10 % (moving camera) to 40 % (still background) larger, at equal PSNR up to 10 %; no time.
+# x264's macroblock tree (mbtree) sums costs in blocks of eight macroblocks. Its AVX-512 code does not mask
+# the end of a row whose length is not a multiple of eight (128 pixels), so uninitialised memory affects the
+# output on some processors. Without the tree, valgrind reports no such read. No B-frames: decoding order is
+# presentation order. Cost at a given crf: files 10 % (moving camera) to 40 % (still background) larger, up
+# to 10 % at equal PSNR; no time.
 _REPEATABLE = {"mbtree": "0", "bf": "0"}
-# Leaves out the H.264 messages in which x264 writes its version and settings.
+# Removes the H.264 SEI messages with x264's version and settings.
 _WITHOUT_MESSAGES = "filter_units=remove_types=6"
 _AVCOL_SPC_RGB, _AVCOL_SPC_SMPTE170M = 0, 6
 _MAX_TERM = 2**31 - 1
 
 
 class VideoWriter:
-    """Writes frames to `path`, an mp4 file; use it in a `with` block.
+    """Writer of an mp4 file; use it in a `with` block.
 
-    `fps` is the exact rate; frame k is shown at k / fps. `crf` (0 to 51, less is better) and `preset` are
-    x264's. Frames are H.264 yuv420p, limited range, BT.601 matrix and tagged so: right in players that
-    obey the tags and in OpenCV, which always assumes BT.601. `lossless` keeps every RGB value instead
-    (H.264 in RGB, x264's qp 0); few browsers play such a file.
+    Frames are encoded as H.264 yuv420p, limited range, BT.601 matrix, with matching tags: correct in players
+    that respect tags and in OpenCV, which assumes BT.601. The same frames and settings give the same bytes
+    with the same libraries, on any number of cores. The file gets its name when the block ends without error
+    and at least one frame was written; until then it has a temporary name in the same folder.
 
-    The same frames and settings give the same bytes with the same libraries, on any number of cores. The
-    file appears under its name only when the block ends without error and at least one frame was written;
-    until then, in the same folder, it has a temporary name that starts with a dot.
+    Args:
+        path: file to write, with suffix .mp4.
+        fps: exact frame rate; frame k is shown at k / fps.
+        lossless: keep every RGB value (H.264 in RGB, qp 0); few browsers play such a file.
+        crf: x264 CRF (0-51); lower is better quality and a larger file.
+        preset: x264 preset.
 
-    Raises MediaError for a path, rate, setting or frame that cannot be written.
+    Raises:
+        MediaError: a path, rate, setting or frame that cannot be written.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class VideoWriter:
         quality = {"qp": "0"} if lossless else {"crf": str(crf), **_REPEATABLE}
         self._options = {"preset": preset} | quality
         _check_settings(self.path, crf, preset)
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        self._temporary = temporary_path(self.path)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._reformatter = VideoReformatter()
@@ -96,8 +99,8 @@ class VideoWriter:
         finally:
             self._discard()
 
-    def write(self, image: npt.NDArray[np.uint8]) -> None:
-        """Append one frame, uint8 (height, width, 3) RGB, of the size of the first."""
+    def write(self, image: Image) -> None:
+        """Append a frame, uint8 RGB (height, width, 3), of the same size as the first."""
         self._check_image(image)
         if self._stream is None:
             self._start(image.shape[1], image.shape[0])
@@ -105,7 +108,7 @@ class VideoWriter:
         self._encode(self._converted(frame))
         self.num_frames += 1
 
-    def _check_image(self, image: npt.NDArray[np.uint8]) -> None:
+    def _check_image(self, image: Image) -> None:
         where = f"{self.path}: frame {self.num_frames}"
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             kind = getattr(image, "dtype", type(image).__name__)
@@ -183,14 +186,12 @@ class VideoWriter:
 
     def _finish(self) -> None:
         if self._container is None:
-            raise MediaError(f"{self.path}: no frame was written, so there is no file: write at least one")
+            raise MediaError(f"{self.path}: no frame was written: write at least one")
         self._encode(None)
         try:
             self._container.close()
             self._container = None
-            with self._temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            self._temporary.replace(self.path)
+            move(self._temporary, self.path)
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{self.path}: cannot be written ({error.strerror}): check the disk") from error
 
@@ -200,7 +201,7 @@ class VideoWriter:
             if container is not None:
                 container.close()
         except (av.FFmpegError, OSError):
-            pass  # the error that led here is the one to show
+            pass  # the original error is raised
         finally:
             self._temporary.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""DWPose (Yang et al., ICCV 2023 workshops): a person detector and a whole-body model in ONNX, by rtmlib.
+"""DWPose (Yang et al., ICCV 2023 workshops): person detector and whole-body model in ONNX, with rtmlib.
 
-The models are those of `yzd-v/DWPose`: `yolox_l.onnx` gives (1, 8400, 85) raw boxes and scores of COCO's 80
-classes for a picture of 640 x 640, `dw-ll_ucoco_384.onnx` gives SimCC of 133 points, (1, 133, 576) along x
+The models are those of `yzd-v/DWPose`. `yolox_l.onnx` returns (1, 8400, 85) raw boxes and scores of COCO's 80
+classes for a picture of 640 x 640. `dw-ll_ucoco_384.onnx` returns SimCC of 133 points, (1, 133, 576) along x
 and (1, 133, 768) along y, for a picture of 288 x 384. Files are given by path and never downloaded.
 """
 
@@ -18,33 +18,34 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from talkingpose.pose.estimator import check_picture
+from talkingpose.io.image import Image
+from talkingpose.pose.estimator import check_image
 from talkingpose.pose.keypoints import NUM_KEYPOINTS, PoseError
 
 _DETECTOR_SIZE = (640, 640)
 _POSE_SIZE = (288, 384)
-_PERSON = 0  # of COCO's classes
-# Those of DWPose's own `cv_ox_det.py`.
+_PERSON = 0  # COCO class
+# Values of DWPose's `cv_ox_det.py`.
 _MIN_BOX_SCORE, _BOX_OVERLAP = 0.3, 0.45
-# A box that overlaps that of the frame before by less is another person, or the same after a cut.
+# Below this overlap with the previous frame's box, a box is another person, or follows a cut.
 _SAME_PERSON = 0.3
 
 Box = npt.NDArray[np.float32]
 
 
 class DWPoseEstimator:
-    """DWPose as a `PoseEstimator`, on one thread of the CPU.
+    """DWPose as a `PoseEstimator`, on one CPU thread.
 
-    Every frame is looked at by itself, but for the choice of the person: the largest one, and from then on
-    the one whose box overlaps the last one's most, so that nobody who walks by takes over. An instance
-    belongs to one video.
+    Frames are processed independently, except for the choice of the person: first the largest, then the one
+    with the largest overlap with the previous box, so that a passer-by does not take over. Use one instance
+    per video.
 
     Args:
         detector: path of `yolox_l.onnx`.
         pose: path of `dw-ll_ucoco_384.onnx`.
 
     Raises:
-        PoseError: a file is missing, or no model that onnxruntime can read.
+        PoseError: a file is missing, or onnxruntime cannot read it.
     """
 
     name = "dwpose"
@@ -54,23 +55,23 @@ class DWPoseEstimator:
         self.version = self._models.version
         self._last: Box | None = None
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Find the person's keypoints.
+    def __call__(self, image: Image) -> npt.NDArray[np.float32]:
+        """Estimate the keypoints of the person.
 
         Args:
             image: RGB, uint8 (H, W, 3).
 
         Returns:
-            float32 (133, 3): x, y in [0, 1], confidence in [0, 1], the smaller of the peaks along x and y;
-            all zeros where no person is found, and zeros for a point outside the picture.
+            float32 (133, 3): x, y in [0, 1], confidence in [0, 1] (the smaller of the peaks along x and y).
+            Zeros for points outside the picture; all zeros without a person.
 
         Raises:
-            PoseError: closed, not such a picture, or a model that answers in another shape than DWPose's.
+            PoseError: the estimator is closed, `image` is invalid, or a model is not DWPose's.
         """
         if self._models is None:
-            raise PoseError("pose estimator: closed: make a new one for each video")
-        check_picture(image)
-        bgr = np.ascontiguousarray(image[..., ::-1])  # as DWPose feeds both models
+            raise PoseError("pose estimator: closed: create one per video")
+        check_image(image)
+        bgr = np.ascontiguousarray(image[..., ::-1])  # input format of both models
         box = _choose(self._models.boxes(bgr), self._last)
         if box is None:
             return np.zeros((NUM_KEYPOINTS, 3), np.float32)
@@ -78,7 +79,7 @@ class DWPoseEstimator:
         return _normalised(*self._models.points(bgr, box), image.shape[1], image.shape[0])
 
     def close(self) -> None:
-        """Forget the person; the models stay loaded for the next video of this process."""
+        """Release the estimator; the models stay loaded for the next video of this process."""
         self._models = None
 
     def __enter__(self) -> Self:
@@ -92,36 +93,34 @@ class DWPoseEstimator:
 
 @dataclass(frozen=True)
 class _Models:
-    """The two models, which remember nothing from picture to picture."""
+    """Detector and pose model; stateless."""
 
     detector: Any
     pose: Any
     version: str
 
-    def boxes(self, bgr: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Persons, float32 (N, 4), xyxy in pixels."""
+    def boxes(self, bgr: Image) -> npt.NDArray[np.float32]:
+        """Detect persons: float32 (N, 4), xyxy in pixels."""
         padded, ratio = self.detector.preprocess(bgr)
         (raw, *_) = self.detector.inference(padded)
         if raw.ndim != 3 or raw.shape[2] != 85:
-            raise PoseError(f"dwpose: the detector answers {_shapes(raw)}: give DWPose's yolox_l.onnx")
+            raise PoseError(f"dwpose: the detector returns {_shapes(raw)}: give DWPose's yolox_l.onnx")
         boxes, classes = self.detector.postprocess(raw, ratio)
-        # Without the class, rtmlib would give a chair as a person.
-        people: npt.NDArray[np.bool_] = np.asarray(classes) == _PERSON
-        return np.asarray(boxes, np.float32).reshape(-1, 4)[people]
+        # rtmlib returns objects of every class.
+        is_person: npt.NDArray[np.bool_] = np.asarray(classes) == _PERSON
+        return np.asarray(boxes, np.float32).reshape(-1, 4)[is_person]
 
-    def points(
-        self, bgr: npt.NDArray[np.uint8], box: Box
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Points (133, 2) in pixels, and their confidence (133,)."""
+    def points(self, bgr: Image, box: Box) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Estimate points (133, 2) in pixels and their confidence (133,)."""
         picture, centre, scale = self.pose.preprocess(bgr, box)
-        answer = self.pose.inference(picture)
+        output = self.pose.inference(picture)
         width, height = _POSE_SIZE
         expected = [(1, NUM_KEYPOINTS, 2 * width), (1, NUM_KEYPOINTS, 2 * height)]
-        if [part.shape for part in answer] != expected:
-            raise PoseError(f"dwpose: the pose model answers {_shapes(*answer)}: give dw-ll_ucoco_384.onnx")
-        points, _ = self.pose.postprocess(answer, centre, scale)
-        # rtmlib takes the mean of both peaks, DWPose itself the smaller one.
-        confidence = np.minimum(*(part[0].max(axis=1) for part in answer))
+        if [part.shape for part in output] != expected:
+            raise PoseError(f"dwpose: the pose model returns {_shapes(*output)}: give dw-ll_ucoco_384.onnx")
+        points, _ = self.pose.postprocess(output, centre, scale)
+        # As DWPose; rtmlib takes the mean of both peaks.
+        confidence = np.minimum(*(part[0].max(axis=1) for part in output))
         return points[0].astype(np.float64), confidence.astype(np.float64)
 
 
@@ -133,30 +132,30 @@ def _models(detector: Path, pose: Path) -> _Models:
     for path in (detector, pose):
         if not path.is_file():  # rtmlib would try to download it
             raise PoseError(f"dwpose: {path}: no such file: tp-eval weights fetch dwpose-detector dwpose")
-    finder = _tool(
+    finder = _model(
         YOLOX, detector, _DETECTOR_SIZE, det_mode="multiclass", score_thr=_MIN_BOX_SCORE, nms_thr=_BOX_OVERLAP
     )
-    estimator = _tool(RTMPose, pose, _POSE_SIZE)
+    estimator = _model(RTMPose, pose, _POSE_SIZE)
     digests = " ".join(f"{path.name}={_digest(path)}" for path in (detector, pose))
     return _Models(
         finder, estimator, f"rtmlib {release('rtmlib')} onnxruntime {release('onnxruntime')} {digests}"
     )
 
 
-def _tool(kind: Any, path: Path, size: tuple[int, int], **options: Any) -> Any:
+def _model(kind: Any, path: Path, size: tuple[int, int], **options: Any) -> Any:
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
     try:
-        tool = kind(str(path), model_input_size=size, backend="onnxruntime", device="cpu", **options)
-        # rtmlib cannot be told how many threads to take, and would take all.
-        tool.session = onnxruntime.InferenceSession(str(path), settings, ["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has no common class of its errors
+        model = kind(str(path), model_input_size=size, backend="onnxruntime", device="cpu", **options)
+        # rtmlib has no option for the number of threads and uses all.
+        model.session = onnxruntime.InferenceSession(str(path), settings, ["CPUExecutionProvider"])
+    except Exception as error:  # the errors of onnxruntime have no common base class
         reason = " ".join(str(error).split())[:200]
         raise PoseError(f"dwpose: {path}: onnxruntime cannot read it ({reason}): fetch it again") from error
-    return tool
+    return model
 
 
 def _digest(path: Path) -> str:
@@ -165,7 +164,7 @@ def _digest(path: Path) -> str:
 
 
 def _choose(boxes: npt.NDArray[np.float32], last: Box | None) -> Box | None:
-    """The box of the person to follow; None where there is nobody."""
+    """Return the box of the person to follow, None without a person."""
     if not len(boxes):
         return None
     if last is not None:
@@ -177,11 +176,11 @@ def _choose(boxes: npt.NDArray[np.float32], last: Box | None) -> Box | None:
 
 
 def _overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, xyxy."""
+    """Return the intersection over union of two boxes, xyxy."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-    common = float(np.prod(np.clip(high - low, 0, None)))
-    union = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common
-    return common / union if union > 0 else 0.0
+    intersection = float(np.prod(np.clip(high - low, 0, None)))
+    union = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - intersection
+    return intersection / union if union > 0 else 0.0
 
 
 def _normalised(

@@ -1,4 +1,4 @@
-"""Pose detectors: one picture in, COCO-WholeBody keypoints out."""
+"""Pose estimators: COCO-WholeBody keypoints of one person in an image."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from typing import IO, Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from talkingpose.io.image import Image
 from talkingpose.pose.holistic import from_holistic
 from talkingpose.pose.keypoints import FACE, PoseError
 
-# File names inside mediapipe's wheel; it carries only the second and would fetch the others.
+# File names inside mediapipe's wheel. It contains only the second and would download the others.
 _POSE_MODELS = ("pose_landmark_lite.tflite", "pose_landmark_full.tflite", "pose_landmark_heavy.tflite")
 _LOG_NOISE = re.compile(
     rb"[IW]\d{4} \d\d:\d\d:"  # absl's prefix of information and warnings
@@ -29,49 +30,49 @@ _STDERR_LOCK = threading.Lock()
 
 
 class PoseEstimator(Protocol):
-    """A detector of one person's pose, for the frames of one video in order."""
+    """Estimator of one person's pose, for the frames of one video in order."""
 
     @property
     def name(self) -> str:
-        """Which detector this is."""
+        """Name of the estimator."""
 
     @property
     def version(self) -> str:
-        """Whatever changes its keypoints: release and settings."""
+        """Release and settings: all that affects the keypoints."""
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Keypoints (133, 3) of an RGB picture uint8 (H, W, 3): x, y and confidence in [0, 1]."""
+    def __call__(self, image: Image) -> npt.NDArray[np.float32]:
+        """Estimate keypoints (133, 3) in an RGB image, uint8 (H, W, 3): x, y, confidence in [0, 1]."""
 
     def close(self) -> None:
-        """Release what the detector holds; it cannot be called afterwards."""
+        """Release resources; the estimator cannot be called afterwards."""
 
 
 class HolisticEstimator:
-    """mediapipe's holistic solution as a `PoseEstimator`. Works offline, on the CPU.
+    """mediapipe's holistic solution as a `PoseEstimator`, offline and on the CPU.
 
-    It follows the person from frame to frame, so an instance belongs to one video, whose frames come in order
-    and have one size; the same frames in a fresh instance give the same keypoints.
+    It tracks the person, so use one instance per video, with frames of one size in order. A new instance
+    gives the same keypoints for the same frames.
 
     Args:
-        static_image_mode: for pictures that are not one video: each is treated as the first of a new one.
-            (mediapipe's own mode of this name still carries the face and the hands over.)
-        model_complexity: 0, 1 or 2: mediapipe's lite, full or heavy body model.
+        static_image_mode: treat each image as the first frame of a new video. (mediapipe's own mode of this
+            name still carries face and hands over.)
+        model_complexity: mediapipe's lite (0), full (1) or heavy (2) body model.
 
     Raises:
-        PoseError: a complexity whose model mediapipe's installation lacks; it is not downloaded.
+        PoseError: mediapipe's installation has no such model; it is not downloaded.
     """
 
     name = "mediapipe-holistic"
 
     def __init__(self, *, static_image_mode: bool = False, model_complexity: int = 1) -> None:
         if model_complexity not in range(len(_POSE_MODELS)):
-            raise PoseError(f"model complexity {model_complexity}: mediapipe: choose 0, 1 or 2")
+            raise PoseError(f"model complexity {model_complexity}: choose 0, 1 or 2")
         import mediapipe
 
         model = Path(mediapipe.__file__).parent / "modules" / "pose_landmark" / _POSE_MODELS[model_complexity]
         if not model.is_file():
             raise PoseError(
-                f"model complexity {model_complexity}: mediapipe comes without {model.name}: choose 1"
+                f"model complexity {model_complexity}: mediapipe does not include {model.name}: choose 1"
             )
         mode = "static" if static_image_mode else "stream"
         self.version = f"{mediapipe.__version__} complexity={model_complexity} {mode}"
@@ -80,29 +81,29 @@ class HolisticEstimator:
         self._size: tuple[int, int] | None = None
         self._solution: Any = None
         self._closed = False
-        # mediapipe warns when its models start, and once more at the first face or hand of the process.
+        # mediapipe logs when its models start, and again at the first face or hand.
         self._may_warn = True
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Find the person's keypoints.
+    def __call__(self, image: Image) -> npt.NDArray[np.float32]:
+        """Estimate the keypoints of the person.
 
         Args:
             image: RGB, uint8 (H, W, 3).
 
         Returns:
-            float32 (133, 3) as `from_holistic` makes it; all zeros where there is no person.
+            float32 (133, 3), as `from_holistic`; all zeros without a person.
 
         Raises:
-            PoseError: closed, not such a picture, another size than the frames before, or mediapipe failed.
+            PoseError: the estimator is closed, `image` is invalid or of another size, or mediapipe failed.
         """
         if self._closed:
-            raise PoseError("pose estimator: closed: make a new one for each video")
+            raise PoseError("pose estimator: closed: create one per video")
         self._check(image)
         try:
             with _quiet_stderr() if self._may_warn or self._static else nullcontext():
                 results = self._process(image)
         except (RuntimeError, ValueError) as error:
-            # A broken graph fails once more when it is closed, and has lost the person it followed.
+            # A failed graph fails again when closed, and has lost the tracked person.
             self._solution, self._closed = None, True
             reason = " ".join(str(error).split())
             raise PoseError(f"mediapipe: {reason}: check the frame and the installation") from error
@@ -111,7 +112,7 @@ class HolisticEstimator:
             self._may_warn = False
         return keypoints
 
-    def _process(self, image: npt.NDArray[np.uint8]) -> Any:
+    def _process(self, image: Image) -> Any:
         from mediapipe.python.solutions import holistic
 
         if self._static:
@@ -121,7 +122,7 @@ class HolisticEstimator:
         return self._solution.process(np.ascontiguousarray(image))
 
     def close(self) -> None:
-        """Release mediapipe's graph. May be called more than once."""
+        """Release mediapipe's graph. Can be called repeatedly."""
         self._closed = True
         self._release()
 
@@ -138,8 +139,8 @@ class HolisticEstimator:
         if solution is not None:
             solution.close()
 
-    def _check(self, image: npt.NDArray[np.uint8]) -> None:
-        check_picture(image)
+    def _check(self, image: Image) -> None:
+        check_image(image)
         size = (image.shape[1], image.shape[0])
         if self._size is not None and size != self._size and not self._static:
             raise PoseError(
@@ -149,8 +150,12 @@ class HolisticEstimator:
         self._size = size
 
 
-def check_picture(image: npt.NDArray[np.uint8]) -> None:
-    """Refuse what is no RGB picture, uint8 (H, W, 3); raises PoseError."""
+def check_image(image: Image) -> None:
+    """Check for an RGB image, uint8 (H, W, 3).
+
+    Raises:
+        PoseError: another type or shape.
+    """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
         raise PoseError(f"frame: {kind}: give a uint8 array")
@@ -160,16 +165,15 @@ def check_picture(image: npt.NDArray[np.uint8]) -> None:
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Keep the information and warnings of mediapipe's C++ log off stderr, and only those.
+    """Remove the information and warnings of mediapipe's C++ log from stderr.
 
-    That log heeds no setting and writes to file descriptor 2, so what is written there meanwhile is caught,
-    and every line that is not such noise is passed on. One thread at a time: two would restore each other's
-    file.
+    The log has no setting and writes to file descriptor 2, so the descriptor is redirected and all other
+    lines are passed on. One thread at a time, because two would restore each other's descriptor.
     """
     with _STDERR_LOCK:
         try:
             stderr = os.dup(2)
-        except OSError:  # a process without stderr has nothing to keep clean
+        except OSError:  # the process has no stderr
             stderr = None
         if stderr is None:
             yield

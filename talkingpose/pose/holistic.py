@@ -1,8 +1,8 @@
-"""From the landmarks of mediapipe's holistic solution to COCO-WholeBody keypoints.
+"""Conversion of mediapipe's holistic landmarks to COCO-WholeBody keypoints.
 
-mediapipe gives 33 body landmarks, 21 per hand and a mesh of 468 (refined: 478) face landmarks, all in
-coordinates normalised by the picture's width and height. Its left hand is the person's left hand, and its
-hand landmarks have the order of COCO-WholeBody.
+mediapipe returns 33 body landmarks, 21 per hand and a mesh of 468 (refined: 478) face landmarks, normalised
+by the width and height of the picture. Its left hand is the person's left hand, and its hand landmarks are in
+the order of COCO-WholeBody.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from talkingpose.pose.keypoints import BODY, FACE, FEET, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND, PoseError
 
-# Landmark of mediapipe's 33 for each of COCO's 17 body points.
+# Index of mediapipe's landmark for each of COCO's 17 body points.
 BODY_FROM_POSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
-# The same for the 6 points of the feet; `foot_index` is the big toe, the small toe has no landmark.
+# Index for each of the 6 foot points; `foot_index` is the big toe, the small toe has no landmark.
 FEET_FROM_POSE = (31, None, 29, 32, None, 30)
-# Vertex of the face mesh for each of iBUG's 68 points. It is the map in common use except for the upper jaw,
-# spaced here from the height of the eyes on as iBUG's is, and the outer ends of the brows.
+# Vertex of the face mesh for each of iBUG's 68 points: the common map, except for the outer ends of the brows
+# and the upper jaw, which starts at the height of the eyes as in iBUG.
 FACE_FROM_MESH = (
     *(127, 234, 93, 132, 58, 136, 149, 148, 152, 377, 378, 365, 288, 361, 323, 454, 356),  # jaw
     *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),  # brows, from the person's right to the left
@@ -35,11 +35,11 @@ NUM_MESH_LANDMARKS = (468, 478)
 
 
 def from_holistic(results: Any) -> npt.NDArray[np.float32]:
-    """COCO-WholeBody keypoints of one `mediapipe.solutions.holistic` result.
+    """Convert a `mediapipe.solutions.holistic` result to COCO-WholeBody keypoints.
 
-    Confidence of body and feet is mediapipe's visibility. Face and hand landmarks carry no score of their
-    own: mediapipe gives a whole face or hand or none, so theirs is 1. A point outside the picture cannot be
-    seen in it, and is a row of zeros whatever its score, as is a point that mediapipe does not have.
+    The confidence of body and feet is mediapipe's visibility. Face and hand landmarks have no score of their
+    own, because mediapipe returns a complete face or hand or none; their confidence is 1. Points outside the
+    picture, and points that mediapipe does not have, are zeros.
 
     Args:
         results: has `pose_landmarks`, `face_landmarks`, `left_hand_landmarks` and `right_hand_landmarks`,
@@ -49,7 +49,7 @@ def from_holistic(results: Any) -> npt.NDArray[np.float32]:
         float32 (133, 3): x, y in [0, 1] of the picture, confidence in [0, 1].
 
     Raises:
-        PoseError: a part with another number of landmarks than mediapipe's.
+        PoseError: a part has an unexpected number of landmarks.
     """
     keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
     if results.pose_landmarks is not None:
@@ -73,13 +73,13 @@ def from_holistic(results: Any) -> npt.NDArray[np.float32]:
 def _points(
     part: str, landmarks: Sequence[Any], counts: tuple[int, ...], *, scored: bool
 ) -> npt.NDArray[np.float32]:
-    """Landmarks as (N, 3): x, y, confidence, with zeros for what lies outside the picture."""
+    """Return landmarks as (N, 3): x, y, confidence, with zeros outside the picture."""
     if len(landmarks) not in counts:
         expected = " or ".join(map(str, counts))
-        raise PoseError(f"{part}: {len(landmarks)} landmarks: give a holistic result, which has {expected}")
+        raise PoseError(f"{part}: {len(landmarks)} landmarks: give a holistic result with {expected}")
     points = np.array([(p.x, p.y, p.visibility if scored else 1.0) for p in landmarks], np.float32)
     xy = points[:, :2]
     points[~((xy >= 0) & (xy <= 1)).all(axis=1)] = 0
-    # A point that is certainly not visible has no place either.
+    # Points of visibility 0 have no position.
     points[points[:, 2] <= 0] = 0
     return points

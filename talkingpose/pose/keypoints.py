@@ -1,7 +1,7 @@
-"""The keypoint schema of the project: COCO-WholeBody, 133 points.
+"""Keypoint schema: the 133 points of COCO-WholeBody.
 
-Names, order and body, feet and hand edges are those of COCO-WholeBody (Jin et al., ECCV 2020); the 68 face
-points are in the order of iBUG 300-W. "Left" is always the left of the person, not of the picture.
+Names, order and the edges of body, feet and hands are those of COCO-WholeBody (Jin et al., ECCV 2020); the 68
+face points are in the order of iBUG 300-W. "Left" is the person's left.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _face_chain(*points: int) -> Edges:
 
 
 def _hand_edges(root: int) -> Edges:
-    # Five fingers of four joints, each a chain that begins at the root of the hand.
+    # Five fingers of four joints, each a chain from the root of the hand.
     return tuple(
         (root if joint == 0 else root + 4 * finger + joint, root + 4 * finger + joint + 1)
         for finger in range(5)
@@ -129,7 +129,7 @@ FACE_EDGES: Edges = (
 LEFT_HAND_EDGES: Edges = _hand_edges(LEFT_HAND.start)
 RIGHT_HAND_EDGES: Edges = _hand_edges(RIGHT_HAND.start)
 
-# iBUG's 68 points as they change places in a mirror; a point on the midline stays where it is.
+# Mirror image of each of iBUG's 68 points; points on the midline map to themselves.
 _FACE_MIRROR = (
     *range(16, -1, -1),
     *range(26, 16, -1),
@@ -155,20 +155,20 @@ MIRROR_PERMUTATION: tuple[int, ...] = tuple(_mirrored_index(i) for i in range(NU
 
 
 class PoseError(UserError):
-    """Keypoints, a frame or a pose detector that cannot be used; the message is one line for the user."""
+    """Keypoints, an image or a pose estimator that cannot be used."""
 
 
 def validate(keypoints: npt.NDArray[Any], where: str = "keypoints") -> None:
-    """Refuse what is not an array of COCO-WholeBody keypoints.
+    """Check an array of COCO-WholeBody keypoints.
 
-    Coordinates may lie outside [0, 1]: a detector may place a joint beyond the edge of the picture.
+    Coordinates may lie outside [0, 1], because estimators place joints beyond the edge of the picture.
 
     Args:
         keypoints: floating point, (133, 3) or (T, 133, 3): normalised x, y and confidence in [0, 1].
-        where: what the message calls the array.
+        where: name of the array in messages.
 
     Raises:
-        PoseError: wrong type or shape, NaN or infinity, or a confidence outside [0, 1].
+        PoseError: wrong dtype or shape, NaN or infinity, or a confidence outside [0, 1].
     """
     if not isinstance(keypoints, np.ndarray) or not np.issubdtype(keypoints.dtype, np.floating):
         kind = keypoints.dtype if isinstance(keypoints, np.ndarray) else type(keypoints).__name__
@@ -177,7 +177,7 @@ def validate(keypoints: npt.NDArray[Any], where: str = "keypoints") -> None:
         raise PoseError(f"{where}: shape {keypoints.shape}: give (133, 3) or (T, 133, 3)")
     finite = np.isfinite(keypoints).all(axis=-1)
     if not finite.all():
-        raise PoseError(f"{where}: {_first(~finite)} is not finite: mark a missing point by zeros")
+        raise PoseError(f"{where}: {_first(~finite)} is not finite: set missing points to zeros")
     confidence = keypoints[..., 2]
     outside = (confidence < 0) | (confidence > 1)
     if outside.any():
@@ -186,16 +186,16 @@ def validate(keypoints: npt.NDArray[Any], where: str = "keypoints") -> None:
 
 
 def mirror(keypoints: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Keypoints of the picture flipped from left to right.
+    """Return the keypoints of the picture flipped left to right.
 
     Args:
-        keypoints: as for `validate`.
+        keypoints: as in `validate`.
 
     Returns:
         A new array of the same shape and dtype; points of confidence 0 stay zeros.
 
     Raises:
-        PoseError: as for `validate`.
+        PoseError: as in `validate`.
     """
     validate(keypoints)
     mirrored = keypoints[..., MIRROR_PERMUTATION, :]
@@ -204,6 +204,6 @@ def mirror(keypoints: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _first(wrong: npt.NDArray[np.bool_]) -> str:
-    """Name the first point marked in (133,) or (T, 133)."""
+    """Return the name of the first point marked in (133,) or (T, 133)."""
     *frame, point = (int(i) for i in np.argwhere(wrong)[0])
     return KEYPOINT_NAMES[point] + (f" in frame {frame[0]}" if frame else "")

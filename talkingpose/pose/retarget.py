@@ -1,8 +1,8 @@
-"""Driving poses in the proportions of another person.
+"""Retargeting of driving poses to the proportions of another person.
 
-Own definition; the idea, a similarity from the shoulders and a length for each limb, is that of the pose
-alignment of published animation demos. Lengths are measured in one frame of each person, in the picture, so a
-limb that points at the camera there is taken for a short one; `_LIMB_RANGE` bounds the harm.
+Own definition, after the pose alignment of published animation demos: a similarity transform from the
+shoulders and a length ratio for each limb. Lengths are measured in the picture, in one frame of each person,
+so a limb that points at the camera looks short; `_LIMB_RANGE` bounds the effect.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from talkingpose.pose.keypoints import FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAN
 
 Points = npt.NDArray[np.float64]
 
-# Raised whenever a point comes out elsewhere: a part of the hash of the protocols that retarget.
+# Part of the protocol hash. Bump when the output changes.
 VERSION = 1
 
 _NOSE = 0
 _HEAD = (1, 2, 3, 4)
 _SHOULDERS = (5, 6)
-# Parent and child of each limb, the person's left and right; parents stand before their children.
+# Parent and child of each limb, left and right; parents precede their children.
 _LIMBS: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (
     ((5, 7), (6, 8)),  # upper arms
     ((7, 9), (8, 10)),  # forearms
@@ -33,11 +33,11 @@ _LIMBS: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (
 _FOREARM = 1
 _FEET = ((15, (17, 18, 19)), (16, (20, 21, 22)))
 _HANDS = ((9, LEFT_HAND), (10, RIGHT_HAND))
-# A limb, face or hand is scaled by half to twice what the body is scaled by, whatever was measured.
+# Range of the scale of a limb, face or hand relative to the scale of the body.
 _LIMB_RANGE = (0.5, 2.0)
-# Lengths below this share of the frame's height are none.
+# Smallest measurable length, in frame heights.
 _SHORTEST = 1e-4
-# Rounding may carry a point at the very edge of the frame beyond it.
+# Tolerance for rounding at the edge of the frame.
 _EDGE = 1e-6
 
 
@@ -48,38 +48,37 @@ def retarget(
     *,
     aspect: float = 1.0,
 ) -> npt.NDArray[np.float32]:
-    """Give driving poses the place, size and proportions of the portrait.
+    """Transform driving poses to the position, size and proportions of the portrait.
 
-    The neck (midway between the shoulders) of `driver` goes to that of `portrait`, and everything about it is
-    scaled by the ratio of their shoulder widths. Arms, trunk and legs keep the driving directions, each limb
-    scaled by the ratio of its lengths in the two (the longer of left and right, over the sides both show).
-    The nose is moved likewise from the neck, the face is scaled about the nose by the ratio of the face sizes
-    (root mean square distance of its points from the nose), a hand about its wrist by that of the hand sizes,
-    else as the forearm. Ratios of parts are kept within half and twice the ratio of the shoulders.
+    The neck (midpoint of the shoulders) of `driver` maps to that of `portrait`, and the body is scaled about
+    it by the ratio of the shoulder widths. Arms, trunk and legs keep the driving directions; each limb is
+    scaled by the ratio of its lengths (the longer of left and right, over the sides that both show). The nose
+    is placed relative to the neck in the same way. The face is scaled about the nose by the ratio of the face
+    sizes (root mean square distance of its points from the nose), a hand about its wrist by the ratio of the
+    hand sizes, else as the forearm. Ratios of parts are clipped to 0.5 to 2 times the ratio of the shoulders.
 
-    What cannot be measured in both persons is scaled as the body. Where one of them lacks a shoulder, the
-    body is placed and scaled by all points that both have, their centre and spread; with one such point it is
-    moved and not scaled, with none it stays. A point whose parent is absent in a driving frame is placed as
-    the body as a whole is.
+    Parts that cannot be measured in both persons are scaled as the body. If one person lacks a shoulder, the
+    body is placed and scaled by centre and spread of all common points; with one common point it is only
+    moved, with none it is unchanged. Points without a parent in a driving frame follow the body.
 
     Args:
-        driving: (T, 133, 3) or (133, 3) floating point, as for `validate`.
-        driver: (133, 3), one frame of the driving person, in which lengths are measured.
+        driving: (T, 133, 3) or (133, 3) floating point, as in `validate`.
+        driver: (133, 3), the frame of the driving person in which lengths are measured.
         portrait: (133, 3), the portrait.
-        aspect: width over height of the frame, the same for both.
+        aspect: width over height of the frames, equal for both.
 
     Returns:
-        float32 of the shape of `driving`. Confidences are kept; points of confidence 0 are zeros, and so is
-        what leaves [0, 1] of the frame. With `driver` equal to `portrait` the points stay where they are.
+        float32 of the shape of `driving`. Confidences are unchanged; points of confidence 0 and points
+        outside the frame are zeros. If `driver` equals `portrait`, points do not move.
 
     Raises:
-        PoseError: as for `validate`; an array of other shape; an aspect that is not a positive number.
+        PoseError: as in `validate`, another shape, or an aspect that is not a positive number.
     """
     validate(driving, "driving keypoints")
     for array, name in ((driver, "keypoints of the driver"), (portrait, "keypoints of the portrait")):
         validate(array, name)
         if array.ndim != 2:
-            raise PoseError(f"{name}: shape {array.shape}: give those of one frame, (133, 3)")
+            raise PoseError(f"{name}: shape {array.shape}: give one frame, (133, 3)")
     if not (np.isfinite(aspect) and aspect > 0):
         raise PoseError(f"aspect {aspect}: give width over height of the frame")
     unit = np.array([aspect, 1.0])
@@ -93,12 +92,12 @@ def retarget(
 
 
 def fullest_frame(keypoints: npt.NDArray[Any]) -> int:
-    """Index of the earliest frame of (T, 133, 3) keypoints, T > 0, that shows as many points as any."""
+    """Return the index of the first frame with the most points; (T, 133, 3) keypoints, T > 0."""
     return int((keypoints[..., 2] > 0).sum(axis=1).argmax())
 
 
 class _Proportions:
-    """What is measured once of the two persons: one similarity for the body, one ratio for each part."""
+    """Measurements of the two persons: a similarity transform of the body, a ratio for each part."""
 
     def __init__(self, driver: Points, portrait: Points) -> None:
         self._driver, self._portrait = driver, portrait
@@ -111,30 +110,30 @@ class _Proportions:
         self._hands = [self._size(wrist, list(range(h.start, h.stop)), forearm) for wrist, h in _HANDS]
 
     def apply(self, frame: Points) -> Points:
-        """One driving frame, (133, 3); confidence is kept, places of absent points mean nothing."""
-        there = frame[:, 2] > 0
+        """Transform a driving frame, (133, 3); positions of missing points are undefined."""
+        present = frame[:, 2] > 0
         places = frame[:, :2]
         moved = self._to + self._scale * (places - self._from)
         for pairs, ratio in zip(_LIMBS, self._limbs, strict=True):
             for parent, child in pairs:
-                if there[parent]:
+                if present[parent]:
                     moved[child] = moved[parent] + ratio * (places[child] - places[parent])
         for ankle, toes in _FEET:
-            if there[ankle]:
+            if present[ankle]:
                 moved[list(toes)] = moved[ankle] + self._limbs[-1] * (places[list(toes)] - places[ankle])
-        self._move_head(moved, places, there)
+        self._move_head(moved, places, present)
         for (wrist, hand), ratio in zip(_HANDS, self._hands, strict=True):
-            _about(wrist, list(range(hand.start, hand.stop)), ratio, moved, places, there)
+            _about(wrist, list(range(hand.start, hand.stop)), ratio, moved, places, present)
         return np.concatenate([moved, frame[:, 2:]], axis=1)
 
-    def _move_head(self, moved: Points, places: Points, there: npt.NDArray[np.bool_]) -> None:
-        if there[list(_SHOULDERS)].all() and there[_NOSE]:
+    def _move_head(self, moved: Points, places: Points, present: npt.NDArray[np.bool_]) -> None:
+        if present[list(_SHOULDERS)].all() and present[_NOSE]:
             neck = places[list(_SHOULDERS)].mean(axis=0)
             moved[_NOSE] = moved[list(_SHOULDERS)].mean(axis=0) + self._neck * (places[_NOSE] - neck)
-        _about(_NOSE, [*_HEAD, *range(FACE.start, FACE.stop)], self._face, moved, places, there)
+        _about(_NOSE, [*_HEAD, *range(FACE.start, FACE.stop)], self._face, moved, places, present)
 
     def _body(self) -> tuple[float, Points, Points]:
-        """Scale, and the point of the driver that goes to the point of the portrait."""
+        """Return the scale, and the point of the driver that maps to the point of the portrait."""
         shoulders = list(_SHOULDERS)
         rows = shoulders if self._both[shoulders].all() else np.flatnonzero(self._both)
         if not len(rows):
@@ -148,13 +147,13 @@ class _Proportions:
         return (spreads[1] / spreads[0] if min(spreads) > _SHORTEST else 1.0), *centres
 
     def _bounded(self, driver: float | None, portrait: float | None, otherwise: float) -> float:
-        """The ratio of two lengths within the range about the body's, `otherwise` where one is missing."""
+        """Return the clipped ratio of two lengths, `otherwise` if one is missing."""
         if driver is None or portrait is None or min(driver, portrait) <= _SHORTEST:
             return otherwise
         return self._scale * float(np.clip(portrait / driver / self._scale, *_LIMB_RANGE))
 
     def _longer(self, pairs: tuple[tuple[int, int], ...], otherwise: float) -> float:
-        """Ratio of the length of a limb, over the sides that both persons show."""
+        """Return the length ratio of a limb, over the sides that both persons show."""
         shown = [list(pair) for pair in pairs if self._both[list(pair)].all()]
         if not shown:
             return otherwise
@@ -165,7 +164,7 @@ class _Proportions:
         return self._bounded(lengths[0], lengths[1], otherwise)
 
     def _size(self, anchor: int, rows: list[int], otherwise: float) -> float:
-        """Ratio of the spread of a face or hand about its anchor."""
+        """Return the ratio of the spreads of a face or hand about its anchor."""
         shown = [row for row in rows if self._both[row]]
         if not shown or not self._both[anchor]:
             return otherwise
@@ -177,13 +176,13 @@ class _Proportions:
 
 
 def _about(
-    anchor: int, rows: list[int], ratio: float, moved: Points, places: Points, there: npt.NDArray[np.bool_]
+    anchor: int, rows: list[int], ratio: float, moved: Points, places: Points, present: npt.NDArray[np.bool_]
 ) -> None:
-    """Scale points about their anchor; about their own centre, placed as the body, where it is absent."""
-    shown = [row for row in rows if there[row]]
+    """Scale points about their anchor; without it, about their centre, which follows the body."""
+    shown = [row for row in rows if present[row]]
     if not shown:
         return
-    if there[anchor]:
+    if present[anchor]:
         old, new = places[anchor], moved[anchor]
     else:
         old, new = places[shown].mean(axis=0), moved[shown].mean(axis=0)
@@ -191,13 +190,13 @@ def _about(
 
 
 def _neck_length(person: Points) -> float | None:
-    """From the middle of the shoulders to the nose."""
+    """Return the distance from the midpoint of the shoulders to the nose."""
     if not (person[[_NOSE, *_SHOULDERS], 2] > 0).all():
         return None
     return float(np.linalg.norm(person[_NOSE, :2] - person[list(_SHOULDERS), :2].mean(axis=0)))
 
 
 def _scaled(keypoints: npt.NDArray[Any], unit: Points) -> Points:
-    """Keypoints in units of the frame's height, so that a length does not depend on its direction."""
+    """Return keypoints in frame heights, so that lengths do not depend on direction."""
     points = np.asarray(keypoints, np.float64)
     return np.concatenate([points[..., :2] * unit, points[..., 2:]], axis=-1)

@@ -36,7 +36,7 @@ class _RetryError(Exception):
     """The connection broke off or the server has a temporary failure."""
 
 
-def download(url: str, part: Path, *, size: int | None, resume: bool, label: str, progress: Progress) -> None:
+def download(url: str, part: Path, *, size: int | None, resume: bool, label: str, progress: Progress) -> bool:
     """Download a URL into a partial file.
 
     Args:

@@ -225,7 +225,7 @@ def hash_file(path: Path, on_bytes: Callable[[int], None] = lambda count: None) 
 def read_record(path: Path) -> str | None:
     """Return the hash in `FILE.sha256`, None without a valid record."""
     try:
-        words = read_text(_record(path), "record", max_bytes=1024).split()
+        words = read_text(_record(path), "record", 1024).split()
     except DocumentError:
         return None
     valid = len(words) == 2 and words[1].lstrip("*") == path.name and len(words[0]) == 64

@@ -1,4 +1,4 @@
-"""The dataset contract: what a reader gives back, and what it refuses."""
+"""Dataset reader: clips of valid datasets, and one line for invalid ones."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
     )
 
 
-def test_clips_come_sorted_with_exact_rates_and_clusters(folder: Path) -> None:
+def test_clips_are_sorted_with_exact_rates_and_groups(folder: Path) -> None:
     dataset = ClipDataset(str(folder))
     assert dataset.splits == ("train", "test")
     clips = dataset.clips("train")
@@ -74,7 +74,7 @@ def test_clips_come_sorted_with_exact_rates_and_clusters(folder: Path) -> None:
     assert dataset.clips("test")[0].group == "p"
 
 
-def test_video_and_keypoints_come_back_as_written(folder: Path) -> None:
+def test_video_and_keypoints_round_trip(folder: Path) -> None:
     dataset = ClipDataset(str(folder))
     clip = dataset.clips("train")[1]
     assert dataset.video(clip) == b"film b"
@@ -96,7 +96,7 @@ def test_manifest_has_no_pixel_and_no_keypoint() -> None:
         assert tuple(features(config)) == COLUMNS[config]
 
 
-def test_fingerprint_sees_order_no_more_than_it_should(folder: Path) -> None:
+def test_fingerprint_is_independent_of_order(folder: Path) -> None:
     clips = ClipDataset(str(folder)).clips("train")
     assert fingerprint(clips) == fingerprint(clips[::-1])
     assert fingerprint(clips) != fingerprint(clips[:1])
@@ -122,7 +122,7 @@ def test_missing_column_is_named(tmp_path: Path) -> None:
         ({"width": None}, "out of range"),
     ],
 )
-def test_impossible_rows_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+def test_invalid_rows_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     folder = write(tmp_path / "data", {"train": [row("a", 5) | changes], "test": [row("c")]})
     with pytest.raises(DatasetError, match=message):
         ClipDataset(str(folder)).clips("train")
@@ -194,13 +194,13 @@ def test_absurd_card_is_one_line(tmp_path: Path, header: str) -> None:
 @pytest.mark.parametrize(
     "card", ["", "---\n: [\n---\n", "---\nconfigs: 3\n---\n", "no header", "---\nlicense: mit\n---\n"]
 )
-def test_cards_that_name_no_clips_are_refused(tmp_path: Path, card: str) -> None:
+def test_cards_without_clips_are_refused(tmp_path: Path, card: str) -> None:
     folder = write(tmp_path / "data", {"train": [row("a")]}, card)
     with pytest.raises(UserError, match="dataset"):
         ClipDataset(str(folder))
 
 
-def test_a_place_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+def test_other_folders_are_refused(tmp_path: Path) -> None:
     for location in (str(tmp_path), str(tmp_path / "nowhere"), "./a/b", "../x"):
         with pytest.raises(DatasetError) as error:
             ClipDataset(location)

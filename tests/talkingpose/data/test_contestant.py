@@ -1,4 +1,4 @@
-"""The contestant contract: seeds and who runs when."""
+"""Contestant contract: seeds and running cases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fractions import Fraction
 from hashlib import sha256
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkingpose.data.contestant import Case, case_seed, running
@@ -16,15 +16,16 @@ def case(num_frames: int) -> Case:
     return Case("c", np.zeros((8, 8, 3), np.uint8), [], Fraction(25), 8, 8, num_frames)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.text(max_size=20))
-def test_seed_depends_on_run_and_clip_alone(seed: int, clip_id: str) -> None:
+def test_seed_depends_on_run_and_clip(seed: int, clip_id: str) -> None:
     assert 0 <= case_seed(seed, clip_id) < 2**63
     assert case_seed(seed, clip_id) == case_seed(seed, clip_id)
     assert case_seed(seed, clip_id) != case_seed(seed + 1, clip_id)
 
 
 def test_seed_of_a_known_case_never_changes() -> None:
-    # A run of last year must be repeatable: SHA-256 of "42:clip", first 63 bits.
+    # SHA-256 of "42:clip", first 63 bits; old runs must stay repeatable.
     assert case_seed(42, "clip") == int(sha256(b"42:clip").hexdigest()[:16], 16) >> 1
 
 

@@ -1,4 +1,4 @@
-"""The boundary of the commands."""
+"""Entry point of the commands."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ def leave(error: BaseException | None, code: int | None = None) -> int | str | N
 
 
 @pytest.mark.parametrize("kind", [UserError, MediaError, PoseError])
-def test_what_the_user_can_mend_is_one_line(
-    kind: type[Exception], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_user_error_is_one_line(kind: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
     assert leave(kind("film.mp4:\n no such file")) == 2
     assert capsys.readouterr().err == "tp-test: error: film.mp4: no such file\n"
 
@@ -37,12 +35,12 @@ def test_exit_codes_pass_through() -> None:
     assert leave(None, console.EXIT_PARTIAL) == 3
 
 
-def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_names_how_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
     assert leave(KeyboardInterrupt()) == 130
-    assert "goes on from here" in capsys.readouterr().err
+    assert "resume" in capsys.readouterr().err
 
 
-def test_a_fault_of_ours_keeps_its_traceback() -> None:
+def test_bug_keeps_its_traceback() -> None:
     app = console.application("A command.")
 
     @app.command()

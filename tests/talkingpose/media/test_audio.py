@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talkingpose.media import MediaError, VideoReader, VideoWriter
-from talkingpose.media.audio import add_sound
+from talkingpose.media.audio import add_audio
 
 RATE = 44100
 
@@ -54,12 +54,10 @@ def sound_of(path: Path) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("first_frame_s", "expected"), [(0.0, 0.5), (0.2, 0.3)])
-def test_sound_stands_where_the_first_frame_does(
-    tmp_path: Path, first_frame_s: float, expected: float
-) -> None:
+def test_audio_starts_at_the_first_frame(tmp_path: Path, first_frame_s: float, expected: float) -> None:
     made = film(tmp_path / "film.mp4")
     source = driving(tmp_path / "d.mkv", first_frame_s=first_frame_s)
-    add_sound(made, source, tmp_path / "out.mp4", length=Fraction(1))
+    add_audio(made, source, tmp_path / "out.mp4", length=Fraction(1))
     seconds, loud = sound_of(tmp_path / "out.mp4")
     # AAC has frames of 1024 samples, and spreads a sudden start.
     assert loud == pytest.approx(expected, abs=0.025)
@@ -68,16 +66,16 @@ def test_sound_stands_where_the_first_frame_does(
     assert np.array_equal(before, after)
 
 
-def test_it_may_replace_the_film(tmp_path: Path) -> None:
+def test_output_can_replace_the_video(tmp_path: Path) -> None:
     made, source = film(tmp_path / "film.mp4"), driving(tmp_path / "d.mkv", seconds=0.6)
-    add_sound(made, source, made, length=Fraction(1))
+    add_audio(made, source, made, length=Fraction(1))
     assert sound_of(made)[0] == pytest.approx(0.6, abs=0.045)
     assert VideoReader(made).info.num_frames == 25
 
 
-def test_without_sound_nothing_is_written(tmp_path: Path) -> None:
+def test_without_audio_nothing_is_written(tmp_path: Path) -> None:
     made, silent = film(tmp_path / "film.mp4"), film(tmp_path / "silent.mp4")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(MediaError, match="has no audio"):
-        add_sound(made, silent, tmp_path / "out.mp4", length=Fraction(1))
+    with pytest.raises(MediaError, match="no audio"):
+        add_audio(made, silent, tmp_path / "out.mp4", length=Fraction(1))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from talkingpose.media import MediaError, read_image, resize_image
 
@@ -49,7 +53,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, picture: np.ndarray, orient
     assert np.array_equal(read_image(png(Image.fromarray(picture), exif=exif)), upright[orientation])
 
 
-def test_alpha_is_laid_on_white(picture: np.ndarray) -> None:
+def test_transparent_pixels_become_white(picture: np.ndarray) -> None:
     alpha = np.zeros((20, 30, 1), np.uint8)
     alpha[:10] = 255
     image = read_image(png(Image.fromarray(np.concatenate([picture, alpha], 2))))
@@ -57,7 +61,7 @@ def test_alpha_is_laid_on_white(picture: np.ndarray) -> None:
     assert (image[10:] == 255).all()
 
 
-def test_grey_palette_and_sixteen_bits_become_rgb(picture: np.ndarray) -> None:
+def test_grey_palette_and_16_bits_become_rgb(picture: np.ndarray) -> None:
     grey = Image.fromarray(picture[:, :, 0])
     assert np.array_equal(read_image(png(grey)), np.repeat(picture[:, :, :1], 3, 2))
     palette = grey.convert("P")
@@ -77,13 +81,52 @@ def test_bad_pictures_give_one_line_that_names_the_file(tmp_path: Path, picture:
         assert "\n" not in str(caught.value)
         with pytest.raises(MediaError, match=r"^face: "):
             read_image(content, name="face")
-    with pytest.raises(MediaError, match="no such file"):
-        read_image(tmp_path / "missing.png")
-    with pytest.raises(MediaError, match="is a folder"):
-        read_image(tmp_path)
+    for path in (tmp_path / "missing.png", tmp_path):
+        with pytest.raises(MediaError, match=re.escape(str(path))):
+            read_image(path)
 
 
-def test_resize_names_its_filter(picture: np.ndarray) -> None:
+def one_colour_png(width: int, height: int) -> bytes:
+    """A valid 1-bit PNG of one colour."""
+    rows = zlib.compress(bytes((width + 7) // 8 + 1) * height)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)),
+        (b"IDAT", rows),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize("size", [(13_000, 13_000), (20_000, 20_000)])
+def test_too_many_pixels_are_refused_before_decoding(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(PngImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(MediaError):
+        read_image(one_colour_png(*size))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "picture.png"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(MediaError, match="regular file"):
+        read_image(path)
+
+
+def test_formats_that_start_programs_are_refused() -> None:
+    with pytest.raises(MediaError):
+        read_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+
+
+def test_resize_uses_the_named_filter(picture: np.ndarray) -> None:
     lanczos = np.array(Image.fromarray(picture).resize((11, 7), Image.Resampling.LANCZOS))
     bicubic = np.array(Image.fromarray(picture).resize((11, 7), Image.Resampling.BICUBIC))
     assert np.array_equal(resize_image(picture, (11, 7)), lanczos)
@@ -102,6 +145,6 @@ def test_resize_names_its_filter(picture: np.ndarray) -> None:
         (np.zeros((4, 4, 3), np.uint8), (2, 2), "nearest"),
     ],
 )
-def test_resize_refuses_what_it_cannot_do(image: np.ndarray, size: tuple[int, int], kind: str) -> None:
+def test_resize_refuses_invalid_input(image: np.ndarray, size: tuple[int, int], kind: str) -> None:
     with pytest.raises(MediaError):
         resize_image(image, size, kind)

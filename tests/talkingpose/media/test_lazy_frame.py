@@ -12,24 +12,26 @@ from talkingpose.media import VideoReader, read_index
 from tests.talkingpose.media.numbered_video import encode, number_in, numbered
 
 
-def test_looks_are_the_frames_of_the_reader_at_every_size(talk: Path) -> None:
+def test_lazy_frames_equal_the_reader_at_every_size(talk: Path) -> None:
     reader = VideoReader(talk)
     for size in (None, (48, 32), (31, 64)):
         wanted = list(VideoReader(talk, size=size))
-        for frame, look in zip(wanted, reader.looks(), strict=True):
+        for frame, look in zip(wanted, reader.lazy_frames(), strict=True):
             assert (look.index, look.pts, look.time) == (frame.index, frame.pts, frame.time)
             assert np.array_equal(look.image(size), frame.image)
     assert reader.report.num_frames == 60
 
 
-def test_a_glance_is_the_mean_over_areas(talk: Path) -> None:
-    for look in VideoReader(talk).looks():
+def test_downscaled_is_the_mean_over_areas(talk: Path) -> None:
+    for look in VideoReader(talk).lazy_frames():
         means = look.image().reshape(16, 4, 24, 4, 3).mean(axis=(1, 3))
-        assert np.abs(look.glance((24, 16)) - means).mean() < 6  # chroma sits beside the luma
-        assert number_in(look.glance((48, 32))) == look.index
-        assert np.array_equal(look.glance((96, 64)), look.image())
-    glanced = [frame.image for frame in VideoReader(talk, size=(24, 16), glance=True)]
-    assert all(map(np.array_equal, glanced, (look.glance((24, 16)) for look in VideoReader(talk).looks())))
+        assert np.abs(look.downscaled((24, 16)) - means).mean() < 6  # chroma sits beside the luma
+        assert number_in(look.downscaled((48, 32))) == look.index
+        assert np.array_equal(look.downscaled((96, 64)), look.image())
+    averaged = [frame.image for frame in VideoReader(talk, size=(24, 16), downscaled=True)]
+    assert all(
+        map(np.array_equal, averaged, (look.downscaled((24, 16)) for look in VideoReader(talk).lazy_frames()))
+    )
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "yuv444p10le"])
@@ -39,7 +41,7 @@ def test_luma_is_the_brightness_of_the_upright_picture(tmp_path: Path, pixel_for
     options = {"qp": "0"} if pixel_format != "yuv444p10le" else {"crf": "1"}
     path = encode(tmp_path / "a.mp4", grey, pixel_format=pixel_format, rotation=rotation, options=options)
     reader = VideoReader(path)
-    for look in reader.looks():
+    for look in reader.lazy_frames():
         image = look.image()
         luma = look.luma()
         assert luma.shape == (reader.info.height, reader.info.width)
@@ -53,7 +55,7 @@ def test_luma_has_square_pixels(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", map(numbered, range(2)), context=aspect)
     reader = VideoReader(path)
     assert reader.info.width == 128
-    assert all(look.luma().shape == (64, 128) for look in reader.looks())
+    assert all(look.luma().shape == (64, 128) for look in reader.lazy_frames())
 
 
 def test_key_frames_alone(talk: Path) -> None:

@@ -1,9 +1,11 @@
-"""Files that are cut off, damaged, or no video at all."""
+"""Files that are truncated, damaged, hostile, or not a video."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -35,9 +37,7 @@ def faststart(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("share", [0.4, 0.6, 0.8, 0.9, 0.97])
-def test_a_cut_file_with_its_index_gives_its_frames_and_counts_the_rest(
-    faststart: Path, share: float
-) -> None:
+def test_truncated_file_with_index_counts_lost_frames(faststart: Path, share: float) -> None:
     found, reader = read(cut(faststart, share))
     assert 0 < len(found) < 60
     assert reader.report.lost_frames == 60 - len(found)
@@ -47,7 +47,7 @@ def test_a_cut_file_with_its_index_gives_its_frames_and_counts_the_rest(
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.7, 0.98])
-def test_a_file_cut_before_its_index_is_one_line(talk: Path, share: float) -> None:
+def test_file_truncated_before_its_index_is_one_line(talk: Path, share: float) -> None:
     with pytest.raises(MediaError, match=re.escape(str(talk))) as caught:
         VideoReader(cut(talk, share))
     assert "\n" not in str(caught.value)
@@ -55,7 +55,7 @@ def test_a_file_cut_before_its_index_is_one_line(talk: Path, share: float) -> No
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.75, 0.9])
 @pytest.mark.parametrize("codec", ["mpeg4", "ffv1", "libvpx-vp9"])
-def test_a_cut_file_without_a_count_is_estimated(tmp_path: Path, codec: str, share: float) -> None:
+def test_losses_without_a_claim_are_estimated(tmp_path: Path, codec: str, share: float) -> None:
     path = encode(tmp_path / "v.mkv", map(numbered, range(60)), codec=codec, options={"g": "10"})
     found, reader = read(cut(path, share))
     assert reader.info.num_frames is None
@@ -66,7 +66,7 @@ def test_a_cut_file_without_a_count_is_estimated(tmp_path: Path, codec: str, sha
     assert "estimated" in reader.report.messages[0]
 
 
-def test_a_cut_is_seen_from_a_span(tmp_path: Path) -> None:
+def test_truncation_shows_in_a_span(tmp_path: Path) -> None:
     path = cut(encode(tmp_path / "v.mkv", map(numbered, range(60)), codec="ffv1"), 0.5)
     reader = VideoReader(path)
     whole = len(list(reader))
@@ -77,7 +77,7 @@ def test_a_cut_is_seen_from_a_span(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
-def test_damage_in_the_middle_is_counted_and_decoding_goes_on(tmp_path: Path, codec: str) -> None:
+def test_damage_in_the_middle_is_counted_and_decoding_continues(tmp_path: Path, codec: str) -> None:
     path = encode(tmp_path / "v.mp4", map(numbered, range(60)), codec=codec, options={"g": "12"})
     sizes = [packet.size for packet in av.open(str(path)).demux(video=0)]
     content = bytearray(path.read_bytes())
@@ -133,18 +133,41 @@ def _no_frames(path: Path) -> None:
     path.write_bytes(content[: content.index(b"mdat") + 4])
 
 
+def _wide_pixels(path: Path) -> None:
+    encode(path, map(numbered, range(3)), context={"sample_aspect_ratio": Fraction(50)})
+
+
+def _huge_frame(path: Path) -> None:
+    """One PNG frame of 81 megapixels in a file of a few kilobytes."""
+    with av.open(str(path), "w", format="mov") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width = stream.height = 9000
+        stream.pix_fmt = "gray"
+        frame = av.VideoFrame(9000, 9000, "gray")
+        frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
 BAD_FILES = {
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
-    "text": (lambda path: path.write_text("This is not a video.\n" * 50), "not a video"),
-    "random": (lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)), "not a video"),
+    "text": (lambda path: path.write_text("This is not a video.\n" * 50), "not a readable video"),
+    "random": (lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)), "not a readable video"),
     "playlist": (
         lambda path: path.write_text("#EXTM3U\n#EXTINF:5,\nother.ts\n#EXT-X-ENDLIST\n"),
-        "not a video",
+        "not a readable video",
     ),
-    "script": (lambda path: path.write_text("ffconcat version 1.0\nfile other.mp4\n"), "not a video"),
-    "audio": (_audio_only, "no video in the file, only audio"),
+    "script": (
+        lambda path: path.write_text("ffconcat version 1.0\nfile other.mp4\n"),
+        "not a readable video",
+    ),
+    "audio": (_audio_only, "no video stream, only audio"),
     "no frames": (_no_frames, "no frame of the h264 video"),
     "folder": (lambda path: path.mkdir(), "is a folder"),
+    "fifo": (lambda path: os.mkfifo(path), "not a regular file"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+    "aspect": (_wide_pixels, "sample aspect ratio 50"),
+    "huge": (_huge_frame, "megapixels"),
     "missing": (lambda path: None, "no such file"),
 }
 
@@ -160,7 +183,7 @@ def test_bad_files_give_one_line_that_names_the_file(tmp_path: Path, kind: str) 
         text = str(caught.value)
         assert text.startswith((f"{path}: ", "my clip: "))
         assert "\n" not in text
-        assert text.count(": ") >= 2  # what, where, what to do
+        assert text.count(": ") >= 2  # problem, file, remedy
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "audio", "no frames"])
@@ -177,5 +200,5 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
     for kind in ("playlist", "script"):
         path = tmp_path / "list.mp4"
         BAD_FILES[kind][0](path)
-        with pytest.raises(MediaError, match="not a video"):
+        with pytest.raises(MediaError, match="not a readable video"):
             VideoReader(path)

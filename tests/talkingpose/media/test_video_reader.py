@@ -160,7 +160,7 @@ def test_a_dropped_frame_on_a_coarse_clock_is_variable(tmp_path: Path) -> None:
     assert reader.report.lost_frames == 0
 
 
-def test_a_frame_that_a_camera_left_out_is_told_but_not_lost(tmp_path: Path) -> None:
+def test_unrecorded_frame_is_reported_but_not_lost(tmp_path: Path) -> None:
     pts = [*range(14), *range(15, 31)]
     reader = VideoReader(encode(tmp_path / "v.mkv", map(numbered, range(30)), pts=pts))
     assert numbers(reader) == list(range(30))
@@ -210,17 +210,17 @@ def test_negative_times_are_kept(tmp_path: Path) -> None:
     assert numbers(reader, -80, 40) == [2, 3, 4]
 
 
-def test_frames_without_times_are_counted_on(tmp_path: Path) -> None:
+def test_frames_without_times_follow_at_the_average_rate(tmp_path: Path) -> None:
     path = encode(tmp_path / "v.h264", map(numbered, range(30)), options={"bf": "2", "g": "10"})
     reader = VideoReader(path)
     frames = [(f.time, number_in(f.image)) for f in reader]
     assert frames == [(Fraction(k, 25), k) for k in range(30)]
-    assert any("30 frames had no time" in message for message in reader.report.messages)
+    assert any("30 frames without a time" in message for message in reader.report.messages)
     tick = int(1 / (25 * reader.info.time_base))
     assert numbers(reader, 17 * tick, 19 * tick) == [17, 18]
 
 
-def test_a_change_of_size_inside_a_file_is_told(tmp_path: Path) -> None:
+def test_change_of_size_is_reported(tmp_path: Path) -> None:
     wide = encode(tmp_path / "a.h264", map(numbered, range(5)))
     small = encode(tmp_path / "b.h264", [numbered(k, 64, 48) for k in range(5, 9)])
     reader = VideoReader(wide.read_bytes() + small.read_bytes())
@@ -229,7 +229,7 @@ def test_a_change_of_size_inside_a_file_is_told(tmp_path: Path) -> None:
     assert any("5 of 96x64, 4 of 64x48" in message for message in reader.report.messages)
 
 
-def test_cover_pictures_and_audio_are_passed_over(tmp_path: Path) -> None:
+def test_cover_pictures_and_audio_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "v.mkv"
     with av.open(str(path), "w") as container:
         sound = container.add_stream("pcm_s16le", rate=8000)
@@ -256,7 +256,7 @@ def test_names_with_colons_and_percents_are_plain_files(
         assert numbers(VideoReader(name)) == [0, 1, 2]
 
 
-def test_size_is_reached_in_the_conversion(talk: Path) -> None:
+def test_size_scales_in_the_conversion(talk: Path) -> None:
     reader = VideoReader(talk, size=(48, 40))
     assert (reader.info.width, reader.info.height) == (WIDTH, HEIGHT)
     images = [f.image for f in reader]
@@ -279,7 +279,7 @@ if __name__ == "__main__":
 """
 
 
-def test_damaged_files_make_no_noise_and_forked_children_no_deadlock(talk: Path, tmp_path: Path) -> None:
+def test_damaged_files_log_nothing_and_forked_children_do_not_deadlock(talk: Path, tmp_path: Path) -> None:
     content = bytearray(talk.read_bytes())
     content[2000:2400] = bytes(400)
     damaged = tmp_path / "damaged.mp4"

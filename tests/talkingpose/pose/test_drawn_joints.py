@@ -1,4 +1,4 @@
-"""What is read back from drawings is what was drawn; real poses agree with DWPose's drawings."""
+"""Joints recovered from pose pictures; agreement of mediapipe with DWPose's drawings."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ PARITY = Path(__file__).parents[2] / "data" / "parity" / "dwpose_render.npz"
 FOOTAGE = Path(__file__).parents[4] / "shared" / "footage"
 
 
-def drawings(tmp_path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, list[np.ndarray]]:
     """Keypoints and their drawings after a lossy encoding."""
     keypoints = np.load(PARITY)["keypoints"].astype(np.float32)
-    with VideoWriter(tmp_path / "poses.mp4", fps=Fraction(25), crf=20) as writer:
+    path = tmp_path_factory.mktemp("poses") / "poses.mp4"
+    with VideoWriter(path, fps=Fraction(25), crf=20) as writer:
         for points in keypoints:
             writer.write(draw_pose(points, 512, 512))
-    return keypoints, [frame.image for frame in VideoReader(tmp_path / "poses.mp4")]
+    return keypoints, [frame.image for frame in VideoReader(path)]
 
 
-def test_joints_are_read_back_to_the_pixel(tmp_path):
-    keypoints, pictures = drawings(tmp_path)
+def test_joints_are_recovered_to_the_pixel(drawings):
+    keypoints, pictures = drawings
     count = 0
     for points, picture in zip(keypoints, pictures, strict=True):
         for coco, place in recover(picture).items():
@@ -41,8 +43,8 @@ def test_joints_are_read_back_to_the_pixel(tmp_path):
     assert count > 3 * len(keypoints)
 
 
-def test_distances_see_a_shift(tmp_path):
-    keypoints, pictures = drawings(tmp_path)
+def test_distances_measure_a_shift(drawings):
+    keypoints, pictures = drawings[0].copy(), drawings[1]
     joints = [recover(picture) for picture in pictures]
     own = np.concatenate(list(distances(keypoints, joints, 512, 512).values()))
     assert np.median(own) < 1
@@ -55,7 +57,7 @@ def test_distances_see_a_shift(tmp_path):
 @pytest.mark.skipif(not FOOTAGE.is_dir(), reason="needs ../shared/footage, which is not here")
 def test_mediapipe_agrees_with_dwpose():
     frames, drawn = (
-        [frame.image for frame in islice(VideoReader(FOOTAGE / folder / "stage_talk_1.mp4"), 40)]
+        [frame.image for frame in islice(VideoReader(FOOTAGE / folder / "stage_talk_1.mp4"), 20)]
         for folder in ("upper_body_hands", "pose_renders")
     )
     with HolisticEstimator() as estimator:

@@ -38,7 +38,7 @@ def estimate(frames: list[np.ndarray], **options) -> np.ndarray:
         return np.stack([estimator(frame) for frame in frames])
 
 
-def test_a_blank_frame_has_nobody():
+def test_blank_frame_has_no_keypoints():
     estimator: PoseEstimator = HolisticEstimator()
     for _ in range(2):
         keypoints = estimator(BLANK)
@@ -48,7 +48,7 @@ def test_a_blank_frame_has_nobody():
     estimator.close()
 
 
-def test_name_and_version_tell_what_made_the_keypoints():
+def test_version_depends_on_the_settings():
     import mediapipe
 
     stream, static = HolisticEstimator(), HolisticEstimator(static_image_mode=True)
@@ -81,11 +81,11 @@ def test_stderr_comes_back_after_an_error(capfd):
     assert capfd.readouterr().err == "still here\n"
 
 
-def test_closed_means_closed():
+def test_closed_estimator_refuses_frames():
     with HolisticEstimator() as estimator:
         estimator(BLANK)
     estimator.close()
-    with pytest.raises(PoseError, match="closed: make a new one"):
+    with pytest.raises(PoseError, match="closed"):
         estimator(BLANK)
 
 
@@ -121,12 +121,12 @@ def test_a_failure_of_mediapipe_is_one_line(monkeypatch):
         ("frame.png", "str: give a uint8"),
     ],
 )
-def test_not_a_picture(image, message):
+def test_invalid_image_is_refused(image, message):
     with HolisticEstimator() as estimator, pytest.raises(PoseError, match=f"^frame: {message}"):
         estimator(image)
 
 
-def test_a_video_has_one_size_and_single_pictures_have_any():
+def test_size_is_fixed_except_in_static_mode():
     other = np.zeros((64, 64, 3), np.uint8)
     with HolisticEstimator() as estimator:
         estimator(BLANK)
@@ -146,14 +146,14 @@ def test_a_model_that_mediapipe_lacks_is_not_downloaded(tmp_path, monkeypatch):
     import mediapipe
 
     monkeypatch.setattr(mediapipe, "__file__", str(tmp_path / "__init__.py"))
-    with pytest.raises(PoseError, match=r"comes without pose_landmark_heavy\.tflite: choose 1"):
+    with pytest.raises(PoseError, match=r"pose_landmark_heavy\.tflite: choose 1"):
         HolisticEstimator(model_complexity=2)
 
 
 @needs_footage
 def test_real_frames_agree_with_dwpose(capfd):
-    frames, renders = read_frames(TALK, 12), read_frames(RENDER, 12)
-    # A frame without anyone first: what mediapipe has to say comes only with the first face.
+    frames, renders = read_frames(TALK, 8), read_frames(RENDER, 8)
+    # Blank first, because mediapipe logs at the first face.
     keypoints = estimate([np.zeros_like(frames[0]), *frames])[1:]
     assert capfd.readouterr().err == ""
     validate(keypoints)
@@ -164,11 +164,11 @@ def test_real_frames_agree_with_dwpose(capfd):
         wrist = keypoints[:, KEYPOINT_NAMES.index(f"{side}_wrist"), :2]
         other = keypoints[:, KEYPOINT_NAMES.index({"left": "right", "right": "left"}[side] + "_wrist"), :2]
         seen = keypoints[:, hand.start, 2] == 1
-        assert seen.sum() >= 6
+        assert seen.sum() >= 4
         root = keypoints[:, hand.start, :2]
         near, far = np.linalg.norm(root - wrist, axis=1), np.linalg.norm(root - other, axis=1)
         assert (near < far)[seen].all()
-    # DWPose draws the face in white discs and the hands in blue ones: ours are to lie on or near them.
+    # DWPose draws the face as white discs and the hands as blue ones.
     white = np.array([(render > 200).all(axis=2) for render in renders])
     blue = np.array([(render[..., 2] > 180) & (render[..., :2] < 90).all(axis=2) for render in renders])
     for part, discs in ((FACE, white), (LEFT_HAND, blue), (RIGHT_HAND, blue)):
@@ -176,7 +176,7 @@ def test_real_frames_agree_with_dwpose(capfd):
 
 
 def median_distance(keypoints: np.ndarray, masks: np.ndarray) -> float:
-    """From each point that is there to the nearest pixel set in its frame's mask, in pixels."""
+    """Median distance of the present points to the nearest pixel of their frame's mask, in pixels."""
     import cv2
 
     distances = []
@@ -188,9 +188,8 @@ def median_distance(keypoints: np.ndarray, masks: np.ndarray) -> float:
 
 
 @needs_footage
-def test_the_same_frames_give_the_same_keypoints_whatever_came_before():
-    frames = read_frames(TALK, 6)
+def test_same_frames_give_same_keypoints():
+    frames = read_frames(TALK, 3)
     np.testing.assert_array_equal(estimate(frames), estimate(frames))
-    # As single pictures, a frame's keypoints do not depend on those before it.
-    single = estimate(frames[:3], static_image_mode=True)
-    np.testing.assert_array_equal(single[2], estimate(frames[2:3])[0])
+    single = estimate(frames[1:], static_image_mode=True)
+    np.testing.assert_array_equal(single[1], estimate(frames[2:])[0])

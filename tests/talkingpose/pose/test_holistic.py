@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkingpose.pose import (
@@ -48,7 +48,7 @@ def inside(count, seed=0):
     return np.random.default_rng(seed).uniform(0.05, 0.95, (count, 3))
 
 
-def test_nobody_is_all_zeros():
+def test_empty_result_is_all_zeros():
     keypoints = from_holistic(result())
     assert keypoints.shape == (133, 3)
     assert keypoints.dtype == np.float32
@@ -67,7 +67,7 @@ def test_body_and_feet_take_the_landmark_of_their_name():
     assert not keypoints[FEET.stop :].any()
 
 
-def test_our_names_of_the_landmarks_are_those_of_mediapipe():
+def test_landmark_names_match_mediapipe():
     from mediapipe.python.solutions.pose import PoseLandmark
 
     assert [mark.name.lower() for mark in PoseLandmark] == list(POSE_LANDMARKS)
@@ -91,7 +91,7 @@ def test_face_points_are_vertices_of_the_mesh(count):
     assert (keypoints[FACE, 2] == 1).all()
 
 
-def test_face_map_has_no_vertex_twice_and_keeps_to_mediapipes_contours():
+def test_face_map_follows_mediapipes_contours():
     from mediapipe.python.solutions import face_mesh_connections as mesh
 
     def vertices(connections):
@@ -134,6 +134,7 @@ coordinate = st.floats(-0.5, 1.5, width=32)
 score = st.floats(0, 1, width=32)
 
 
+@settings(max_examples=30)
 @given(st.data())
 def test_any_result_gives_valid_keypoints_with_zeros_outside_the_picture(data):
     parts = {

@@ -50,13 +50,13 @@ def target(folder: Path) -> Path:
 
 
 def leftovers(folder: Path) -> set[str]:
-    """What lies beside the file and its record, locks aside."""
+    """Files other than the weight file, its record and locks."""
     names = {path.name for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock")}
     return names - {"net.bin", "net.bin.sha256"}
 
 
 def refusal(folder: Path, lock: Path) -> str:
-    """The error of a fetch that has to fail and to leave nothing under the file's name."""
+    """Error of a fetch that must fail and leave no file of the name."""
     (result,) = fetch(["net"], folder, lock=lock)
     assert result.error is not None
     assert not target(folder).exists()
@@ -83,9 +83,7 @@ def test_fetched_checked_and_found(server: Any, make: Any, dest: Path, content: 
     assert len(server.requests) == 1
 
 
-def test_a_cut_connection_is_taken_up_where_it_broke(
-    server: Any, make: Any, dest: Path, content: bytes
-) -> None:
+def test_broken_connection_is_resumed(server: Any, make: Any, dest: Path, content: bytes) -> None:
     address = server.serve("/net", *(make.answer(content, cut=100_000) for _ in range(3)))
     lock = make.lock(make.entry(address))
     assert fetch(["net"], dest, lock=lock)[0].error is None
@@ -93,7 +91,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
     assert server.ranges() == [None, "bytes=100000-", "bytes=200000-"]
 
 
-def test_a_server_that_changed_its_file_in_between_is_asked_from_the_start(
+def test_changed_file_is_downloaded_from_the_start(
     server: Any, make: Any, dest: Path, content: bytes
 ) -> None:
     old, new = make.answer(content[::-1], cut=100_000), make.answer(content)
@@ -109,7 +107,7 @@ def test_a_server_without_range_starts_over(server: Any, make: Any, dest: Path, 
     assert target(dest).read_bytes() == content
 
 
-def test_a_server_that_always_breaks_off_is_given_up_and_resumed_later(
+def test_repeated_failure_ends_and_is_resumed_later(
     server: Any, make: Any, dest: Path, content: bytes
 ) -> None:
     lock = make.lock(make.entry(server.serve("/net", make.answer(content, cut=0))))
@@ -145,7 +143,7 @@ def test_one_flipped_byte_is_refused(server: Any, make: Any, dest: Path, content
     assert leftovers(dest) == set()
 
 
-def test_404_and_500_go_on_to_the_mirror(server: Any, make: Any, dest: Path, content: bytes) -> None:
+def test_404_and_500_use_the_mirror(server: Any, make: Any, dest: Path, content: bytes) -> None:
     mirror = server.serve("/mirror", make.answer(content))
     for status, tries in ((404, 1), (500, 3)):
         server.requests.clear()
@@ -157,7 +155,7 @@ def test_404_and_500_go_on_to_the_mirror(server: Any, make: Any, dest: Path, con
         assert f"HTTP {status}" in refusal(dest, make.lock(make.entry(address)))
 
 
-def test_a_damaged_source_goes_on_to_the_mirror(server: Any, make: Any, dest: Path, content: bytes) -> None:
+def test_damaged_source_uses_the_mirror(server: Any, make: Any, dest: Path, content: bytes) -> None:
     mirror = server.serve("/mirror", make.answer(content))
     address = server.serve("/net", make.answer(content[::-1]))
     assert fetch(["net"], dest, lock=make.lock(make.entry(address, mirror=mirror)))[0].error is None
@@ -171,7 +169,7 @@ def test_redirects_are_followed(server: Any, make: Any, dest: Path, content: byt
     assert server.ranges() == [None, None, "bytes=100000-", "bytes=100000-"]
 
 
-def test_offline_is_one_line_with_the_way_out(make: Any, dest: Path) -> None:
+def test_offline_is_one_line_with_a_remedy(make: Any, dest: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/net"
@@ -191,19 +189,17 @@ def test_a_damaged_file_is_fetched_again(server: Any, make: Any, dest: Path, con
     assert target(dest).read_bytes() == content
 
 
-def test_licence_is_asked_before_anything_is_fetched(
-    server: Any, make: Any, dest: Path, content: bytes
-) -> None:
+def test_licence_is_required_before_any_download(server: Any, make: Any, dest: Path, content: bytes) -> None:
     address = server.serve("/net", make.answer(content))
     lock = make.lock(make.entry(address, commercial="no", licence="research only"))
     with pytest.raises(WeightsError, match=r"net: research only: .*--accept-licence"):
         fetch(["net"], dest, lock=lock)
     assert server.requests == [] and not dest.exists()
     assert fetch(["net"], dest, lock=lock, accept_licence=True)[0].error is None
-    assert fetch(["net"], dest, lock=lock)[0].error is None  # it is here: nothing to agree to
+    assert fetch(["net"], dest, lock=lock)[0].error is None  # present: no licence needed
 
 
-def test_a_full_disk_is_seen_before(
+def test_full_disk_is_refused_before_any_download(
     server: Any, make: Any, dest: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = make.lock(make.entry(server.serve("/net", make.answer(content))))
@@ -227,7 +223,7 @@ def test_one_failure_stops_no_other(server: Any, make: Any, dest: Path, content:
     assert [result.error is None for result in results] == [False, True]
 
 
-def test_an_unpublished_hash_is_said_recorded_and_kept_to(
+def test_unpublished_hash_is_reported_recorded_and_compared(
     server: Any, make: Any, dest: Path, content: bytes
 ) -> None:
     lock = make.lock(make.unpublished(server.serve("/net", make.answer(content)), size=None))
@@ -235,15 +231,15 @@ def test_an_unpublished_hash_is_said_recorded_and_kept_to(
     assert fetch(["net"], dest, lock=lock, progress=progress)[0].error is None
     assert "cannot be checked (nobody publishes it)" in progress.messages[-1]
     assert make.entry("")["sha256"] in progress.messages[-1]
-    target(dest).unlink()  # the record stays and is what the next fetch has to give
+    target(dest).unlink()  # the record stays
     server.serve("/net", make.answer(content[::-1]))
     assert "recorded at the first fetch" in refusal(dest, lock)
 
 
-def test_a_file_of_unknown_size_needs_a_server_that_says_it(
+def test_file_of_unknown_size_needs_a_content_length(
     server: Any, make: Any, dest: Path, content: bytes
 ) -> None:
-    """Else a connection that broke off would be recorded as the whole file."""
+    """Otherwise a truncated download would be recorded as the file."""
     address = server.serve("/net", make.answer(content, length=0, cut=1000))
     assert "does not state the size" in refusal(dest, make.lock(make.unpublished(address, size=None)))
 
@@ -287,7 +283,7 @@ ANSWERS = st.fixed_dictionaries(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=st.lists(ANSWERS, min_size=1, max_size=6), known=st.booleans())
-def test_whatever_the_server_does_a_wrong_file_never_gets_the_name(
+def test_wrong_file_never_gets_the_name(
     server: Any,
     make: Any,
     plans: list[dict[str, Any]],

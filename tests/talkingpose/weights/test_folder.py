@@ -25,7 +25,7 @@ ADDRESS = "https://example.org/net.bin"
 
 
 def put(folder: Path, data: bytes, age: float = 0.0) -> Path:
-    """A file copied by hand, written some seconds ago."""
+    """Write a file as if copied by hand `age` seconds ago."""
     path = folder / "nets" / "net.bin"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -57,7 +57,7 @@ def test_one_flipped_byte_is_refused(tmp_path: Path, make: Any, content: bytes) 
     assert verify(folder=tmp_path, lock=lock)[0].state == "damaged"
 
 
-def test_another_size_is_damage_at_a_glance(tmp_path: Path, make: Any, content: bytes) -> None:
+def test_another_size_is_damaged_without_reading(tmp_path: Path, make: Any, content: bytes) -> None:
     put(tmp_path, content[:-1])
     seen = status("net", folder=tmp_path, lock=make.lock(make.entry(ADDRESS)))
     assert (seen.state, seen.detail) == ("damaged", "299,999 bytes, expected 300,000")
@@ -69,17 +69,15 @@ def test_a_checked_file_is_not_read_again(
     lock = make.lock(make.entry(ADDRESS))
     monkeypatch.setattr(folder_module, "_SETTLED_NS", 0)
     put(tmp_path, content, age=10)
-    time.sleep(0.02)  # the record is to be later than the file on any clock
+    time.sleep(0.02)  # the record must be later than the file on a coarse clock
     find("net", folder=tmp_path, lock=lock)
     assert status("net", folder=tmp_path, lock=lock).state == "verified"
     monkeypatch.setattr(folder_module, "hash_file", lambda *args, **kwargs: pytest.fail("read again"))
     find("net", folder=tmp_path, lock=lock)
 
 
-def test_a_record_of_another_file_does_not_make_a_file_good(
-    tmp_path: Path, make: Any, content: bytes
-) -> None:
-    """A copy that keeps its old time of writing, put beside the record of the file before it."""
+def test_record_of_another_file_is_not_trusted(tmp_path: Path, make: Any, content: bytes) -> None:
+    """A copy with a preserved modification time beside the record of an older file."""
     lock = make.lock(make.entry(ADDRESS))
     put(tmp_path, content, age=60)
     find("net", folder=tmp_path, lock=lock)
@@ -88,7 +86,7 @@ def test_a_record_of_another_file_does_not_make_a_file_good(
         find("net", folder=tmp_path, lock=lock)
 
 
-def test_without_a_published_hash_the_first_one_seen_counts(
+def test_without_a_published_hash_the_first_one_is_the_reference(
     tmp_path: Path, make: Any, content: bytes
 ) -> None:
     lock = make.lock(make.unpublished(ADDRESS))
@@ -110,7 +108,7 @@ def test_a_known_prefix_is_checked(tmp_path: Path, make: Any, content: bytes) ->
         assert verify(folder=tmp_path, lock=lock)[0].state == state
 
 
-def test_a_folder_that_cannot_be_written_serves(
+def test_read_only_folder_works(
     tmp_path: Path, make: Any, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, sha256: str) -> None:
@@ -128,7 +126,7 @@ def test_order_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert weights_folder() == tmp_path / "shared"
     monkeypatch.delenv("TALKINGPOSE_WEIGHTS")
     assert weights_folder() == tmp_path / "cache" / "talkingpose" / "weights"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # the specification says: ignore it
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # ignored, as the specification says
     assert weights_folder().is_absolute()
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkingpose.weights import LOCK_FILE, WeightsError, files_for, pick, read_lock
@@ -17,7 +17,7 @@ SHIPPED = read_lock()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_entry_can_be_fetched_and_checked_as_far_as_is_known(name: str) -> None:
+def test_shipped_entry_is_valid(name: str) -> None:
     entry = SHIPPED[name]
     assert all(urlsplit(address).scheme == "https" for address in entry.addresses)
     assert entry.licence and entry.used_by and entry.what
@@ -29,7 +29,7 @@ def test_a_shipped_entry_can_be_fetched_and_checked_as_far_as_is_known(name: str
 
 
 def test_names_with_a_hash_in_them_agree_with_the_lock() -> None:
-    """torch's own file names carry the first eight digits of the file's SHA-256."""
+    """File names of torch contain the first eight digits of the SHA-256."""
     marked = {
         entry.id: (match[1], entry.sha256)
         for entry in SHIPPED.values()
@@ -45,14 +45,14 @@ def test_folder_of_the_reference_model_has_the_official_layout() -> None:
     assert {"talkingpose/base/unet/config.json", "talkingpose/vae/config.json"} < files
 
 
-def test_research_only_weights_say_so() -> None:
+def test_research_only_weights_are_not_commercial() -> None:
     assert {entry.id for entry in SHIPPED.values() if entry.commercial == "no"} >= {
         "arcface",
         "talkingpose-denoising-unet",
     }
 
 
-def test_unknown_names_are_refused_with_what_there_is() -> None:
+def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(WeightsError, match=r"no-such: .*choose from .*sface"):
         pick(["no-such"])
     with pytest.raises(WeightsError, match=r"choose from .*lpips"):
@@ -94,14 +94,15 @@ def test_an_id_or_a_file_named_twice_is_refused(same: str, make: Any) -> None:
         read_lock(make.lock(first, second))
 
 
+@settings(max_examples=50)
 @given(text=st.text(max_size=200))
-def test_any_text_is_a_lock_file_or_refused(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_text_is_valid_or_refused(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("lock") / "lock.yaml"
     path.write_text(text, "utf-8")
     with contextlib.suppress(WeightsError):
         assert all(entry.id for entry in read_lock(path).values())
 
 
-def test_hashes_are_quoted_so_that_yaml_reads_none_as_a_number() -> None:
+def test_hashes_are_quoted() -> None:
     raw = yaml.safe_load(Path(LOCK_FILE).read_text("utf-8"))
     assert all(isinstance(item["sha256"], str | None) for item in raw)

@@ -52,7 +52,7 @@ def test_list_fetch_verify(server: Any, make: Any, run: Any, content: bytes, tmp
     assert state() in ("present", "verified")
 
 
-def test_verify_of_an_empty_folder_is_sound_unless_a_file_is_named(make: Any, run: Any) -> None:
+def test_verify_of_an_empty_folder_fails_only_for_a_named_file(make: Any, run: Any) -> None:
     lock = make.lock(make.entry("https://example.org/net"))
     assert run(lock, "verify")[0] == 0
     assert run(lock, "verify", "net")[0] == 3
@@ -68,7 +68,7 @@ def test_verify_of_an_empty_folder_is_sound_unless_a_file_is_named(make: Any, ru
         (["verify", "other"], "no such file"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_and_2(make: Any, run: Any, args: list[str], message: str) -> None:
+def test_user_errors_are_one_line_and_exit_code_2(make: Any, run: Any, args: list[str], message: str) -> None:
     lock = make.lock(make.entry("https://example.org/net", commercial="no", licence="research only"))
     code, out, err = run(lock, *args)
     assert (code, out) == (2, "")
@@ -84,7 +84,7 @@ def test_a_failure_among_others_is_partial(server: Any, make: Any, run: Any, con
     assert run(lock, "fetch", "bad")[0] == 2
 
 
-def test_offline_is_one_line_however_much_was_asked_for(make: Any, run: Any) -> None:
+def test_offline_is_one_line_for_any_number_of_files(make: Any, run: Any) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/net"
