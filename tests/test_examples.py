@@ -1,0 +1,53 @@
+"""Examples and the notebook run as they stand, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_score_two_videos(tmp_path: Path) -> None:
+    assert "dB" in run("score_two_videos.py", tmp_path)
+
+
+def test_animate(tmp_path: Path) -> None:
+    from talkingpose.media import VideoReader
+
+    run("animate.py", tmp_path, "film.mp4", "3")
+    assert len(list(VideoReader(tmp_path / "film.mp4"))) == 3
+
+
+def test_curate_folder(tmp_path: Path) -> None:
+    """The clips of the dataset are listed."""
+    sources = Path(__file__).parent / "data" / "legacy" / "sources"
+    if not sources.is_dir():
+        pytest.fail("tests/data/legacy/sources is missing")
+    assert "clips" in run("curate_folder.py", tmp_path, str(sources), "dataset")
+
+
+def test_notebook(tmp_path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
