@@ -104,12 +104,12 @@ def estimate(
 
     from curation.config import load_config
     from curation.orchestrator import choose, fetch_and_curate
-    from curation.report.estimate import draw, predict
+    from curation.report.estimate import estimate_totals, sample_sources
 
     settings = load_config(config)
     chosen = choose(sources)
     say_refused(chosen.refused)
-    drawn = draw(chosen, sample, seed)
+    drawn = sample_sources(chosen, sample, seed)
     with tempfile.TemporaryDirectory() as folder, console.progress_bar() as bar:
         task = bar.add_task("sources", total=len(drawn.chosen.local) + len(drawn.chosen.wanted), speed="")
         summary, _ = fetch_and_curate(
@@ -123,7 +123,7 @@ def estimate(
             on_end=say_end,
             on_note=console.note,
         )
-    predicted = predict(drawn, summary.records)
+    predicted = estimate_totals(drawn, summary.records)
     if json:
         console.emit_json(predicted.document())
     else:

@@ -1,1 +1,1 @@
-"""From clips to a Hugging Face dataset: export, splits, duplicates, card."""
+"""Export of clips as a Hugging Face dataset: Parquet, card, splits, duplicates."""

@@ -1,4 +1,4 @@
-"""The dataset card: what the files are, what is in them, how to load them."""
+"""Dataset card: content, statistics, licences, verdicts and loading of a dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CONTENT = {
     "clips": "video, keypoints, boxes, scores, metadata",
-    "manifest": "ids, spans, hashes, licences; no pixel, no keypoint",
+    "manifest": "ids, spans, hashes, licences; no pixels, no keypoints",
     "annotations": "keypoints, boxes, scores; no video",
 }
 
@@ -29,10 +29,10 @@ from datasets import load_dataset
 
 clips = load_dataset("PATH_OR_REPO", split="SPLIT")                      # video, annotations, metadata
 annotations = load_dataset("PATH_OR_REPO", "annotations", split="SPLIT")   # no video
-manifest = load_dataset("PATH_OR_REPO", "manifest", split="SPLIT")         # no pixel, no keypoint
+manifest = load_dataset("PATH_OR_REPO", "manifest", split="SPLIT")         # no pixels, no keypoints
 ```
 
-Frames with the reader of TalkingPose Bench, without torchcodec:
+The reader of TalkingPose Bench decodes frames without torchcodec:
 
 ```python
 from talkingpose import load_clips
@@ -42,9 +42,8 @@ for clip in load_clips("PATH_OR_REPO", split="SPLIT"):
     assert len(frames) == len(clip.keypoints) == clip.num_frames
 ```
 
-Without both, `clips.cast_column("video", datasets.Video(decode=False))` gives the bytes of the mp4 file. Part
-of a large set, without fetching the rest: a row group is read only if it may hold such rows, a column only if
-it is named.
+Without either, `clips.cast_column("video", datasets.Video(decode=False))` gives the bytes of the mp4 file. To
+read part of a large dataset, name the columns and filters; other columns and row groups are not fetched:
 
 ```python
 few = load_dataset(
@@ -56,24 +55,24 @@ for row in few:
 ```
 
 `keypoints` are [T, 133, 3] float16 in the order of COCO-WholeBody: x and y in [0, 1] of the clip's frame,
-confidence in [0, 1]; a row of zeros where the detector has no such point. `boxes` are [T, 4]: the person,
+confidence in [0, 1]; points that the detector does not have are zeros. `boxes` are [T, 4]: the person,
 normalised xyxy. `start_pts` and `end_pts` (exclusive) are ticks of `time_base_num / time_base_den` seconds in
 the source; `crop_xyxy` is normalised by the source's size. `len(keypoints) == num_frames`, the number of
-frames that a decoder returns: every clip was decoded to check it.
+frames that a decoder returns; every clip was decoded to check this.
 """
 
 _FOOTAGE_RIGHTS = """## Licences and attribution
 
-The clips are parts of other people's videos. Each keeps the licence of its source, and the people in it
-keep their rights; this dataset adds none and removes none. `license`, `uploader_id` and `rights_evidence`
-hold what was known when the source was fetched; null means not known, not free. Before you pass clips on,
-find the source by `source_id` and `source_sha256`, check its licence and name its author.
+The clips are parts of other people's videos. Each clip keeps the licence of its source, and the people in it
+keep their rights; this dataset does not change them. `license`, `uploader_id` and `rights_evidence` hold what
+was known when the source was fetched; null means unknown, not free. Before you redistribute clips, find the
+source by `source_id` and `source_sha256`, check its licence and name its author.
 """
 
 
 @dataclass(frozen=True)
-class Wording:
-    """What a card says of its clips as a whole; `license` is an id of the Hub, lower case."""
+class CardText:
+    """Texts of a card about its clips as a whole; `license` is an id of the Hub in lower case."""
 
     title: str
     introduction: str
@@ -81,11 +80,11 @@ class Wording:
     license: str | None = None
 
 
-FOOTAGE = Wording(
+FOOTAGE_TEXT = CardText(
     title="Upper-body clips with whole-body keypoints",
     introduction=(
-        "One person, face and hands visible, cut at shot boundaries, keypoints for every frame. Made by\n"
-        "`tp-curate` of TalkingPose Bench.\n"
+        "Clips of one person each, with visible face and hands, cut at shot boundaries, with keypoints for\n"
+        "every frame. Made by `tp-curate` of TalkingPose Bench.\n"
     ),
     rights=_FOOTAGE_RIGHTS,
 )
@@ -97,21 +96,21 @@ def card(
     records: Sequence[SourceRecord],
     leakage: Leakage,
     digest: str,
-    wording: Wording = FOOTAGE,
+    texts: CardText = FOOTAGE_TEXT,
 ) -> str:
-    """The text of README.md.
+    """Write the text of README.md.
 
     Args:
-        layout: file names by configuration and split; a split without clips is not named.
+        layout: file names by configuration and split; splits without clips are absent.
         rows: all clips.
         records: all sources.
-        leakage: what splits share.
-        digest: changes whenever the content does.
-        wording: what it says of the clips as a whole.
+        leakage: overlap of the splits.
+        digest: hash of the content.
+        texts: about the clips as a whole.
     """
-    header: dict[str, Any] = {"pretty_name": wording.title}
-    if wording.license:
-        header["license"] = wording.license
+    header: dict[str, Any] = {"pretty_name": texts.title}
+    if texts.license:
+        header["license"] = texts.license
     header["task_categories"] = ["image-to-video"]
     header["tags"] = ["human-animation", "pose", "talkingpose"]
     if rows:
@@ -119,9 +118,8 @@ def card(
             {
                 "config_name": config,
                 **({"default": True} if config == "clips" else {}),
-                # `datasets` names its cache after this header, not after the files: without a word that
-                # changes with the content it would go on giving the rows of an earlier run, or a
-                # forgotten source.
+                # `datasets` names its cache after this header, not after the files. Without the digest it
+                # would return the cached rows of an earlier run, or of a forgotten source.
                 "description": f"content {digest[:16]}",
                 "data_files": [{"split": split, "path": list(names)} for split, names in splits.items()],
             }
@@ -129,16 +127,16 @@ def card(
         ]
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n",
-        f"# {wording.title}\n",
-        wording.introduction,
+        f"# {texts.title}\n",
+        texts.introduction,
         *(
             (*_content(rows, leakage), _statistics(rows), _licences(rows))
             if rows
-            else ["**No clip was kept.** Nothing can be loaded; the reasons are below.\n"]
+            else ["**No clip was kept.** There is nothing to load. The verdicts below give the reasons.\n"]
         ),
         _verdicts(records),
         *([_LOADING.replace("SPLIT", rows[0].split)] if rows else []),
-        wording.rights,
+        texts.rights,
     ]
     return "\n".join(parts)
 
@@ -157,15 +155,15 @@ def _content(rows: Sequence[DatasetRow], leakage: Leakage) -> list[str]:
     lines += [f"| `{config}` | {content} |" for config, content in _CONTENT.items()]
     lines += [
         "",
-        "Which split a source is in is a matter of its hash, or of that of its person where one is known.",
-        "`leakage.json` says what splits share:",
+        "The hash of a source, or of its person where one is known, determines its split. `leakage.json`",
+        "lists what the splits have in common:",
         "",
     ]
     return ["\n".join([*lines, leakage.text()])]
 
 
 def _statistics(rows: Sequence[DatasetRow]) -> str:
-    """Quantiles over clips of what a clip is like."""
+    """Tabulate quantiles over clips."""
     columns: dict[str, list[float]] = {
         "seconds": [row.clip.end_s - row.clip.start_s for row in rows],
         "frames": [row.clip.num_frames for row in rows],
@@ -177,7 +175,7 @@ def _statistics(rows: Sequence[DatasetRow]) -> str:
         measured = [row.clip.scores[name] for row in rows if row.clip.scores.get(name) is not None]
         if measured:
             columns[f"`{name}`"] = measured
-    lines = ["## Statistics\n", "| over clips | clips | least | 5 % | median | 95 % | most |"]
+    lines = ["## Statistics\n", "| over clips | clips | minimum | 5 % | median | 95 % | maximum |"]
     lines += ["|---|---:|---:|---:|---:|---:|---:|"]
     for name, values in columns.items():
         quantiles = " | ".join(f"{_quantile(values, share):.4g}" for share in (0, 0.05, 0.5, 0.95, 1))
@@ -188,7 +186,7 @@ def _statistics(rows: Sequence[DatasetRow]) -> str:
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
-    """With linear interpolation between neighbours."""
+    """Return a quantile with linear interpolation between neighbours."""
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     below = int(place)
@@ -202,12 +200,12 @@ def _licences(rows: Sequence[DatasetRow]) -> str:
         chosen = [row for row in rows if row.source.license == name]
         hours = sum(row.clip.end_s - row.clip.start_s for row in chosen) / 3600
         sources = len({row.source.source_id for row in chosen})
-        lines.append(f"| {_cell(name or 'not known')} | {len(chosen)} | {sources} | {hours:.4f} |")
+        lines.append(f"| {_cell(name or 'unknown')} | {len(chosen)} | {sources} | {hours:.4f} |")
     return "\n".join([*lines, ""])
 
 
 def _cell(text: str) -> str:
-    """A text of other hands as one cell of a table."""
+    """Escape a text from outside for a table cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -230,7 +228,5 @@ def _verdicts(records: Sequence[SourceRecord]) -> str:
     failed = sum(record.error is not None for record in records)
     if failed:
         lines.append(f"| error: source could not be read | {failed} sources | |")
-    lines.append(
-        "\n`verdicts.jsonl` has one line per shot, with every measured value beside its threshold.\n"
-    )
+    lines.append("\n`verdicts.jsonl` has one line per span, with every measured value and its threshold.\n")
     return "\n".join(lines)

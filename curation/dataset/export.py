@@ -1,4 +1,4 @@
-"""From records and clip files to the dataset of contract 1: Parquet, card, verdicts."""
+"""Export of records and clip files as a dataset: Parquet, card, verdicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from curation.dataset.card import FOOTAGE, Wording, card
+from curation.dataset.card import FOOTAGE_TEXT, CardText, card
 from curation.dataset.dedup import find_duplicates
 from curation.dataset.leakage import find_leakage
 from curation.dataset.persons import groups_of, persons_of
@@ -29,9 +29,9 @@ from talkingpose.pose.keypoints import NUM_KEYPOINTS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The layout of the export; a new number makes the next run write it anew.
-_VERSION = 5
-# Readers fetch a row group whole, so one of clips holds few of them.
+# Bump to write existing exports again.
+_VERSION = 6
+# Readers fetch whole row groups, so a row group holds few clips.
 _ROW_GROUP_BYTES = 32_000_000
 _KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
 _ZSTD_LEVEL = 9
@@ -39,7 +39,7 @@ _ZSTD_LEVEL = 9
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """A clip on its way into the dataset."""
+    """A clip of the dataset with its source, split and person."""
 
     source: SourceRecord
     clip: ClipRecord
@@ -47,7 +47,7 @@ class DatasetRow:
     person_id: str | None
 
     def cells(self) -> dict[str, Any]:
-        """Every column but the video, the keypoints and the boxes."""
+        """Return every column but the video, the keypoints and the boxes."""
         own = self.clip.model_dump(exclude={"scores", "num_bytes", "face"})
         return {
             **own,
@@ -70,19 +70,22 @@ class DatasetRow:
 
 
 def export(
-    store: Store, records: Sequence[SourceRecord], settings: ExportSettings, wording: Wording = FOOTAGE
+    store: Store, records: Sequence[SourceRecord], settings: ExportSettings, texts: CardText = FOOTAGE_TEXT
 ) -> bool:
     """Write the dataset that the records describe; the same records give the same bytes.
 
-    New files replace old ones one by one, then the card names the new ones, then what is left over goes.
+    New files replace old ones one by one, then the card names the new ones, then old files are deleted.
 
     Args:
-        wording: what the card says of the clips.
+        store: of the folder.
+        records: all sources.
+        settings: of the export.
+        texts: of the card.
 
     Returns:
-        False where it is there already.
+        False where the dataset is up to date.
     """
-    digest = _digest(records, settings, wording)
+    digest = _digest(records, settings, texts)
     before = store.exported()
     files: list[str] = before.get("files", [])
     if before.get("digest") == digest and all((store.out / name).is_file() for name in files):
@@ -95,11 +98,11 @@ def export(
     leakage = find_leakage(rows)
     report = json.dumps(leakage.document(), indent=1, ensure_ascii=False) + "\n"
     (staged / "leakage.json").write_text(report, encoding="utf-8")
-    text = card(layout, rows, records, leakage, digest, wording)
+    text = card(layout, rows, records, leakage, digest, texts)
     (staged / "README.md").write_text(text, encoding="utf-8")
     data_files = [name for splits in layout.values() for names in splits.values() for name in names]
     written = [*data_files, "leakage.json", "verdicts.jsonl", "README.md"]
-    # Named before they appear, so that --fresh finds them whatever happens in between.
+    # Recorded before they appear, so that --fresh finds them after an interruption.
     store.remember_export({"digest": None, "files": sorted({*files, *written})})
     for name in written:
         (store.out / name).parent.mkdir(exist_ok=True)
@@ -117,16 +120,16 @@ def export(
     return True
 
 
-def _digest(records: Sequence[SourceRecord], settings: ExportSettings, wording: Wording) -> str:
-    """Changes whenever the export would come out otherwise."""
+def _digest(records: Sequence[SourceRecord], settings: ExportSettings, texts: CardText) -> str:
+    """Hash everything that the export depends on."""
     parts = [record.model_dump_json(exclude={"seconds"}) for record in records]
-    text = "\n".join([str(_VERSION), settings.model_dump_json(), repr(wording), *parts])
+    text = "\n".join([str(_VERSION), settings.model_dump_json(), repr(texts), *parts])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _rows(store: Store, records: Sequence[SourceRecord], settings: ExportSettings) -> list[DatasetRow]:
-    """All clips but those whose footage another source has as well, by split and clip id."""
-    twice = find_duplicates(records, settings.duplicates)
+    """List all clips but duplicates, by split and clip id."""
+    duplicates = find_duplicates(records, settings.duplicates)
     persons = persons_of(store, records, settings.persons)
     groups = groups_of(records, persons)
     rows = [
@@ -135,7 +138,7 @@ def _rows(store: Store, records: Sequence[SourceRecord], settings: ExportSetting
         )
         for record in records
         for clip in record.clips
-        if clip.clip_id not in twice
+        if clip.clip_id not in duplicates
     ]
     return sorted(rows, key=lambda row: (SPLITS.index(row.split), row.clip.clip_id))
 
@@ -143,7 +146,7 @@ def _rows(store: Store, records: Sequence[SourceRecord], settings: ExportSetting
 def _write_config(
     store: Store, staged: Path, config: str, rows: Sequence[DatasetRow], settings: ExportSettings
 ) -> dict[str, list[str]]:
-    """Write one configuration under `staged`; names of its files by split, splits without clips left out."""
+    """Write one configuration under `staged`; return its file names by split, without empty splits."""
     folder = staged / config
     folder.mkdir(parents=True)
     layout = {}
@@ -162,7 +165,7 @@ def _shards(rows: Sequence[DatasetRow], config: str, settings: ExportSettings) -
 
 
 def _chunks(rows: Sequence[DatasetRow], config: str, limit: float) -> Iterator[list[DatasetRow]]:
-    """Rows in order, as many together as stay under the limit in bytes, at least one."""
+    """Split rows into chunks of at most `limit` bytes, at least one row each."""
     chunk: list[DatasetRow] = []
     size = 0
     for row in rows:
@@ -177,7 +180,7 @@ def _chunks(rows: Sequence[DatasetRow], config: str, limit: float) -> Iterator[l
 
 
 def _size(row: DatasetRow, config: str) -> int:
-    """About how many bytes a row takes."""
+    """Estimate the bytes of a row."""
     text = 2000
     if config == "manifest":
         return text
@@ -192,7 +195,7 @@ def _write_shard(store: Store, path: Path, config: str, rows: Sequence[DatasetRo
     schema = columns.arrow_schema
     # Video is compressed already.
     compression = {leaf: "none" if leaf.startswith("video") else "zstd" for leaf in _leaves(schema)}
-    # Neighbouring keypoints are alike: at this level they take a sixth less than at the default.
+    # Neighbouring keypoints are similar: this level saves a sixth over the default.
     levels = {leaf: _ZSTD_LEVEL for leaf, name in compression.items() if name == "zstd"}
     with pq.ParquetWriter(
         path, schema, compression=compression, compression_level=levels, use_dictionary=False
@@ -227,7 +230,7 @@ def _table(store: Store, schema: pa.Schema, rows: Sequence[DatasetRow]) -> pa.Ta
 
 
 def _nested(kind: pa.DataType, values: Sequence[npt.NDArray[Any]]) -> pa.Array:
-    """Arrays of equal shape but for the first axis, as nested lists without a detour over Python's."""
+    """Convert arrays of equal shape but for the first axis to nested Arrow lists, without Python lists."""
     import pyarrow as pa
 
     joined = np.concatenate(values)
@@ -243,7 +246,7 @@ def _nested(kind: pa.DataType, values: Sequence[npt.NDArray[Any]]) -> pa.Array:
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
-    """Names of the Parquet columns, nested ones as paths."""
+    """List the names of the Parquet columns, nested ones as paths."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -254,11 +257,11 @@ def _leaves(schema: pa.Schema) -> list[str]:
 
 
 def _verdict_lines(records: Sequence[SourceRecord], settings: ExportSettings) -> Iterator[str]:
-    """One line per span, and one per source that could not be judged.
+    """Yield one line per span, and one per source that could not be judged.
 
-    `duplicate_of`: the clip that stands for a kept one in the dataset.
+    `duplicate_of` names the clip of the dataset that has the footage of a kept span.
     """
-    twice = find_duplicates(records, settings.duplicates)
+    duplicates = find_duplicates(records, settings.duplicates)
     for record in records:
         source: Mapping[str, Any] = {"source_id": record.source_id, "name": record.name}
         loss = {"lost_frames": record.lost_frames} if record.lost_frames else {}
@@ -267,6 +270,6 @@ def _verdict_lines(records: Sequence[SourceRecord], settings: ExportSettings) ->
                 json.dumps({**source, "verdict": "error", "reason": record.error}, ensure_ascii=False) + "\n"
             )
         for shot in record.shots:
-            copied = {"duplicate_of": twice[shot.clip_id]} if shot.clip_id in twice else {}
+            copied = {"duplicate_of": duplicates[shot.clip_id]} if shot.clip_id in duplicates else {}
             line = {**source, **loss, **shot.model_dump(mode="json"), **copied}
             yield json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"

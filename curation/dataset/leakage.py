@@ -1,4 +1,4 @@
-"""What two splits share that they should not: sources, persons, uploaders, the same footage."""
+"""Leakage between splits: shared sources, persons, uploaders or footage."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from talkingpose.data.schema import SPLITS
 if TYPE_CHECKING:
     from curation.dataset.export import DatasetRow
 
-# Mean bits, of 64, by which the perceptual hashes of a clip and its re-encoded copy differ at most; those of
-# different pictures differ in about half of their bits.
-SAME_LOOK_BITS = 10.0
+# Perceptual hashes of a clip and its re-encoded copy differ in at most this many of 64 bits in the mean;
+# those of different pictures differ in about half of their bits.
+MAX_DIFFERING_BITS = 10.0
 _HASH_DIGITS = 16
 _ROWS_AT_ONCE = 4096
 _LISTED = 100
@@ -25,15 +25,15 @@ _LISTED = 100
 
 @dataclass(frozen=True)
 class Leakage:
-    """What is shared between splits.
+    """Overlap of splits.
 
     Attributes:
-        sources, persons: that lie in several splits; there should be none.
-        uploaders: the same; one uploader may show many people, so this is a hint only.
-        look_alike: pairs of clips of different splits whose pictures look the same at three times, with the
-            mean difference of their hashes in bits of 64; at most 100 are listed.
-        num_look_alike: how many there are.
-        clips, clips_without_person: all, and those whose person nobody knows, who may be in another split.
+        sources, persons: those in several splits; there should be none.
+        uploaders: those in several splits; a hint only, because one uploader may show many people.
+        look_alike: pairs of clips of different splits with similar pictures at three times, with the mean
+            difference of their hashes in bits of 64; at most 100 are listed.
+        num_look_alike: number of such pairs.
+        clips, clips_without_person: number of all clips, and of those without a known person.
     """
 
     sources: tuple[str, ...]
@@ -46,19 +46,19 @@ class Leakage:
 
     @property
     def is_clean(self) -> bool:
-        """Whether no source, no person and no picture is in two splits."""
+        """True where no source, person or picture is in two splits."""
         return not (self.sources or self.persons or self.num_look_alike)
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """Return JSON values."""
         pairs = [{"clips": [one, other], "bits": bits} for one, other, bits in self.look_alike]
         return asdict(self) | {"look_alike": pairs, "is_clean": self.is_clean}
 
     def text(self) -> str:
-        """The same for a reader of the card."""
+        """Return a table for the card."""
         unknown = (
-            f"No person is known of {self.clips_without_person} of {self.clips} clips: whether one is in two "
-            "splits cannot be said.\n"
+            f"The person is unknown in {self.clips_without_person} of {self.clips} clips and may be in two "
+            "splits.\n"
             if self.clips_without_person
             else ""
         )
@@ -66,7 +66,7 @@ class Leakage:
             ("sources", len(self.sources)),
             ("known persons", len(self.persons)),
             ("uploaders", len(self.uploaders)),
-            ("pairs of clips that look alike", self.num_look_alike),
+            ("pairs of similar clips", self.num_look_alike),
         )
         lines = [f"| {name} | {number} |" for name, number in counts]
         return "\n".join(["| in more than one split | |", "|---|---:|", *lines, "", unknown])
@@ -101,22 +101,22 @@ def _look_alike(rows: Sequence[DatasetRow]) -> Iterator[tuple[str, str, float]]:
         signs, others = _signs(first), _signs(second)
         frames = signs.shape[1] / 64
         for start in range(0, len(first), _ROWS_AT_ONCE):
-            # Of vectors of +1 and -1 the product is bits alike minus bits that differ.
+            # Of vectors of +1 and -1 the product is equal bits minus differing bits.
             product = signs[start : start + _ROWS_AT_ONCE] @ others.T
             bits = (signs.shape[1] - product) / 2 / frames
-            for i, j in np.argwhere(bits <= SAME_LOOK_BITS):
+            for i, j in np.argwhere(bits <= MAX_DIFFERING_BITS):
                 pair = first[start + i].clip.clip_id, second[j].clip.clip_id
                 yield *pair, round(float(bits[i, j]), 3)
 
 
 def _signs(rows: Sequence[DatasetRow]) -> npt.NDArray[np.float32]:
-    """The bits of three perceptual hashes, (N, 192), as +1 and -1, from whatever number a row has."""
+    """Return the bits of three perceptual hashes of each row as +1 and -1, float32 (N, 192)."""
     hashes = np.array([list(bytes.fromhex(_three(row.clip.phash))) for row in rows], np.uint8)
     return np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
 
 
 def _three(phash: str) -> str:
-    """Hashes at one sixth, a half and five sixths of a clip."""
+    """Select the hashes at one sixth, a half and five sixths of a clip."""
     count = len(phash) // _HASH_DIGITS
-    places = [(2 * i + 1) * count // 6 * _HASH_DIGITS for i in range(3)]
-    return "".join(phash[place : place + _HASH_DIGITS] for place in places)
+    starts = [(2 * i + 1) * count // 6 * _HASH_DIGITS for i in range(3)]
+    return "".join(phash[start : start + _HASH_DIGITS] for start in starts)

@@ -1,4 +1,4 @@
-"""Who is in which clip: clips whose faces are alike show one person."""
+"""Persons: clips with similar faces show one person."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from curation.dataset.splits import groups
+from curation.dataset.splits import group_sources
 from curation.detect.face_embedding import read_face
 from curation.records import SourceRecord
 from curation.settings import PersonsSettings
@@ -25,41 +25,50 @@ _ID_DIGITS = 16
 def persons_of(
     store: Store, records: Sequence[SourceRecord], settings: PersonsSettings | None
 ) -> dict[str, str]:
-    """The person of every clip of whom one is known, by clip id.
+    """Identify the persons of clips.
 
-    Whoever made the record may know it (drawn speakers, a manifest). Else faces tell, where the identity
-    model saw one: clips whose mean features are as alike as asked, through any chain of them, are one person;
-    so no two clips of different persons are as alike as that. A person is named by a salted hash of the first
-    of the clip ids, with a salt that stays in the folder: nobody can join persons of two datasets by name.
+    A record may name the person (synthetic speakers, a manifest). Otherwise clips whose mean face features
+    have at least the cosine similarity of the settings, through any chain of clips, are one person. Clips of
+    different persons are therefore never that similar. A person is named by a salted hash of the first of the
+    clip ids; the salt stays in the folder, so that persons of two datasets cannot be joined by name.
 
     Args:
-        settings: None leaves faces aside.
+        store: of the folder, for the salt.
+        records: all sources.
+        settings: None ignores faces.
+
+    Returns:
+        Clip id -> person, for clips whose person is known.
     """
     clips = [clip for record in records for clip in record.clips]
     known = {clip.clip_id: clip.person_id for clip in clips if clip.person_id is not None}
-    seen = sorted((clip.clip_id, clip.face) for clip in clips if clip.person_id is None and clip.face)
-    if settings is None or not seen:
+    faces = sorted((clip.clip_id, clip.face) for clip in clips if clip.person_id is None and clip.face)
+    if settings is None or not faces:
         return known
-    groups = alike(np.stack([read_face(face) for _, face in seen]), settings.min_similarity)
+    groups = group_faces(np.stack([read_face(face) for _, face in faces]), settings.min_similarity)
     salt = store.salt()
     first: dict[int, str] = {}
-    for (clip_id, _), group in zip(seen, groups.tolist(), strict=True):
+    for (clip_id, _), group in zip(faces, groups.tolist(), strict=True):
         known[clip_id] = _name(salt, first.setdefault(group, clip_id))
     return known
 
 
 def groups_of(records: Sequence[SourceRecord], persons: dict[str, str]) -> dict[str, str]:
-    """What must not be parted by splits, by source: see `curation.dataset.splits.clusters`."""
-    return groups(
+    """Group the sources that must share a split: see `curation.dataset.splits.group_sources`."""
+    return group_sources(
         (record.source_id, persons.get(clip.clip_id)) for record in records for clip in record.clips
     )
 
 
-def alike(faces: npt.NDArray[np.float32], min_similarity: float) -> npt.NDArray[np.int32]:
-    """Number of its group for each face, (N,): connected components of faces with at least this cosine.
+def group_faces(faces: npt.NDArray[np.float32], min_similarity: float) -> npt.NDArray[np.int32]:
+    """Number the groups of similar faces: connected components of faces with at least this cosine.
 
     Args:
-        faces: (N, D), of unit length.
+        faces: float32 (N, D), rows of unit length.
+        min_similarity: cosine, in [-1, 1].
+
+    Returns:
+        Number of the group of each face, int32 (N,).
     """
     from scipy.sparse.csgraph import connected_components
 
@@ -67,7 +76,7 @@ def alike(faces: npt.NDArray[np.float32], min_similarity: float) -> npt.NDArray[
 
 
 def _links(faces: npt.NDArray[np.float32], min_similarity: float) -> coo_array:
-    """Pairs that are alike; in blocks, so that memory grows with the number of faces and not its square."""
+    """Find similar pairs in blocks, so that memory grows with the number of faces and not with its square."""
     from scipy.sparse import coo_array
 
     pairs = []

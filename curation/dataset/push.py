@@ -1,4 +1,4 @@
-"""Uploading a dataset to the Hugging Face Hub: what would go, and going."""
+"""Upload of a dataset to the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from talkingpose.io.errors import UserError
 
 
 class PushError(UserError):
-    """An upload to the Hub that cannot start or fails."""
+    """An upload to the Hub cannot start, or fails."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What goes to the Hub.
+    """Plan of an upload to the Hub.
 
     Attributes:
-        files: (path in the repository, bytes).
-        clips: how many.
-        unlicensed: clips whose licence nobody knows.
-        shared: sources, persons and pairs of look-alikes that lie in several splits.
+        folder: of the dataset.
+        repository: OWNER/NAME.
+        private: visibility of a new repository.
+        files: (path in the repository, size in bytes).
+        clips: number of clips.
+        unlicensed: number of clips with an unknown licence.
+        shared: number of sources, persons and pairs of similar clips in several splits.
     """
 
     folder: Path
@@ -37,11 +40,11 @@ class Upload:
 
     @property
     def num_bytes(self) -> int:
-        """Of all files together."""
+        """Size of all files together."""
         return sum(size for _, size in self.files)
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """Return JSON values."""
         return {
             "repository": self.repository,
             "private": self.private,
@@ -54,26 +57,26 @@ class Upload:
 
 
 def plan_upload(folder: Path, repository: str, *, private: bool = True) -> Upload:
-    """Look at a dataset that tp-curate wrote and say what would be uploaded. Needs no network.
+    """Plan the upload of a dataset that tp-curate wrote, without network access.
 
     Raises:
-        PushError: no dataset, files of it are gone, or a public upload of clips without a licence.
+        PushError: no dataset, missing files, or a public upload of clips without a known licence.
     """
     if repository.count("/") != 1 or not all(repository.split("/")):
-        raise PushError(f"repository {repository!r}: this is no name on the Hub: give OWNER/NAME")
+        raise PushError(f"repository {repository!r}: not a name on the Hub: give OWNER/NAME")
     store = Store(folder)
     names = [name for name in store.exported().get("files", []) if not name.startswith(".")]
     if not any(name.startswith("clips/") for name in names):
-        raise PushError(f"folder {folder}: it holds no clips to upload: give the --out of a tp-curate run")
+        raise PushError(f"folder {folder}: no clips to upload: give the --out of a tp-curate run")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise PushError(f"folder {folder}: {missing[0]} is gone: run tp-curate again")
+        raise PushError(f"folder {folder}: {missing[0]} is missing: run tp-curate again")
     licences = _licences([folder / name for name in names if name.startswith("manifest/")])
     unlicensed, clips = licences.count(None), len(licences)
     if unlicensed and not private:
         raise PushError(
-            f"upload {repository}: no licence is known of {unlicensed} of {clips} clips: keep it private, or "
-            "publish ids alone (tp-curate release --ids-only)"
+            f"upload {repository}: the licence of {unlicensed} of {clips} clips is unknown: keep it private, "
+            "or publish ids alone (tp-curate release --ids-only)"
         )
     leakage = _leakage(folder)
     return Upload(
@@ -88,10 +91,11 @@ def plan_upload(folder: Path, repository: str, *, private: bool = True) -> Uploa
 
 
 def push(upload: Upload, *, api: Any = None) -> str:
-    """Upload in one commit, replacing what an earlier upload of this dataset left; returns the address.
+    """Upload in one commit that replaces an earlier upload of this dataset; return the address.
 
     Args:
-        api: a `huggingface_hub.HfApi`; one with the user's own token where None.
+        upload: the plan.
+        api: a `huggingface_hub.HfApi`; None makes one with the user's own token.
 
     Raises:
         PushError: the Hub refuses or cannot be reached.
@@ -110,7 +114,11 @@ def push(upload: Upload, *, api: Any = None) -> str:
             delete_patterns=[f"{config}/*.parquet" for config in CONFIGS],
             commit_message=f"{upload.clips} clips by tp-curate",
         )
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:
+        # Without a network the HTTP client raises its own errors; its name depends on the version of the hub.
+        expected = isinstance(error, HfHubHTTPError | OSError | ValueError)
+        if not expected and not type(error).__module__.startswith("httpx"):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise PushError(
             f"upload {upload.repository}: {type(error).__name__}: {reason}: check the name, the network and "
@@ -120,7 +128,7 @@ def push(upload: Upload, *, api: Any = None) -> str:
 
 
 def _licences(shards: Sequence[Path]) -> list[str | None]:
-    """Of every clip that goes: a record may hold one that another source has as well."""
+    """Read the licence of every clip of the dataset; records also hold duplicates."""
     import pyarrow.parquet as pq
 
     return [

@@ -1,4 +1,4 @@
-"""Which split a clip belongs to: a matter of its person or source, never of order or number."""
+"""Splits by hash of person or source, independent of order and number of clips."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 
-def split_of(cluster: str, shares: Mapping[str, float]) -> str:
-    """The split of everything that belongs together.
+def split_of(group: str, shares: Mapping[str, float]) -> str:
+    """Return the split of a group of sources.
 
     Args:
-        cluster: what `groups` gives.
-        shares: by split, in any unit; the same shares give the same answer for ever.
+        group: name of the group, from `group_sources`.
+        shares: by split, in any unit. The same name and shares always give the same split.
     """
-    point = int.from_bytes(hashlib.sha256(f"split {cluster}".encode()).digest()[:8]) / 2**64
+    point = int.from_bytes(hashlib.sha256(f"split {group}".encode()).digest()[:8]) / 2**64
     total = sum(shares.values())
     reached = 0.0
     for name in sorted(shares):
@@ -23,15 +23,15 @@ def split_of(cluster: str, shares: Mapping[str, float]) -> str:
     return max(shares, key=lambda name: shares[name])
 
 
-def groups(seen: Iterable[tuple[str, str | None]]) -> dict[str, str]:
-    """What must not be parted, by source: sources that share a person, through any chain of them.
+def group_sources(appearances: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+    """Group sources that share a person, through any chain of sources; a group must not be split.
 
     Args:
-        seen: (source, person in it); a person who is not known joins nothing.
+        appearances: (source, person in it); None where the person is unknown.
 
     Returns:
-        By source, the first of the persons in its group, or the source itself where none is known. A group
-        that a new source joins to another may change its split; nothing else does.
+        Source -> name of its group: the first of its persons, or the source itself where none is known. A new
+        source that joins two groups may change the split of one of them; nothing else changes a split.
     """
     parent: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -41,12 +41,12 @@ def groups(seen: Iterable[tuple[str, str | None]]) -> dict[str, str]:
         return node
 
     sources = set()
-    for source, person in seen:
+    for source, person in appearances:
         sources.add(source)
         own = root(("source", source))
         if person is not None:
             other = root(("person", person))
-            # Persons stand before sources, and the first of each kind in front.
+            # Persons sort before sources.
             first, last = sorted((own, other))
             parent[last] = first
     names: dict[str, str] = {}

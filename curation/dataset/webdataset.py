@@ -1,4 +1,4 @@
-"""A dataset as WebDataset: tar files for training that reads from front to back."""
+"""WebDataset export: tar files for sequential reading."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from talkingpose.io.errors import UserError
 
 
 class WebDatasetError(UserError):
-    """A folder that cannot take the tar files."""
+    """The folder for the tar files holds other files."""
 
 
 _ARRAYS = ("keypoints", "boxes")
@@ -28,12 +28,12 @@ _ARRAYS = ("keypoints", "boxes")
 def write_webdataset(folder: Path, to: Path, *, max_shard_mb: float = 500) -> list[Path]:
     """Write SPLIT-NNNNN.tar files with ID.mp4, ID.json, ID.keypoints.npy and ID.boxes.npy for each clip.
 
-    `json` has every other column of the configuration `clips`. The same dataset gives the same bytes; a shard
-    is closed before it would exceed the size, and holds at least one clip.
+    `json` has every other column of the configuration `clips`. The same dataset gives the same bytes.
 
     Args:
-        folder: a dataset that tp-curate wrote.
-        to: a new or empty folder, or one that this function wrote.
+        folder: dataset that tp-curate wrote.
+        to: new or empty folder, or one that this function wrote.
+        max_shard_mb: largest size of a tar file in MB; a tar file holds at least one clip.
 
     Returns:
         The files, in the order of splits and clip ids.
@@ -44,7 +44,7 @@ def write_webdataset(folder: Path, to: Path, *, max_shard_mb: float = 500) -> li
     """
     dataset = ClipDataset(str(folder))
     if to.exists() and (not to.is_dir() or any(path.suffix != ".tar" for path in to.iterdir())):
-        raise WebDatasetError(f"webdataset {to}: it holds other files: give a new folder")
+        raise WebDatasetError(f"webdataset {to}: the folder holds other files: give a new folder")
     to.mkdir(parents=True, exist_ok=True)
     staged = to / ".part"
     shutil.rmtree(staged, ignore_errors=True)
@@ -61,8 +61,8 @@ def write_webdataset(folder: Path, to: Path, *, max_shard_mb: float = 500) -> li
     return written
 
 
-def renew_webdataset(folder: Path, to: Path, *, keep: bool) -> None:
-    """Write tar files anew after the dataset has changed, or delete them where nothing of it is left."""
+def update_webdataset(folder: Path, to: Path, *, keep: bool) -> None:
+    """Write the tar files again after the dataset has changed; delete them where `keep` is False."""
     if keep:
         write_webdataset(folder, to)
     else:
@@ -81,7 +81,7 @@ def _write_split(dataset: ClipDataset, split: str, folder: Path, limit: float) -
             while clip is not None and (not size or size + _size(waiting) <= limit):
                 size += _size(waiting)
                 for name, data in waiting:
-                    # Times and owners stay 0, so that the same clips give the same bytes.
+                    # Times and owners are 0, so that the same clips give the same bytes.
                     entry = tarfile.TarInfo(f"{clip.clip_id}.{name}")
                     entry.size = len(data)
                     shard.addfile(entry, io.BytesIO(data))
@@ -91,7 +91,7 @@ def _write_split(dataset: ClipDataset, split: str, folder: Path, limit: float) -
 
 
 def _size(members: list[tuple[str, bytes]]) -> int:
-    """About what members take in a tar file: a header of 512 bytes each, and whole blocks."""
+    """Estimate the size of members in a tar file: a header of 512 bytes each, and whole blocks."""
     return sum(len(data) + 1024 for _, data in members)
 
 
@@ -107,7 +107,7 @@ def _members(dataset: ClipDataset, clip: Clip) -> Iterator[tuple[str, bytes]]:
 def _plain(value: Any) -> str:
     if isinstance(value, dt.datetime):
         return value.isoformat()
-    raise TypeError(f"no JSON: {value!r}")
+    raise TypeError(f"not JSON: {value!r}")
 
 
 def _npy(array: Any) -> bytes:

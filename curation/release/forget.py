@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.dataset.export import export
-from curation.dataset.webdataset import renew_webdataset
+from curation.dataset.webdataset import update_webdataset
 from curation.download.downloader import folder_of, open_ledger
 from curation.download.files import CACHE, delete_files
 from curation.download.ledger import Ledger, LedgerEntry
@@ -155,7 +155,7 @@ def _release_again(store: Store, ledger: Ledger) -> tuple[list[str], list[str]]:
     done, lost = [], []
     for folder in ledger.releases():
         if any(Path(folder).glob("*.tar")):
-            renew_webdataset(store.out, Path(folder), keep=is_published(store))
+            update_webdataset(store.out, Path(folder), keep=is_published(store))
             done.append(folder)
             continue
         if not (Path(folder) / "README.md").is_file():

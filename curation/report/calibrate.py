@@ -1,9 +1,8 @@
-"""How well each threshold parts wanted from unwanted footage, and where it would do so better.
+"""Calibration of filter thresholds against labels.
 
-The unit is a span that was judged, weighted by its seconds. A filter is asked in the company of the others:
-of two thresholds the better one is that with which the whole cascade gives the better F1. Filters that were
-not asked, because an earlier step had ended the span, count as if they would pass: what a looser threshold
-lets through might still fall to them.
+The unit is a judged span, weighted by its seconds. Filters are evaluated together: the better of two
+thresholds is the one that gives the whole cascade the better F1. Filters that did not run, because an earlier
+step had rejected the span, count as passed: a looser threshold is judged optimistically.
 """
 
 from __future__ import annotations
@@ -17,19 +16,21 @@ from curation.records import FilterResult, ShotVerdict, SourceRecord
 from curation.report.labels import Labels, label_of
 from talkingpose.io.text_table import text_table
 
-# With fewer sources on a side, a better threshold is one for these files only.
+# With fewer wanted or unwanted sources, a better threshold would only fit these files.
 MIN_SOURCES = 5
-# A proposal has to be better by this much in F1, or it is noise.
+# Smallest gain in F1 of a proposal; less is noise.
 _MIN_GAIN = 0.01
-_MOST_CANDIDATES = 200
+_MAX_CANDIDATES = 200
 
 
 @dataclass(frozen=True)
-class Quality:
-    """How a way to decide parts wanted from unwanted, by seconds; None where nothing can be divided by.
+class DecisionQuality:
+    """Quality of decisions, weighted by seconds; None where the denominator is 0.
 
-    precision: share of what is kept that is wanted. recall: share of what is wanted that is kept. yield_:
-    share of everything that is kept.
+    Attributes:
+        precision: wanted share of what is kept.
+        recall: kept share of what is wanted.
+        yield_: kept share of everything.
     """
 
     precision: float | None
@@ -45,17 +46,18 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """One filter.
+class FilterCalibration:
+    """Calibration of one filter.
 
     Attributes:
-        threshold, at_least, unit: as it was judged.
-        measured, not_measured: labelled spans.
-        alone: of this filter, nothing else asked.
-        together: of all filters with this one at its threshold.
-        proposed: a threshold that does better together, None where there is none.
-        would_be: what it gives together.
-        note: why nothing is proposed, or how far to trust it.
+        filter: its name.
+        threshold, at_least, unit: of the run.
+        measured, not_measured: numbers of labelled spans.
+        alone: quality of this filter alone.
+        together: quality of all filters, with this one at its threshold.
+        proposed: better threshold for all filters together, None where there is none.
+        would_be: quality with the proposed threshold.
+        note: reason for no proposal, or its reliability.
     """
 
     filter: str
@@ -64,35 +66,41 @@ class Calibrated:
     unit: str
     measured: int
     not_measured: int
-    alone: Quality
-    together: Quality
+    alone: DecisionQuality
+    together: DecisionQuality
     proposed: float | None
-    would_be: Quality | None
+    would_be: DecisionQuality | None
     note: str
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """All filters, and the cascade as it was.
+    """Calibration of all filters, and the quality of the run.
 
-    `by_source` counts a source as kept where any part of it is; unlike `by_seconds` it does not mind that the
-    bad part of a good source is cut away. `not_judged`: labelled files that the run does not have;
-    `undecided`: labelled files with an error; `unclear`: rows without a yes or no.
+    Attributes:
+        by_source: quality by sources; a source counts as kept where any part of it is kept.
+        by_seconds: quality by seconds.
+        wanted_sources, unwanted_sources: numbers of labelled sources.
+        false_keeps, false_rejects: names of sources.
+        filters: each filter.
+        not_judged: labelled files that the run does not have.
+        undecided: labelled files with an error.
+        unclear: rows whose label is neither yes nor no.
     """
 
-    by_source: Quality
-    by_seconds: Quality
+    by_source: DecisionQuality
+    by_seconds: DecisionQuality
     wanted_sources: int
     unwanted_sources: int
     false_keeps: tuple[str, ...]
     false_rejects: tuple[str, ...]
-    filters: tuple[Calibrated, ...]
+    filters: tuple[FilterCalibration, ...]
     not_judged: tuple[str, ...]
     undecided: tuple[str, ...]
     unclear: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """Return JSON values."""
         return asdict(self)
 
 
@@ -106,19 +114,19 @@ class _Case:
     def seconds(self) -> float:
         return self.span.end_s - self.span.start_s
 
-    def finding(self, name: str) -> FilterResult | None:
+    def result(self, name: str) -> FilterResult | None:
         return next((one for one in self.span.findings if one.filter == name), None)
 
 
 def calibrate(records: Sequence[SourceRecord], labels: Labels) -> Calibration:
-    """Compare what a run decided with what people say."""
+    """Compare the decisions of a run with labels."""
     cases, undecided = _cases(records, labels)
     kept: dict[str, bool] = {}
     wanted: dict[str, bool] = {}
     for case in cases:
         wanted[case.source] = wanted.get(case.source, False) or case.wanted
         kept[case.source] = kept.get(case.source, False) or case.span.verdict == "keep"
-    names = list(dict.fromkeys(finding.filter for case in cases for finding in case.span.findings))
+    names = list(dict.fromkeys(result.filter for case in cases for result in case.span.findings))
     thin = min(sum(wanted.values()), len(wanted) - sum(wanted.values())) < MIN_SOURCES
     return Calibration(
         by_source=_quality([(kept[name], wanted[name], 1.0) for name in wanted]),
@@ -139,7 +147,7 @@ def calibrate(records: Sequence[SourceRecord], labels: Labels) -> Calibration:
 
 
 def _cases(records: Sequence[SourceRecord], labels: Labels) -> tuple[list[_Case], set[str]]:
-    """Labelled spans with a verdict, and names of sources where one is missing."""
+    """Return labelled spans with a verdict, and names of sources without one."""
     cases, undecided = [], set()
     for record in records:
         if record.error is not None and any(one.is_of(record.name) for one in labels.labels):
@@ -155,31 +163,31 @@ def _cases(records: Sequence[SourceRecord], labels: Labels) -> tuple[list[_Case]
     return cases, undecided
 
 
-def _calibrated(name: str, cases: Sequence[_Case], *, thin: bool) -> Calibrated:
-    asked = [(case, finding) for case in cases if (finding := case.finding(name)) is not None]
-    first = asked[0][1]
-    found = [(case, finding) for case, finding in asked if finding.measured is not None]
+def _calibrated(name: str, cases: Sequence[_Case], *, thin: bool) -> FilterCalibration:
+    results = [(case, result) for case in cases if (result := case.result(name)) is not None]
+    first = results[0][1]
+    measured = [(case, result) for case, result in results if result.measured is not None]
     together = _together(name, cases, first.threshold, first.at_least)
     proposed, would_be, note = None, None, ""
     if thin:
         note = f"fewer than {MIN_SOURCES} wanted or unwanted sources: nothing is proposed"
     else:
-        best = _best(name, cases, found, first)
+        best = _best(name, cases, measured, first)
         if best is None or best[1].f1 < together.f1 + _MIN_GAIN:
-            note = "no threshold does better on these labels"
+            note = "no threshold is better on these labels"
         else:
             proposed, would_be = best
-            note = f"F1 {together.f1:.3f} -> {would_be.f1:.3f} on these labels; try it on others"
+            note = f"F1 {together.f1:.3f} -> {would_be.f1:.3f} on these labels; verify it on others"
     passed = [
-        (one.passed is True, case.wanted, case.seconds) for case, one in asked if one.passed is not None
+        (one.passed is True, case.wanted, case.seconds) for case, one in results if one.passed is not None
     ]
-    return Calibrated(
+    return FilterCalibration(
         filter=name,
         threshold=first.threshold,
         at_least=first.at_least,
         unit=first.unit,
-        measured=len(found),
-        not_measured=len(cases) - len(found),
+        measured=len(measured),
+        not_measured=len(cases) - len(measured),
         alone=_quality(passed),
         together=together,
         proposed=proposed,
@@ -189,14 +197,14 @@ def _calibrated(name: str, cases: Sequence[_Case], *, thin: bool) -> Calibrated:
 
 
 def _best(
-    name: str, cases: Sequence[_Case], found: Sequence[tuple[_Case, FilterResult]], first: FilterResult
-) -> tuple[float, Quality] | None:
-    """The threshold with the best F1 together, in the middle of the widest gap that gives it."""
-    values = sorted({one.measured for _, one in found if one.measured is not None})
+    name: str, cases: Sequence[_Case], measured: Sequence[tuple[_Case, FilterResult]], first: FilterResult
+) -> tuple[float, DecisionQuality] | None:
+    """Find the threshold with the best F1 of all filters, in the middle of the widest gap that gives it."""
+    values = sorted({one.measured for _, one in measured if one.measured is not None})
     if len(values) < 2:
         return None
-    # Evenly spaced ones of many: what lies between them decides about few spans.
-    values = values[:: max(len(values) // _MOST_CANDIDATES, 1)]
+    # Of many values, evenly spaced ones: few spans lie between them.
+    values = values[:: max(len(values) // _MAX_CANDIDATES, 1)]
     scored = [
         (_together(name, cases, (low + high) / 2, first.at_least), high - low, (low + high) / 2)
         for low, high in pairwise(values)
@@ -206,7 +214,7 @@ def _best(
 
 
 def _round_between(threshold: float, values: Sequence[float]) -> float:
-    """The threshold with as few digits as leave it between the same two values."""
+    """Round the threshold to as few digits as keep it between the same two values."""
     below = max(value for value in values if value < threshold)
     above = min(value for value in values if value > threshold)
     for digits in range(1, 12):
@@ -216,31 +224,31 @@ def _round_between(threshold: float, values: Sequence[float]) -> float:
     return threshold
 
 
-def _together(name: str, cases: Sequence[_Case], threshold: float, at_least: bool) -> Quality:
-    """The cascade with one filter at another threshold."""
+def _together(name: str, cases: Sequence[_Case], threshold: float, at_least: bool) -> DecisionQuality:
+    """Return the quality of all filters, with one of them at another threshold."""
     decided = []
     for case in cases:
         others = all(one.passed is not False for one in case.span.findings if one.filter != name)
-        own = case.finding(name)
+        own = case.result(name)
         decided.append((others and _passes(own, threshold, at_least), case.wanted, case.seconds))
     return _quality(decided)
 
 
-def _passes(finding: FilterResult | None, threshold: float, at_least: bool) -> bool:
-    if finding is None or finding.passed is None:
+def _passes(result: FilterResult | None, threshold: float, at_least: bool) -> bool:
+    if result is None or result.passed is None:
         return True
-    if finding.measured is None:  # nothing to compare: the answer stays as it is, whatever the threshold
-        return finding.passed
-    return finding.measured >= threshold if at_least else finding.measured <= threshold
+    if result.measured is None:  # without a value the result does not depend on the threshold
+        return result.passed
+    return result.measured >= threshold if at_least else result.measured <= threshold
 
 
-def _quality(decided: Sequence[tuple[bool, bool, float]]) -> Quality:
-    """Of (kept, wanted, weight)."""
+def _quality(decided: Sequence[tuple[bool, bool, float]]) -> DecisionQuality:
+    """Compute the quality of (kept, wanted, weight)."""
     kept = sum(weight for is_kept, _, weight in decided if is_kept)
     wanted = sum(weight for _, is_wanted, weight in decided if is_wanted)
     both = sum(weight for is_kept, is_wanted, weight in decided if is_kept and is_wanted)
     everything = sum(weight for *_, weight in decided)
-    return Quality(
+    return DecisionQuality(
         both / kept if kept else None,
         both / wanted if wanted else None,
         kept / everything if everything else None,
@@ -248,7 +256,7 @@ def _quality(decided: Sequence[tuple[bool, bool, float]]) -> Quality:
 
 
 def lines(found: Calibration) -> Iterator[str]:
-    """The same for people."""
+    """Yield lines of text."""
     yield f"{found.wanted_sources} wanted and {found.unwanted_sources} unwanted sources"
     yield from text_table([("kept", "precision", "recall", "yield"), *_whole(found)])
     for title, names in (
@@ -275,7 +283,7 @@ def _whole(found: Calibration) -> Iterator[tuple[str, ...]]:
         yield name, *(_number(value) for value in (one.precision, one.recall, one.yield_))
 
 
-def _cells(one: Calibrated) -> tuple[str, ...]:
+def _cells(one: FilterCalibration) -> tuple[str, ...]:
     sign = ">=" if one.at_least else "<="
     better = "-"
     if one.proposed is not None and one.would_be is not None:
@@ -290,7 +298,7 @@ def _cells(one: Calibrated) -> tuple[str, ...]:
     )
 
 
-def _three(one: Quality) -> str:
+def _three(one: DecisionQuality) -> str:
     return " / ".join(_number(value) for value in (one.precision, one.recall, one.yield_))
 
 

@@ -1,4 +1,4 @@
-"""What a run would keep and cost, from a sample of its sources."""
+"""Estimate of the yield and cost of a run, from a sample of its sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from curation.download.source_list import RemoteSource
 from curation.orchestrator import Inputs
 from curation.records import SourceRecord
-from curation.report.ratio_estimator import Predicted, ratio_total
+from curation.report.ratio_estimator import EstimatedTotal, ratio_total
 from curation.sources import LocalSource
 from talkingpose.io.errors import UserError
 from talkingpose.media import MediaError, probe
@@ -20,19 +20,19 @@ _GB = 1e9
 
 
 class EstimateError(UserError):
-    """Nothing can be predicted."""
+    """The sample does not allow an estimate."""
 
 
 @dataclass(frozen=True)
 class SourceSample:
-    """Sources drawn at random, and how large everything is.
+    """Random sample of sources, with the size of all sources.
 
     Attributes:
         chosen: the sample.
-        count: all sources.
-        seconds: of each local source by name, of all of them together under None; empty where sources are to
-            be fetched, whose length nobody knows before: then sources count alike.
-        unreadable: local sources that cannot be opened; they are left out of everything.
+        count: number of all sources.
+        seconds: duration of each local source by name, and of all together under None; empty where sources
+            have to be fetched, because their durations are unknown: then all sources have the same weight.
+        unreadable: local sources that cannot be opened; they are excluded.
     """
 
     chosen: Inputs
@@ -43,26 +43,26 @@ class SourceSample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Predictions for all sources. Hours of footage, CPU hours of curating, gigabytes of clips."""
+    """Estimates for all sources: hours of footage, CPU hours of curation, gigabytes of clips."""
 
     sources: int
     sampled: int
     by: str
     hours_in: float | None
-    hours_kept: Predicted
-    clips: Predicted
-    cpu_hours: Predicted
-    gigabytes: Predicted
+    hours_kept: EstimatedTotal
+    clips: EstimatedTotal
+    cpu_hours: EstimatedTotal
+    gigabytes: EstimatedTotal
     errors: int
     unreadable: tuple[str, ...]
     level: float
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """Return JSON values."""
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
-        """The same for people."""
+        """Yield lines of text."""
         footage = "" if self.hours_in is None else f", {self.hours_in:.4g} hours"
         yield f"{self.sources} sources{footage}; {self.sampled} of them judged ({self.by})"
         rows = (
@@ -78,13 +78,13 @@ class Estimate:
                 bounds = f"{self.level:.0%} interval {one.low:.4g} to {one.high:.4g}"
             yield f"{name:<12}{one.value:>12.4g}   {bounds}"
         if self.errors:
-            yield f"{self.errors} sampled sources could not be judged and count as nothing kept"
+            yield f"{self.errors} sampled sources could not be judged and count as rejected"
         if self.unreadable:
-            yield f"{len(self.unreadable)} sources cannot be opened and are left out: {self.unreadable[0]}, …"
+            yield f"{len(self.unreadable)} sources cannot be opened and are excluded: {self.unreadable[0]}, …"
 
 
-def draw(chosen: Inputs, size: int, seed: int) -> SourceSample:
-    """Draw sources at random, the same ones for the same sources, size and seed.
+def sample_sources(chosen: Inputs, size: int, seed: int) -> SourceSample:
+    """Sample sources at random; the same arguments give the same sample.
 
     Raises:
         EstimateError: no source can be used.
@@ -108,11 +108,13 @@ def draw(chosen: Inputs, size: int, seed: int) -> SourceSample:
     return SourceSample(Inputs(local, wanted, ()), len(everything), seconds, tuple(unreadable))
 
 
-def predict(sample: SourceSample, records: Sequence[SourceRecord], *, level: float = 0.95) -> Estimate:
-    """Totals for all sources from the records of the sampled ones.
+def estimate_totals(
+    sample: SourceSample, records: Sequence[SourceRecord], *, level: float = 0.95
+) -> Estimate:
+    """Estimate totals for all sources from the records of the sample.
 
     Raises:
-        EstimateError: nothing of the sample was judged.
+        EstimateError: no source of the sample was judged, or none has a duration.
     """
     if not records:
         raise EstimateError("sample: none of its sources could be fetched: try others, or a larger --sample")
@@ -120,15 +122,15 @@ def predict(sample: SourceSample, records: Sequence[SourceRecord], *, level: flo
     sizes = [sample.seconds.get(record.name, 0.0) if by_length else 1.0 for record in records]
     total = sample.seconds[None] if by_length else float(sample.count)
     if sum(sizes) <= 0:
-        raise EstimateError("sample: its videos say no length: give others, or a larger --sample")
+        raise EstimateError("sample: its videos have no duration: give others, or a larger --sample")
 
-    def all_of(quantity: Callable[[SourceRecord], float]) -> Predicted:
+    def all_of(quantity: Callable[[SourceRecord], float]) -> EstimatedTotal:
         return ratio_total([quantity(r) for r in records], sizes, total, sample.count, level=level)
 
     return Estimate(
         sources=sample.count,
         sampled=len(records),
-        by="totals by length" if by_length else "totals by number: lengths are not known before fetching",
+        by="totals by length" if by_length else "totals by number: lengths are unknown before fetching",
         hours_in=sample.seconds[None] / 3600 if by_length else None,
         hours_kept=all_of(lambda r: sum(clip.end_s - clip.start_s for clip in r.clips) / 3600),
         clips=all_of(lambda r: len(r.clips)),
@@ -141,10 +143,10 @@ def predict(sample: SourceSample, records: Sequence[SourceRecord], *, level: flo
 
 
 def _duration(path: Path) -> float:
-    """Seconds, by the container's word, or by its number of frames.
+    """Return the duration in seconds by the container, or by its number of frames.
 
     Raises:
-        MediaError: it cannot be opened.
+        MediaError: the file cannot be opened.
     """
     info = probe(path)
     if info.duration_s:

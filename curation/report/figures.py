@@ -1,4 +1,4 @@
-"""The figures of the report, as SVG that takes its colours from the page."""
+"""Figures of the report as SVG that takes its colours from the page."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from curation.report.funnel import FilterTally, FunnelStep
+from curation.report.funnel import FilterYield, FunnelStep
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Drawn in these, shown in the page's own.
+# Placeholder colours, replaced by those of the page.
 _INK, _MUTED, _KEPT, _OTHER, _LOST = "#1b1d20", "#5a5e66", "#16578b", "#c9c4ba", "#b04a14"
 _VARIABLES = {
     _INK: "var(--ink)",
@@ -26,7 +28,7 @@ _BINS = 24
 
 
 def funnel_figure(stages: Sequence[FunnelStep]) -> str:
-    """Minutes left after each step, as bars from the top down."""
+    """Draw the minutes left after each step as horizontal bars."""
     figure, axes = _figure(7.2, 0.42 * len(stages) + 0.5)
     most = max((stage.left.seconds for stage in stages), default=0) or 1
     for place, stage in enumerate(stages):
@@ -47,17 +49,17 @@ def funnel_figure(stages: Sequence[FunnelStep]) -> str:
     return _svg(figure, "minutes of footage left after each step of the cascade")
 
 
-def histogram_figure(tally: FilterTally) -> str:
-    """Seconds of footage over the measured value, kept and not, with the threshold."""
+def histogram_figure(one: FilterYield) -> str:
+    """Draw a histogram of the measured values of kept and other footage, with the threshold."""
     import numpy as np
 
     figure, axes = _figure(3.9, 1.9)
-    values = np.array([value for value, _, _ in tally.values])
-    weights = np.array([length for _, length, _ in tally.values])
-    kept = np.array([is_kept for _, _, is_kept in tally.values], bool)
-    low, high = _range(values, tally.threshold)
+    values = np.array([value for value, _, _ in one.values])
+    weights = np.array([length for _, length, _ in one.values])
+    kept = np.array([is_kept for _, _, is_kept in one.values], bool)
+    low, high = _range(values, one.threshold)
     edges = np.linspace(low, high, _BINS + 1)
-    # What lies farther out is counted at the edge.
+    # Outliers are counted in the outer bins.
     inside = np.clip(values, low, high)
     axes.hist(
         [inside[kept], inside[~kept]],
@@ -66,16 +68,16 @@ def histogram_figure(tally: FilterTally) -> str:
         stacked=True,
         color=[_KEPT, _OTHER],
     )
-    axes.axvline(tally.threshold, color=_LOST, linewidth=1.6)
-    axes.set_xlabel(tally.unit, fontsize=8, color=_MUTED)
+    axes.axvline(one.threshold, color=_LOST, linewidth=1.6)
+    axes.set_xlabel(one.unit, fontsize=8, color=_MUTED)
     axes.set_ylabel("seconds", fontsize=8, color=_MUTED)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlim(low, high)
-    return _svg(figure, f"{tally.filter}: seconds of footage over {tally.unit}, with the threshold")
+    return _svg(figure, f"{one.filter}: seconds of footage over {one.unit}, with the threshold")
 
 
-def _range(values: Sequence[float], threshold: float) -> tuple[float, float]:
-    """Where nearly all values and the threshold lie, with some room."""
+def _range(values: npt.NDArray[np.float64], threshold: float) -> tuple[float, float]:
+    """Return a range that contains nearly all values and the threshold, with a margin."""
     import numpy as np
 
     low, high = np.percentile(values, [1, 99])
@@ -96,7 +98,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    """The `<svg>` element; the same figure gives the same text."""
+    """Return the `<svg>` element; the same figure gives the same text."""
     import matplotlib
 
     file = io.StringIO()

@@ -1,4 +1,4 @@
-"""What became of footage, in numbers: by step, by reason, by filter."""
+"""Funnel of footage: amounts by step, by reason, by filter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from curation.report.explain import STEP_MEANING
 
 @dataclass(frozen=True)
 class Amount:
-    """Spans and their seconds."""
+    """Number of spans and their seconds."""
 
     spans: int
     seconds: float
@@ -20,7 +20,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class FunnelStep:
-    """How much was left after a step of the cascade, and what the step took."""
+    """Amount left after a step of the cascade, and amounts that the step removed."""
 
     name: str
     meaning: str
@@ -30,13 +30,15 @@ class FunnelStep:
 
 
 @dataclass(frozen=True)
-class FilterTally:
-    """One filter.
+class FilterYield:
+    """Amounts of one filter.
 
     Attributes:
-        asked, failed: spans.
-        alone: of the failed ones, those that no other filter rejects.
-        values: what was measured, with the seconds of the span and whether it was kept.
+        filter, step, threshold, at_least, unit: of the filter.
+        asked: spans that the filter ran on.
+        failed: spans that it rejects.
+        alone: spans that no other filter rejects.
+        values: (measured value, seconds of the span, True where the span was kept).
     """
 
     filter: str
@@ -51,21 +53,20 @@ class FilterTally:
 
     @property
     def yield_(self) -> float | None:
-        """Share of the seconds asked about that passed; None where it was never asked."""
+        """Share of the seconds that passed; None where the filter never ran."""
         return 1 - self.failed.seconds / self.asked.seconds if self.asked.seconds else None
 
 
 def funnel(records: Sequence[SourceRecord], exported: Collection[str]) -> list[FunnelStep]:
-    """From all footage to the dataset, step by step.
+    """Compute the amounts from all footage to the dataset, step by step.
 
     Args:
+        records: all sources.
         exported: ids of the clips in the dataset.
     """
     spans = [span for record in records for span in record.shots]
     nothing = Amount(0, 0.0)
-    stages = [
-        FunnelStep("footage", "all spans of all sources that could be read", amount(spans), nothing, nothing)
-    ]
+    stages = [FunnelStep("footage", "all spans of all readable sources", amount(spans), nothing, nothing)]
     left = spans
     for step in STEPS:
         ended = {
@@ -80,13 +81,13 @@ def funnel(records: Sequence[SourceRecord], exported: Collection[str]) -> list[F
         )
     inside = [span for span in left if span.clip_id in exported]
     outside = [span for span in left if span.clip_id not in exported]
-    meaning = "without what another source has as well"
+    meaning = "without duplicates of other sources"
     stages.append(FunnelStep("dataset", meaning, amount(inside), amount(outside), nothing))
     return stages
 
 
 def by_reason(records: Sequence[SourceRecord]) -> list[tuple[str, Amount, Amount]]:
-    """(reason, spans where it came first, spans where it was among the reasons), the dearest first."""
+    """List (reason, spans where it is the first reason, spans where it is one of them), largest first."""
     first: dict[str, list[ShotVerdict]] = defaultdict(list)
     among: dict[str, list[ShotVerdict]] = defaultdict(list)
     for span in (span for record in records for span in record.shots if span.verdict == "reject"):
@@ -97,29 +98,29 @@ def by_reason(records: Sequence[SourceRecord]) -> list[tuple[str, Amount, Amount
     return sorted(rows, key=lambda row: (-row[1].seconds, -row[2].seconds, row[0]))
 
 
-def by_filter(records: Sequence[SourceRecord]) -> list[FilterTally]:
-    """Every filter, in the order in which they are asked."""
-    found: dict[str, list[tuple[ShotVerdict, FilterResult]]] = {}
+def by_filter(records: Sequence[SourceRecord]) -> list[FilterYield]:
+    """List the amounts of every filter, in the order of the cascade."""
+    results: dict[str, list[tuple[ShotVerdict, FilterResult]]] = {}
     for span in (span for record in records for span in record.shots if span.verdict != "error"):
-        for finding in span.findings:
-            found.setdefault(finding.filter, []).append((span, finding))
-    return [_tally(name, pairs) for name, pairs in found.items()]
+        for result in span.findings:
+            results.setdefault(result.filter, []).append((span, result))
+    return [_yield_of(name, pairs) for name, pairs in results.items()]
 
 
 def amount(spans: Sequence[ShotVerdict]) -> Amount:
-    """How many, and how long together."""
+    """Count spans and add up their seconds."""
     return Amount(len(spans), sum(seconds(span) for span in spans))
 
 
 def seconds(span: ShotVerdict) -> float:
-    """How long a span lasts."""
+    """Duration of a span."""
     return span.end_s - span.start_s
 
 
-def _tally(name: str, pairs: Sequence[tuple[ShotVerdict, FilterResult]]) -> FilterTally:
+def _yield_of(name: str, pairs: Sequence[tuple[ShotVerdict, FilterResult]]) -> FilterYield:
     last = pairs[-1][1]
     failed = [span for span, one in pairs if one.passed is False]
-    return FilterTally(
+    return FilterYield(
         filter=name,
         step=last.step,
         threshold=last.threshold,

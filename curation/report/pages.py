@@ -1,4 +1,4 @@
-"""The report: one page, readable without network and without JavaScript, of what a run did and why."""
+"""Report of a run: one HTML page without network access and without JavaScript."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curation.records import ShotVerdict, SourceRecord
-from curation.report.contact_sheet import Strip, pick, strip
+from curation.report.contact_sheet import FrameStrip, pick, strip
 from curation.report.explain import ExplainError
 from curation.report.figures import funnel_figure, histogram_figure
-from curation.report.funnel import FilterTally, by_filter, by_reason, funnel
+from curation.report.funnel import FilterYield, by_filter, by_reason, funnel
 from curation.store import REPORT_PAGE, Store
 from talkingpose.io.atomic import write_text
 
 if TYPE_CHECKING:
     import jinja2
 
-# Control characters, and the marks that reverse the order of the text after them.
+# Control characters, and characters that reverse the order of the following text.
 _UNSHOWABLE = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
 _CLEAN = dict.fromkeys(_UNSHOWABLE, "\ufffd")
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Spans of one fate, some of them with pictures."""
+class ReasonSheet:
+    """Spans of one verdict or reason, some of them with pictures."""
 
     title: str
     total: int
-    strips: Sequence[Strip]
+    strips: Sequence[FrameStrip]
 
 
 def write_report(folder: Path, to: Path | None = None, *, pictures: int = 12) -> Path:
     """Write the page; the same records and files give the same bytes.
 
     Args:
-        folder: that a run of tp-curate wrote.
-        to: where to write it; FOLDER/report.html by default, which `forget` removes with whom it shows.
-        pictures: spans shown of those that were kept, and of each reason.
+        folder: of a run of tp-curate.
+        to: path of the page; FOLDER/report.html by default, which `forget` deletes.
+        pictures: number of spans shown for kept spans and for each reason.
 
     Raises:
         ExplainError: no run worked in the folder.
     """
     store = Store(folder)
     if not store.state.is_dir():
-        raise ExplainError(f"folder {folder}: no run of tp-curate worked here: give the --out of one")
+        raise ExplainError(f"folder {folder}: not a folder of tp-curate: give the --out of a run")
     records = store.records()
     path = to or folder / REPORT_PAGE
     write_text(path, _page(store, records, pictures))
@@ -55,18 +55,17 @@ def write_report(folder: Path, to: Path | None = None, *, pictures: int = 12) ->
 def _page(store: Store, records: Sequence[SourceRecord], pictures: int) -> str:
     exported = _exported(store)
     stages = funnel(records, exported)
-    tallies = by_filter(records)
+    filters = by_filter(records)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             name=store.out.absolute().name,
             records=records,
-            clips=sum(len(record.clips) for record in records),
             stages=stages,
             funnel=funnel_figure(stages),
             reasons=by_reason(records),
-            filters=[(tally, histogram_figure(tally) if tally.values else None) for tally in tallies],
+            filters=[(one, histogram_figure(one) if one.values else None) for one in filters],
             sheets=_sheets(store, records, pictures),
             errors=[(record.name, message) for record in records for message in record.errors],
             made_with=_made_with(records),
@@ -77,7 +76,7 @@ def _page(store: Store, records: Sequence[SourceRecord], pictures: int) -> str:
 
 
 def _exported(store: Store) -> set[str]:
-    """Ids of the clips that are in the dataset."""
+    """Read the ids of the clips that are in the dataset."""
     import pyarrow.parquet as pq
 
     files = [name for name in store.exported().get("files", []) if name.startswith("manifest/")]
@@ -87,7 +86,7 @@ def _exported(store: Store) -> set[str]:
     }
 
 
-def _sheets(store: Store, records: Sequence[SourceRecord], pictures: int) -> list[Sheet]:
+def _sheets(store: Store, records: Sequence[SourceRecord], pictures: int) -> list[ReasonSheet]:
     spans = [(record, span) for record in records for span in record.shots]
     groups: dict[str, list[tuple[SourceRecord, ShotVerdict]]] = {"kept": []}
     for reason, *_ in by_reason(records):
@@ -97,14 +96,14 @@ def _sheets(store: Store, records: Sequence[SourceRecord], pictures: int) -> lis
         groups.setdefault(title, []).append((record, span))
     files = _source_files(store, records)
     return [
-        Sheet(title, len(found), [strip(store, files, *one) for one in pick(found, pictures)])
+        ReasonSheet(title, len(found), [strip(store, files, *one) for one in pick(found, pictures)])
         for title, found in groups.items()
         if found
     ]
 
 
 def _source_files(store: Store, records: Sequence[SourceRecord]) -> dict[str, Path]:
-    """Files of sources that are still here, by source id."""
+    """Find the files of sources that still exist, by source id."""
     from curation.download.downloader import open_ledger
     from curation.download.downloads import fetched_files
     from curation.orchestrator import has_ledger
@@ -120,7 +119,7 @@ def _source_files(store: Store, records: Sequence[SourceRecord]) -> dict[str, Pa
 
 
 def _made_with(records: Sequence[SourceRecord]) -> list[tuple[str, int, Mapping[str, str]]]:
-    """(configuration, sources, versions) for everything that the records were made with."""
+    """List (configuration, number of sources, versions) of the records."""
     found: dict[str, list[SourceRecord]] = {}
     for record in records:
         found.setdefault(record.recipe, []).append(record)
@@ -128,21 +127,21 @@ def _made_with(records: Sequence[SourceRecord]) -> list[tuple[str, int, Mapping[
 
 
 def _why(span: ShotVerdict) -> str:
-    """The measurement that ended a span, in a few words; empty for a kept one."""
+    """Describe the measurement that rejected a span; empty for a kept one."""
     failed = next((one for one in span.findings if one.passed is False), None)
     if failed is None:
         return ""
-    measured = "nothing to measure" if failed.measured is None else f"{failed.measured:.4g}"
-    wanted = ">=" if failed.at_least else "<="
-    return f"{failed.filter}: {measured}, wanted {wanted} {failed.threshold:g} {failed.unit}"
+    measured = "no measurement" if failed.measured is None else f"{failed.measured:.4g}"
+    sign = ">=" if failed.at_least else "<="
+    return f"{failed.filter}: {measured}, needs {sign} {failed.threshold:g} {failed.unit}"
 
 
-def _sign(tally: FilterTally) -> str:
-    return f"{'≥' if tally.at_least else '≤'} {tally.threshold:g}"
+def _sign(one: FilterYield) -> str:
+    return f"{'≥' if one.at_least else '≤'} {one.threshold:g}"
 
 
 def _show(value: Any) -> Any:
-    """What the template may print; texts of other hands lose their control characters."""
+    """Return what the template may print; texts from outside lose their control characters."""
     return value.translate(_CLEAN) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from curation.clips.crop import SIDE_STEP, person_boxes
 from curation.clips.writer import verify
-from curation.dataset.card import Wording
+from curation.dataset.card import CardText
 from curation.dataset.export import export
 from curation.dataset.splits import split_of
 from curation.executors.base import JobFailure, Limits
@@ -322,8 +322,8 @@ def _write_video(speaker: Speaker, path: Path) -> np.ndarray:
     return np.stack(keypoints)
 
 
-def _wording(drawing: SyntheticSettings) -> Wording:
-    return Wording(
+def _wording(drawing: SyntheticSettings) -> CardText:
+    return CardText(
         title="Drawn speakers with whole-body keypoints",
         introduction=(
             "Upper bodies of people who talk and gesture, drawn by a program, with the exact keypoints of\n"

@@ -1,4 +1,4 @@
-"""Records as a run leaves them, made by hand."""
+"""Synthetic records of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def span(
     number: int = 0, *, seconds: float = 4.0, sharp: float | None = 0.8, text: float = 0.0, error: str = "",
     clip_id: str | None = None,
 ) -> ShotVerdict:  # fmt: skip
-    """The span `number` of spans that are equally long, judged by three filters."""
+    """Make span `number` of equally long spans, with results of three filters."""
     length = measured(LENGTH, seconds)
     later = length.passed is True
     findings = (

@@ -1,4 +1,4 @@
-"""The same footage in two sources."""
+"""Duplicates: the same footage in two sources."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from curation.records import ClipRecord, SourceRecord
 SETTINGS = load_config().export.duplicates
 
 
-def looks(seed: int, count: int = 30) -> np.ndarray:
-    """Hashes of something that moves: each shares most of its bits with the one before."""
+def moving_hashes(seed: int, count: int = 30) -> np.ndarray:
+    """Hashes of a moving picture: each shares most of its bits with the one before."""
     rng = np.random.default_rng(seed)
     bits = rng.integers(0, 2, 256).astype(np.uint8)
     found = []
@@ -27,7 +27,7 @@ def looks(seed: int, count: int = 30) -> np.ndarray:
 
 
 def encoded(bits: np.ndarray, seed: int = 9, share: float = 0.03) -> np.ndarray:
-    """The same after another encoding."""
+    """The same hashes after another encoding."""
     return bits ^ (np.random.default_rng(seed).random(bits.shape) < share)
 
 
@@ -58,8 +58,8 @@ def record(source: str, clips: dict[str, tuple[np.ndarray, int]]) -> SourceRecor
     return SourceRecord(source="file", source_id=source, name=source, clips=rows, **known)
 
 
-def test_another_encoding_is_known_at_any_offset_and_the_larger_one_stays():
-    talk, other = looks(1, 40), looks(2)
+def test_another_encoding_is_found_at_any_offset_and_the_larger_one_stays():
+    talk, other = moving_hashes(1, 40), moving_hashes(2)
     records = [
         record("a", {"large": (talk[:30], 512), "other": (other, 512)}),
         record("b", {"small": (encoded(talk)[8:38], 256)}),
@@ -71,18 +71,19 @@ def test_another_encoding_is_known_at_any_offset_and_the_larger_one_stays():
     assert find_duplicates(records, None) == {}
 
 
-def test_an_enlarged_excerpt_does_not_stand_for_the_whole():
-    talk = looks(1, 60)
+def test_an_enlarged_excerpt_does_not_replace_the_whole():
+    talk = moving_hashes(1, 60)
     records = [record("a", {"whole": (talk, 512)}), record("b", {"excerpt": (encoded(talk)[10:35], 720)})]
     assert find_duplicates(records, SETTINGS) == {"excerpt": "whole"}
 
 
 @pytest.mark.parametrize("at_once", [1, 100, 10_000])
-def test_copies_are_found_among_many_whatever_is_compared_at_once(monkeypatch, at_once):
-    monkeypatch.setattr("curation.dataset.dedup._LOOKS_AT_ONCE", at_once)
-    records = [record(f"s{i:02}", {f"c{i:02}": (looks(i, 12 + i), 64)}) for i in range(20)]
+def test_copies_are_found_among_many_with_any_batch_size(monkeypatch, at_once):
+    monkeypatch.setattr("curation.dataset.dedup._HASHES_AT_ONCE", at_once)
+    records = [record(f"s{i:02}", {f"c{i:02}": (moving_hashes(i, 12 + i), 64)}) for i in range(20)]
     records += [
-        record(f"t{i:02}", {f"d{i:02}": (encoded(looks(i, 12 + i), i)[2:], 64)}) for i in range(0, 20, 3)
+        record(f"t{i:02}", {f"d{i:02}": (encoded(moving_hashes(i, 12 + i), i)[2:], 64)})
+        for i in range(0, 20, 3)
     ]
     assert find_duplicates(records, SETTINGS) == {f"d{i:02}": f"c{i:02}" for i in range(0, 20, 3)}
 
@@ -102,7 +103,7 @@ def speaker(time: float, size: tuple[int, int]) -> np.ndarray:
     return np.repeat(picture[:, :, None], 3, axis=2)
 
 
-def looks_of(times: np.ndarray, size: tuple[int, int], bars: int = 0) -> np.ndarray:
+def hashes_of(times: np.ndarray, size: tuple[int, int], bars: int = 0) -> np.ndarray:
     edge = bars / (size[0] + 2 * bars)
     picture = Box(edge, 0, 1 - edge, 1)
     frames = (np.pad(speaker(time, size), ((0, 0), (bars, bars), (0, 0))) for time in times)
@@ -111,32 +112,32 @@ def looks_of(times: np.ndarray, size: tuple[int, int], bars: int = 0) -> np.ndar
     return np.array([np.unpackbits(np.frombuffer(bytes.fromhex(one), np.uint8)) for one in found])
 
 
-def test_a_copy_cut_anywhere_at_another_rate_and_size_within_bars_looks_the_same():
-    whole = looks_of(np.arange(0, 10, 1 / 25), (320, 240))
-    assert len(whole) == 100
-    for begin in (1.0, 2.03, 3.05, 4.07):
-        copy = looks_of(begin + np.arange(0, 4, 1 / 30), (256, 192), bars=40)
-        assert len(copy) == 40
+def test_a_copy_with_another_start_rate_size_and_bars_is_found():
+    whole = hashes_of(np.arange(0, 6, 1 / 25), (320, 240))
+    assert len(whole) == 60
+    for begin in (1.0, 2.03, 2.95):
+        copy = hashes_of(begin + np.arange(0, 3, 1 / 30), (256, 192), bars=40)
+        assert len(copy) == 30
         assert distance(whole, copy, 0.5) <= SETTINGS.max_difference
-    other = looks_of(100 + np.arange(0, 4, 1 / 25), (320, 240))
-    assert distance(whole[:40], other, 1.0) > SETTINGS.max_difference
+    other = hashes_of(100 + np.arange(0, 3, 1 / 25), (320, 240))
+    assert distance(whole[:30], other, 1.0) > SETTINGS.max_difference
 
 
-def test_another_moment_of_one_talk_is_no_duplicate():
-    talk = looks(1, 200)
+def test_another_moment_of_one_talk_is_not_a_duplicate():
+    talk = moving_hashes(1, 200)
     moments = [record("a", {"early": (talk[:30], 512)}), record("b", {"late": (talk[100:130], 512)})]
     assert find_duplicates(moments, SETTINGS) == {}
 
 
-def test_a_source_may_repeat_itself_and_clips_without_hashes_say_nothing():
-    talk = looks(1)
+def test_a_source_may_repeat_itself_and_clips_without_hashes_are_ignored():
+    talk = moving_hashes(1)
     assert find_duplicates([record("a", {"x": (talk, 64), "y": (talk, 64)})], SETTINGS) == {}
     empty = np.zeros((0, 256), np.uint8)
     assert find_duplicates([record("a", {"x": (empty, 64)}), record("b", {"y": (empty, 64)})], SETTINGS) == {}
 
 
 def test_distance_is_the_share_of_bits_at_the_best_offset():
-    talk = looks(1)
+    talk = moving_hashes(1)
     flipped = talk.copy()
     flipped[:, :32] ^= 1
     assert distance(talk, flipped[5:], 0.5) == pytest.approx(32 / 256)

@@ -1,4 +1,4 @@
-"""The leakage report sees what two splits share, and nothing else."""
+"""The leakage report lists what two splits share, and nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Row:
 
 
 def phash(seed: int, flipped: int = 0) -> str:
-    """Three random hashes, with some bits of each turned."""
+    """Three random hashes, with some bits of each inverted."""
     bits = np.random.default_rng(seed).integers(0, 2, (3, 64), dtype=np.uint8)
     bits[:, :flipped] ^= 1
     return np.packbits(bits).tobytes().hex()
@@ -46,7 +46,7 @@ def test_splits_without_anything_in_common_are_clean():
     found = find_leakage(rows)
     assert found.is_clean and found.num_look_alike == 0
     assert found.clips_without_person == found.clips == 30
-    assert "No person is known of 30 of 30" in found.text()
+    assert "unknown in 30 of 30 clips" in found.text()
 
 
 @pytest.mark.parametrize("times", [3, 9])
@@ -71,12 +71,12 @@ def test_sources_persons_and_uploaders_in_two_splits_are_named():
     assert not found.is_clean and found.document()["is_clean"] is False
 
 
-def test_the_same_footage_in_two_splits_is_found_by_its_look():
+def test_the_same_footage_in_two_splits_is_found_by_its_hashes():
     rows = [
         row("a", "train", phash(1)),
         row("b", "test", phash(1, flipped=4)),
         row("c", "test", phash(1, flipped=20)),
-        row("d", "train", phash(1)),  # alike within one split is no leak
+        row("d", "train", phash(1)),  # similar clips within one split are no leak
         row("e", "validation", phash(9)),
     ]
     found = find_leakage(rows)
@@ -85,4 +85,4 @@ def test_the_same_footage_in_two_splits_is_found_by_its_look():
         ("clip-d-train", "clip-b-test", 4.0),
     )
     assert not found.is_clean
-    assert "| pairs of clips that look alike | 2 |" in found.text()
+    assert "| pairs of similar clips | 2 |" in found.text()

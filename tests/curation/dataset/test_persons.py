@@ -1,4 +1,4 @@
-"""Who is in which clip: faces that are alike are one person, and one person is in one split."""
+"""Persons: similar faces are one person, and one person is in one split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from made_records import clip, source, span
 from shot_videos import write_shots
 
 from curation.config import load_config
-from curation.dataset.persons import alike, groups_of, persons_of
+from curation.dataset.persons import group_faces, groups_of, persons_of
 from curation.dataset.splits import split_of
 from curation.detect.face_embedding import mean_face, read_face, write_face
 from curation.records import SourceRecord
@@ -27,7 +27,7 @@ assert isinstance(SETTINGS, PersonsSettings)
 
 
 def face(seed: int, apart: float = 0.0) -> np.ndarray:
-    """A random direction, turned away from it by an angle in radians."""
+    """A random direction, rotated by an angle in radians."""
     one, other = np.random.default_rng(seed).normal(size=(2, 512))
     one /= np.linalg.norm(one)
     other -= (other @ one) * one
@@ -35,7 +35,7 @@ def face(seed: int, apart: float = 0.0) -> np.ndarray:
 
 
 def record(name: str, *faces: np.ndarray | str | None) -> SourceRecord:
-    """A source with a clip for each face; a text is the name of a person who is known already."""
+    """A source with a clip for each face; a text is the name of a known person."""
     spans = [span(number, clip_id=f"{name}{number}") for number in range(len(faces))]
     clips = tuple(
         clip(f"{name}{number}").model_copy(
@@ -75,7 +75,7 @@ def test_a_chain_of_faces_is_one_person(store):
     assert len(set(persons_of(store, [chain[0], chain[2]], SETTINGS).values())) == 2
 
 
-def test_a_person_is_called_otherwise_in_another_folder_and_the_same_after_a_fresh_start(store, tmp_path):
+def test_a_person_has_another_name_in_another_folder_and_the_same_after_a_fresh_start(store, tmp_path):
     records = [record("a", face(1))]
     name = persons_of(store, records, SETTINGS)["a0"]
     with store.locked():
@@ -86,7 +86,7 @@ def test_a_person_is_called_otherwise_in_another_folder_and_the_same_after_a_fre
         assert persons_of(other, records, SETTINGS)["a0"] != name
 
 
-def test_who_is_known_keeps_the_name_and_nobody_is_told_without_settings(store):
+def test_known_persons_keep_their_names_and_without_settings_nobody_is_identified(store):
     records = [record("a", face(1), "anna"), record("b", "anna")]
     assert persons_of(store, records, SETTINGS)["b0"] == "anna"
     assert persons_of(store, records, None) == {"a1": "anna", "b0": "anna"}
@@ -94,10 +94,10 @@ def test_who_is_known_keeps_the_name_and_nobody_is_told_without_settings(store):
 
 def test_groups_do_not_depend_on_blocks(monkeypatch):
     faces = np.stack([face(seed % 7, 0.1 * (seed // 7)) for seed in range(28)])
-    whole = alike(faces, 0.5)
+    whole = group_faces(faces, 0.5)
     assert len(set(whole)) == 7
     monkeypatch.setattr("curation.dataset.persons._ROWS_AT_ONCE", 5)
-    assert (alike(faces, 0.5) == whole).all()
+    assert (group_faces(faces, 0.5) == whole).all()
 
 
 def test_features_are_read_as_they_were_written():

@@ -1,4 +1,4 @@
-"""A finished dataset as others meet it: its card's own code, streaming, WebDataset, the Hub."""
+"""A finished dataset in use: code of its card, streaming, WebDataset, the Hub."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from datasets import load_dataset
 from fake_detectors import FAKE, NOBODY, SPEAKER
 from fsspec.implementations.local import LocalFileSystem
+from huggingface_hub import HfApi
 from shot_videos import write_shots
 from typer.testing import CliRunner
 
@@ -34,7 +35,7 @@ def made(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     write_shots(folder / "in" / "a.mp4", [(SPEAKER, 80), (NOBODY, 30), (SPEAKER, 120)], seed=1)
     write_shots(folder / "in" / "b.mp4", [(SPEAKER, 90)], seed=2)
-    # Kept, and not in the dataset: the beginning of another source.
+    # Kept, but a duplicate: the beginning of another source.
     write_shots(folder / "in" / "excerpt.mp4", [(SPEAKER, 80)], seed=2)
     curate(find([folder / "in"], None), folder / "data", load_config(), workers=1, detectors=FAKE)
     return folder / "data"
@@ -59,8 +60,8 @@ def test_the_code_of_the_card_runs(made, tmp_path, monkeypatch):
 def test_the_card_has_statistics_licences_and_leakage(made):
     card = (made / "README.md").read_text()
     assert re.search(r"\| frames \| 3 \| 80 \| 81 \| 90 \| 117 \| 120 \|", card)
-    assert "| not known | 3 | 2 |" in card
-    assert "| sources | 0 |" in card and "No person is known of 3 of 3 clips" in card
+    assert "| unknown | 3 | 2 |" in card
+    assert "| sources | 0 |" in card and "unknown in 3 of 3 clips" in card
     assert "Not measured in any clip:" in card and "`identity_min`" in card
     assert json.loads((made / "leakage.json").read_text())["sources"] == []
 
@@ -219,14 +220,21 @@ def test_push_uploads_the_dataset_and_nothing_else(made):
 
 
 def test_what_must_not_or_cannot_be_uploaded_is_one_line(made, tmp_path):
-    with pytest.raises(PushError, match="no licence is known of 3 of 3 clips"):
+    with pytest.raises(PushError, match="the licence of 3 of 3 clips is unknown"):
         plan_upload(made, "me/talks", private=False)
     with pytest.raises(PushError, match="OWNER/NAME"):
         plan_upload(made, "talks")
-    with pytest.raises(PushError, match="holds no clips"):
+    with pytest.raises(PushError, match="no clips to upload"):
         plan_upload(tmp_path, "me/talks")
     with pytest.raises(PushError, match="OSError: no route: check the name"):
         push(plan_upload(made, "me/talks"), api=FakeHub(OSError("no route")))
+
+
+def test_without_a_network_the_upload_fails_in_one_line(made):
+    nowhere = HfApi(endpoint="http://127.0.0.1:9", token="hf_none")
+    with pytest.raises(PushError, match=r"upload me/talks: .*check the name, the network") as caught:
+        push(plan_upload(made, "me/talks"), api=nowhere)
+    assert "\n" not in str(caught.value)
 
 
 def test_rows_read_back_from_the_stored_bytes(made):

@@ -1,4 +1,4 @@
-"""Precision, recall and yield against closed forms; thresholds are proposed only for a reason."""
+"""Precision, recall and yield against closed forms, and proposed thresholds."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_upper_bound_is_moved_the_right_way():
 def test_a_good_threshold_stays_and_few_labels_propose_nothing():
     records, table = footage(8, (0.4, 0.6))
     sharp = next(one for one in calibrate(records, table).filters if one.filter == "sharp")
-    assert sharp.proposed is None and "no threshold does better" in sharp.note
+    assert sharp.proposed is None and "no threshold is better" in sharp.note
     records, table = footage(MIN_SOURCES - 1, (0.25, 0.35))
     sharp = next(one for one in calibrate(records, table).filters if one.filter == "sharp")
     assert sharp.proposed is None and "fewer than 5" in sharp.note
@@ -84,7 +84,7 @@ def test_other_filters_are_not_undone_by_a_proposal():
     assert sharp.alone.precision == 0.5
 
 
-def test_errors_and_what_was_not_judged_are_neither_kept_nor_rejected():
+def test_errors_and_unjudged_files_are_neither_kept_nor_rejected():
     records = [source("a", error="broken"), source("b", span(0, error="crashed")), source("c", span(0))]
     found = calibrate(records, labels(("a", True), ("b", True), ("c", True), ("d", False), unclear=("e",)))
     assert found.undecided == ("a", "b") and found.not_judged == ("d",) and found.unclear == ("e",)
@@ -107,12 +107,12 @@ def test_a_table_with_parts_of_sources(tmp_path):
     [
         ("file,label\na,yes\n", "no column keep: it has file, label"),
         ("clip,keep\na,yes\n", "no column file"),
-        ("file,keep\na,perhaps\n", "says yes or no of nothing"),
+        ("file,keep\na,perhaps\n", "has neither yes nor no"),
         ("file,keep,start_s\na,yes,soon\n", "line 2: start_s 'soon': give seconds"),
         ("", "no column file: it has none"),
     ],
 )
-def test_a_table_that_says_nothing_is_refused(tmp_path, text, message):
+def test_an_unusable_table_is_refused(tmp_path, text, message):
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(LabelError, match=message):
         read_labels(tmp_path / "labels.csv")
@@ -124,8 +124,8 @@ def test_no_such_table(tmp_path):
 
 
 @pytest.mark.parametrize("passed", [True, False])
-def test_an_answer_without_a_number_stays_whatever_the_threshold(passed):
-    finding = FilterResult(
+def test_a_result_without_a_value_does_not_depend_on_the_threshold(passed):
+    result = FilterResult(
         **SHARPNESS, passed=passed, measured=None, at_least=True, reason=None if passed else "too soft"
     )
-    assert {_passes(finding, threshold, True) for threshold in (0.0, 0.5, 9.0)} == {passed}
+    assert {_passes(result, threshold, True) for threshold in (0.0, 0.5, 9.0)} == {passed}

@@ -1,4 +1,4 @@
-"""`tp-curate explain`: the whole decision path, by clip or by source."""
+"""`tp-curate explain`: verdicts by clip or by source."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from made_records import source, span
 
+from curation.config import load_config
+from curation.dataset.export import export
 from curation.report.explain import ExplainError, document, find_decisions, lines
 from curation.store import Store
 
@@ -50,14 +52,14 @@ def test_a_clip_by_the_beginning_of_its_id(folder):
         assert part in text, part
 
 
-def test_a_rejected_span_says_every_reason_and_what_was_not_asked(folder):
+def test_a_rejected_span_has_every_reason_and_lists_filters_that_did_not_run(folder):
     text = "\n".join(lines(find_decisions(folder, "talks/a.mp4")))
     assert text.count("KEPT") == 2 and text.count("REJECTED") == 2
     assert "decided by step scan: bad sharp; bad text" in text
     assert "sharp  FAILED  0.2" in text
-    assert "sharp  not asked  step index had ended it" in text
-    assert "the step was passed over" not in text
-    assert "FAILED  nothing to measure" in "\n".join(lines(find_decisions(folder, "other/a.mp4")))
+    assert "sharp  not run  rejected by step index" in text
+    assert "step skipped" not in text
+    assert "FAILED  no measurement" in "\n".join(lines(find_decisions(folder, "other/a.mp4")))
 
 
 def test_an_error_is_no_rejection(folder):
@@ -74,8 +76,8 @@ def test_the_document_holds_the_same(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ab", "2 have this name: .*abc123, abd456"),
-        ("a.mp4", "2 have this name"),
+        ("ab", "2 match: .*abc123, abd456"),
+        ("a.mp4", "2 match"),
         ("zzz", "no clip and no source"),
         ("", "no clip and no source"),
     ],
@@ -86,13 +88,42 @@ def test_a_name_that_fits_nothing_or_several_things_is_refused(folder, name, mes
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(ExplainError, match="no run of tp-curate"):
+    with pytest.raises(ExplainError, match="not a folder of tp-curate"):
         find_decisions(tmp_path, "abc")
 
 
-def test_a_step_that_was_passed_over_ended_nothing(folder):
+def test_a_skipped_step_rejects_nothing(folder):
     (decision,) = find_decisions(folder, "abc")
     skipped = decision.span.findings[0].model_copy(update={"passed": None, "measured": None})
     kept = decision.span.model_copy(update={"findings": (skipped, *decision.span.findings[1:])})
     text = "\n".join(lines([replace(decision, span=kept)]))
-    assert "length  not asked  the step was passed over" in text
+    assert "length  not run  step skipped" in text
+
+
+def test_a_duplicate_is_not_reported_as_part_of_the_dataset(tmp_path):
+    """Two sources with the same hashes: the export keeps one clip, and `explain` says which."""
+    store = Store(tmp_path / "data")
+    hashes = tuple(f"{number:064x}" for number in range(40))
+    records = []
+    for name in ("a", "b"):
+        record = source(f"{name}.mp4", span(0, clip_id=f"clip-{name}"))
+        clips = tuple(clip.model_copy(update={"looks": hashes}) for clip in record.clips)
+        records.append(record.model_copy(update={"clips": clips}))
+    with store.locked():
+        for record in records:
+            folder = store.clip_folder(record.source_id, record.recipe)
+            folder.mkdir(parents=True)
+            for clip in record.clips:
+                (folder / f"{clip.clip_id}.mp4").write_bytes(bytes(clip.num_bytes))
+                arrays = {
+                    "keypoints": np.zeros((100, 133, 3), np.float16),
+                    "boxes": np.zeros((100, 4), np.float32),
+                }
+                np.savez(folder / f"{clip.clip_id}.npz", **arrays)
+            store.write(record)
+        export(store, records, load_config().export)
+    kept, dropped = (find_decisions(tmp_path / "data", f"clip-{name}")[0] for name in ("a", "b"))
+    assert kept.duplicate_of is None and dropped.duplicate_of == "clip-a"
+    assert document([dropped])[0]["duplicate_of"] == "clip-a"
+    text = "\n".join(lines([dropped]))
+    assert "DUPLICATE" in text and "KEPT" not in text and "clip clip-a of another source" in text

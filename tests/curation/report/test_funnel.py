@@ -1,4 +1,4 @@
-"""The numbers of the report: every second of footage is somewhere, once."""
+"""Amounts of the report: every second of footage is counted once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECORDS = [
 ]
 
 
-def test_the_funnel_loses_nothing_but_what_it_says():
+def test_the_steps_of_the_funnel_add_up():
     stages = funnel(RECORDS, {"k1"})
     assert [stage.name for stage in stages] == ["footage", "index", "gate", "scan", "clip", "dataset"]
     assert stages[0].left == Amount(7, 26.0)
@@ -38,9 +38,9 @@ def test_reasons_first_and_among_others():
 
 
 def test_a_filter_alone():
-    found = {tally.filter: tally for tally in by_filter(RECORDS)}
+    found = {one.filter: one for one in by_filter(RECORDS)}
     assert found["length"].failed == found["length"].alone == Amount(1, 2.0)
-    assert found["sharp"].asked == Amount(5, 20.0)  # not asked where the length had ended it
+    assert found["sharp"].asked == Amount(5, 20.0)  # not run where the length rejects the span
     assert found["sharp"].failed == Amount(2, 8.0) and found["sharp"].alone == Amount(1, 4.0)
     assert found["sharp"].yield_ == 1 - 8 / 20
     assert (0.8, 4.0, True) in found["sharp"].values and len(found["sharp"].values) == 5

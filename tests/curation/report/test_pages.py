@@ -1,4 +1,4 @@
-"""The report: self-contained, honest about what is not here, and safe against names of files."""
+"""The report: self-contained, complete, safe against file names."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def write_video(path: Path, colours: list[tuple[int, int, int]], frames: int = 2
                 writer.write(np.full((48, 64, 3), colour, np.uint8))
 
 
-@pytest.fixture
-def folder(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
     """A run whose kept clip is blue and whose only source file that is left is red, then green."""
+    tmp_path = tmp_path_factory.mktemp("report")
     store = Store(tmp_path / "data")
     with store.locked():
         pass
@@ -56,8 +57,12 @@ def folder(tmp_path) -> Path:
     return tmp_path / "data"
 
 
-def test_one_page_that_needs_nothing_else(folder):
-    page = write_report(folder).read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def page(folder) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def test_one_self_contained_page(folder, page):
     assert (folder / "report.html").is_file()
     assert re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,|#)([^"]*)"', page) == []
     assert "<script" not in page and "http:" not in re.sub(r'http://www\.w3\.org/[^"]*', "", page)
@@ -68,13 +73,13 @@ def test_one_page_that_needs_nothing_else(folder):
     assert write_report(folder).read_text(encoding="utf-8") == page
 
 
-def test_pictures_show_the_clip_the_span_or_nothing(folder):
-    page = write_report(folder).read_text(encoding="utf-8")
+def test_pictures_show_the_clip_the_span_or_nothing(folder, page, monkeypatch):
+    monkeypatch.setattr("curation.report.pages.histogram_figure", lambda one: "<svg></svg>")
     strips = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
         for data in re.findall(r"base64,([^\"]*)", page)
     ]
-    assert len(strips) == 2 and page.count("the source is not here any more") == 1
+    assert len(strips) == 2 and page.count("the source is no longer available") == 1
     blue, green = (strip.reshape(-1, 3).mean(axis=0) for strip in strips)
     assert blue.argmax() == 2  # kept: from the clip
     assert green.argmax() == 1  # rejected: seconds 4 to 8 of the source
@@ -83,10 +88,11 @@ def test_pictures_show_the_clip_the_span_or_nothing(folder):
     assert "base64" not in without and "bad sharp" in without
 
 
-def test_a_source_that_has_changed_is_not_shown(folder, tmp_path):
-    write_video(tmp_path / "in" / "talk.mp4", [(1, 2, 3)])
+def test_a_changed_source_is_not_shown(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("curation.report.pages.histogram_figure", lambda one: "<svg></svg>")
+    write_video(folder.parent / "in" / "talk.mp4", [(1, 2, 3)])
     page = write_report(folder, tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.count("the source is not here any more") == 2
+    assert page.count("the source is no longer available") == 2
 
 
 def test_a_choice_of_pictures_is_by_hash_and_keeps_to_its_number():
@@ -97,16 +103,16 @@ def test_a_choice_of_pictures_is_by_hash_and_keeps_to_its_number():
 
 
 def test_histograms_take_any_values():
-    (tally, *_) = by_filter([source("a", span(0))])
-    assert "<svg" in histogram_figure(tally)  # one value
-    same = replace(tally, values=((3.0, 4.0, True),) * 9, threshold=3.0)
+    (one, *_) = by_filter([source("a", span(0))])
+    assert "<svg" in histogram_figure(one)  # one value
+    same = replace(one, values=((3.0, 4.0, True),) * 9, threshold=3.0)
     assert "<svg" in histogram_figure(same)
-    far = replace(tally, values=(*same.values, (1e9, 1.0, False)))
+    far = replace(one, values=(*same.values, (1e9, 1.0, False)))
     assert "<svg" in histogram_figure(far)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(ExplainError, match="no run of tp-curate"):
+    with pytest.raises(ExplainError, match="not a folder of tp-curate"):
         write_report(tmp_path)
 
 
