@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from talkingpose.io.errors import UserError
@@ -52,5 +53,15 @@ def load(group: str, name: str) -> Any:
     try:
         return entries[0].load()
     except Exception as error:
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RegistrationError(f"{group} {name}: {entries[0].value} cannot be loaded: {message}") from error
+        raise RegistrationError(
+            f"{group} {name}: {entries[0].value} cannot be loaded: {describe(error)}"
+        ) from error
+
+
+def describe(error: BaseException) -> str:
+    """Return class, message and place of an exception in one line of at most 300 characters."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace else ""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300] + place

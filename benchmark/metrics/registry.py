@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from benchmark.entry_points import PROJECT, RegistrationError, distribution, load, registered
+from benchmark.entry_points import PROJECT, RegistrationError, describe, distribution, load, registered
 from benchmark.metrics.contract import AnyMetric, Metric, MetricSpec, SetMetric
 from talkingpose.io.errors import UserError
 
@@ -53,8 +53,7 @@ def family(name: str, deltas: Sequence[int] = DEFAULT_DELTAS) -> Sequence[AnyMet
     except RegistrationError as error:
         raise MetricError(str(error)) from error
     except Exception as error:
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        raise MetricError(f"metric {name}: {_target(name)} cannot be created: {message}") from error
+        raise MetricError(f"metric {name}: {_target(name)} cannot be created: {describe(error)}") from error
     for metric in found:
         spec = getattr(metric, "spec", None)
         if not isinstance(metric, Metric | SetMetric) or not isinstance(spec, MetricSpec):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from math import nan
+from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.entry_points import describe
 from benchmark.features.contract import (
     Arrays,
     CaseShape,
@@ -19,7 +20,7 @@ from benchmark.features.contract import (
 from benchmark.features.registry import load_collection, load_extractors
 from benchmark.metrics.contract import AnyMetric, Metric, MetricSpec, MetricState
 from benchmark.metrics.window import PairWindow
-from benchmark.results import CaseScore
+from benchmark.results import CaseScore, State
 from talkingpose.io.image import Image
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Scoring:
     """Metrics of one clip, fed pair by pair. Memory grows by one float64 per score, not by frames.
 
     A metric whose features are not available on this machine is not started; its score is `unavailable`, with
-    the reason.
+    the reason. A metric that raises an exception stops; its score is `failed`, and the others go on.
 
     Args:
         case: size, rate and length of the clip.
@@ -44,18 +45,20 @@ class Scoring:
 
     def __init__(self, case: CaseShape, reference: Image | None, metrics: Sequence[AnyMetric]) -> None:
         self.specs = [metric.spec for metric in metrics]
-        self._unavailable: dict[str, str] = {}
+        # Metric id -> score of a metric that cannot be computed.
+        self._stopped: dict[str, CaseScore] = {}
         self._states: dict[str, MetricState] = {}
         self._collectors: dict[str, ClipCollector] = {}
         extractors: dict[str, Extractor] = {}
         for metric in metrics:
             try:
                 extractors |= self._prepare(metric.spec, case)
+                if isinstance(metric, Metric):
+                    self._states[metric.spec.id] = metric.start(case)
             except FeatureError as error:
-                self._unavailable[metric.spec.id] = str(error)
-                continue
-            if isinstance(metric, Metric):
-                self._states[metric.spec.id] = metric.start(case)
+                self._stopped[metric.spec.id] = _without_value("unavailable", str(error))
+            except Exception as error:
+                self._stopped[metric.spec.id] = _without_value("failed", describe(error))
         self.window = _window(self.specs, reference, extractors)
         self.scores = {spec.id: array("d") for spec in self.specs if spec.per_frame}
 
@@ -73,12 +76,22 @@ class Scoring:
     def score(self) -> None:
         """Score the newest pair of the window."""
         for spec in self.specs:
-            state = self._states.get(spec.id)
-            score = state.update(self.window) if state is not None else None
+            score = self._frame_score(spec.id)
             if spec.per_frame:
-                self.scores[spec.id].append(nan if score is None else score)
+                self.scores[spec.id].append(score)
         for collector in self._collectors.values():
             collector.update(self.window)
+
+    def _frame_score(self, name: str) -> float:
+        if name not in self._states or name in self._stopped:
+            return nan
+        try:
+            score = self._states[name].update(self.window)
+            return nan if score is None or not isfinite(score) else float(score)
+        except Exception as error:
+            reason = f"the metric failed at frame {self.window.t}: {describe(error)}"
+            self._stopped[name] = _without_value("failed", reason)
+            return nan
 
     def finish(self) -> tuple[dict[str, CaseScore], dict[str, Arrays]]:
         """Return metric id -> score of the clip, and collection -> arrays for metrics of all clips."""
@@ -86,11 +99,13 @@ class Scoring:
         return {spec.id: self._case_score(spec, arrays) for spec in self.specs}, arrays
 
     def _case_score(self, spec: MetricSpec, arrays: Mapping[str, Arrays]) -> CaseScore:
-        reason = self._unavailable.get(spec.id)
-        if reason is not None:
-            return CaseScore(value=None, n_frames=0, state="unavailable", reason=reason)
+        if spec.id in self._stopped:
+            return self._stopped[spec.id]
         if spec.id in self._states:
-            return self._states[spec.id].finish()
+            try:
+                return CaseScore.model_validate(self._states[spec.id].finish())
+            except Exception as error:
+                return _without_value("failed", f"the metric failed after the last frame: {describe(error)}")
         samples = min((len(array) for name in spec.collections for array in arrays[name].values()), default=0)
         return CaseScore(value=None, n_frames=samples, state="ok")
 
@@ -102,6 +117,10 @@ class Scoring:
         for name, scores in self.scores.items():
             columns[name] = pyarrow.array(np.frombuffer(scores), from_pandas=True)
         return pyarrow.table(columns)
+
+
+def _without_value(state: State, reason: str) -> CaseScore:
+    return CaseScore(value=None, n_frames=0, state=state, reason=reason)
 
 
 def _window(
