@@ -58,6 +58,7 @@ class Akd:
     def _akd(self) -> MetricSpec:
         return MetricSpec(
             id=f"akd.{self.part}",
+            title="Distance of keypoints from the real frame",
             version=1,
             unit="px at 512",
             direction="lower",
@@ -77,6 +78,7 @@ class Akd:
     def _akd_shoulder(self) -> MetricSpec:
         return MetricSpec(
             id=f"akd_shoulder.{self.part}",
+            title="Distance of keypoints from the real frame, by person size",
             version=1,
             unit="% of shoulder width",
             direction="lower",
@@ -95,6 +97,7 @@ class Akd:
     def _akd_target(self) -> MetricSpec:
         return MetricSpec(
             id=f"akd_target.{self.part}",
+            title="Distance of keypoints from the driving pose",
             version=1,
             unit="% of shoulder width",
             direction="lower",

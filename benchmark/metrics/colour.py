@@ -34,6 +34,7 @@ class ColourDifference:
         other = "p" if portrait else "r"
         return MetricSpec(
             id=f"{'portrait_' if portrait else ''}colour.{self.moment}",
+            title=f"Colour and contrast relative to the {'portrait' if portrait else 'real frame'}",
             version=1,
             unit="level",
             direction="lower",

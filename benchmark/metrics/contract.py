@@ -42,6 +42,7 @@ class MetricSpec:
         target: value of a perfect result where neither high nor low is better.
         needs_real: it compares with real frames; a cross-identity case has none.
         needs_keypoints: it reads the pose that the contestant was given.
+        title: name of the family in words, for tables.
     """
 
     id: str
@@ -58,6 +59,7 @@ class MetricSpec:
     target: float | None = None
     needs_real: bool = True
     needs_keypoints: bool = False
+    title: str = ""
 
     @property
     def reads(self) -> tuple[str, ...]:

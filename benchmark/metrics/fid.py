@@ -16,6 +16,7 @@ class Fid:
 
     spec = MetricSpec(
         id="fid",
+        title="Frechet distance of frames",
         version=1,
         unit="1",
         direction="lower",

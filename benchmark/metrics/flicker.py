@@ -18,6 +18,7 @@ class FlickerDifference:
 
     spec = MetricSpec(
         id="flicker",
+        title="Flicker of still pixels",
         version=1,
         unit="level",
         direction="lower",

@@ -27,6 +27,7 @@ class Fvd:
 
     spec = MetricSpec(
         id="fvd",
+        title="Frechet distance of windows of 16 frames",
         version=1,
         unit="1",
         direction="lower",
@@ -65,6 +66,7 @@ class FvdThird:
         """Description."""
         return MetricSpec(
             id=f"fvd_third.{self.third}",
+            title="Frechet distance of windows in one third of the clips",
             version=1,
             unit="1",
             direction="lower",

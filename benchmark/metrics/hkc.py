@@ -13,6 +13,7 @@ class Hkc:
 
     spec = MetricSpec(
         id="hkc",
+        title="Confidence of detected hands",
         version=1,
         unit="1",
         direction="higher",

@@ -36,6 +36,7 @@ class Hkv:
         ratio = self.kind == "ratio"
         return MetricSpec(
             id="hkv_ratio" if ratio else "hkv",
+            title="Motion of the hands, alone and relative to the real video",
             version=1,
             unit="1" if ratio else "squared shoulder widths",
             direction="none",

@@ -25,6 +25,11 @@ _NETWORKS = {
     "csim": "SFace, the freely licensed default",
     "csim-arcface": "ArcFace (buffalo_l w600k_r50), for non-commercial research only",
 }
+_TITLES = {
+    "csim": "Similarity of identity (SFace)",
+    "csim-arcface": "Similarity of identity (ArcFace)",
+    "aed": "Distance of identity features (SFace)",
+}
 _TARGET_WORDS = {"reference": "the portrait", "frame": "the real frame of the same time"}
 _COVERAGE = {
     "reference": "Coverage: frames with a face in the generated frame, of all; below 1 the state is partial.",
@@ -57,6 +62,7 @@ class IdentityMetric:
         aed = self.variant == "aed"
         return MetricSpec(
             id=f"{self.variant}.{self.target}",
+            title=_TITLES[self.variant],
             version=1,
             unit="1",
             direction="lower" if aed else "higher",

@@ -18,6 +18,7 @@ class Kid:
 
     spec = MetricSpec(
         id="kid",
+        title="Kernel distance of frames",
         version=1,
         unit="1",
         direction="lower",

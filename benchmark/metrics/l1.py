@@ -22,6 +22,7 @@ class L1:
         if self.region is None:
             return MetricSpec(
                 id="l1",
+                title="Mean absolute difference",
                 version=1,
                 unit="level",
                 direction="lower",
@@ -35,6 +36,7 @@ class L1:
             )
         return MetricSpec(
             id=f"l1.{self.region}",
+            title="Mean absolute difference of one region",
             version=1,
             unit="level",
             direction="lower",

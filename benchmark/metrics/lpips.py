@@ -14,6 +14,7 @@ class Lpips:
 
     spec = MetricSpec(
         id="lpips",
+        title="Learned perceptual image patch similarity",
         version=1,
         unit="1",
         direction="lower",

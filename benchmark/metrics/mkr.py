@@ -38,6 +38,7 @@ class Mkr:
         if self.expected == "real":
             return MetricSpec(
                 id=f"mkr.{self.part}",
+                title="Missing keypoints of the real frame",
                 version=1,
                 unit="1",
                 direction="lower",
@@ -56,6 +57,7 @@ class Mkr:
             )
         return MetricSpec(
             id=f"mkr_target.{self.part}",
+            title="Missing keypoints of the driving pose",
             version=1,
             unit="1",
             direction="lower",

@@ -15,6 +15,7 @@ class MotionRatio:
 
     spec = MetricSpec(
         id="motion_ratio",
+        title="Motion relative to the real video",
         version=1,
         unit="1",
         direction="none",

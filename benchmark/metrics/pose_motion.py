@@ -15,6 +15,7 @@ class PoseMotion:
 
     spec = MetricSpec(
         id="pose_motion",
+        title="Motion of the body relative to the driving poses",
         version=1,
         unit="1",
         direction="none",

@@ -27,6 +27,7 @@ class Psnr:
         if self.region is None:
             return MetricSpec(
                 id="psnr",
+                title="Peak signal-to-noise ratio",
                 version=1,
                 unit="dB",
                 direction="higher",
@@ -44,6 +45,7 @@ class Psnr:
             )
         return MetricSpec(
             id=f"psnr.{self.region}",
+            title="Peak signal-to-noise ratio of one region",
             version=1,
             unit="dB",
             direction="higher",
@@ -109,6 +111,7 @@ class PsnrPooled:
 
     spec = MetricSpec(
         id="psnr_pooled",
+        title="Peak signal-to-noise ratio of the clip as one signal",
         version=1,
         unit="dB",
         direction="higher",

@@ -25,6 +25,7 @@ class Seam:
         if self.compare:
             return MetricSpec(
                 id="seam_energy",
+                title="Error at the seams between windows",
                 version=1,
                 unit="1",
                 direction="lower",
@@ -44,6 +45,7 @@ class Seam:
             )
         return MetricSpec(
             id="seam_change",
+            title="Change at the seams between windows",
             version=1,
             unit="1",
             direction="lower",

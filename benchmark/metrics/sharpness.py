@@ -27,6 +27,7 @@ class Sharpness:
         portrait = self.target == "reference"
         return MetricSpec(
             id="portrait_sharpness" if portrait else "sharpness",
+            title=f"Sharpness relative to the {'portrait' if portrait else 'real frame'}",
             version=1,
             unit="log2",
             direction="none",

@@ -23,6 +23,7 @@ class Ssim:
 
     spec = MetricSpec(
         id="ssim",
+        title="Structural similarity",
         version=1,
         unit="1",
         direction="higher",

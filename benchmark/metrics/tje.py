@@ -23,6 +23,7 @@ class Tje:
         if self.skill:
             return MetricSpec(
                 id=f"tje_skill@{self.delta}",
+                title="Skill of TJE against a frozen video",
                 version=1,
                 unit="1",
                 direction="higher",
@@ -40,6 +41,7 @@ class Tje:
             )
         return MetricSpec(
             id=f"tje@{self.delta}",
+            title="Temporal jittering error over D frames",
             version=1,
             unit="level",
             direction="lower",

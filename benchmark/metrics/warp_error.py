@@ -15,6 +15,7 @@ class WarpError:
 
     spec = MetricSpec(
         id="warp_error",
+        title="Warping error along the real motion",
         version=1,
         unit="1e-3",
         direction="lower",

@@ -123,7 +123,7 @@ def scores(real: np.ndarray, made: np.ndarray) -> tuple[float, float, float, flo
 
 
 def tje(real: np.ndarray, made: np.ndarray, delta: int) -> float:
-    """Temporal jittering error (docs/metrics.md)."""
+    """Temporal jittering error (docs/reference/metrics/tje.md)."""
     changes = (np.abs(v[delta:].astype(np.int16) - v[:-delta]) for v in (real, made))
     return float(np.abs(next(changes) - next(changes)).mean())
 
