@@ -1,7 +1,7 @@
 """Reference pages of the metrics, generated from their specs: `python -m tools.metric_pages`.
 
-It writes a table of all metrics, `docs/reference/metrics.md`, and a page for each file of `benchmark/metrics/`
-into `docs/reference/metrics/`. A test fails where pages and specs differ.
+It writes `docs/reference/metrics.md`, a table of all metrics, and a page for each file of
+`benchmark/metrics/` into `docs/reference/metrics/`. A test fails where pages and specs differ.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Generated from `benchmark/metrics/` by `python -m tools.metric_pages`. `tp-eval 
 - No value is capped: identical frames have no PSNR; they are counted and left out.
 
 In the definitions, r is the real frame, g the generated one, p the portrait, and t counts frames. An arrow
-shows the better direction; a number is the value of a perfect result. Numbers of different versions of a metric
-are not comparable. [Groups](metric-groups.md) are added to the name of a protocol: `tp-long+pose@1`.
+shows the better direction; a number is the value of a perfect result. Numbers of different versions of a
+metric are not comparable. [Groups](metric-groups.md) are added to the name of a protocol: `tp-long+pose@1`.
 """
 
 
