@@ -14,9 +14,9 @@ from curation.clips.trim import TrimmedSpan, parts_of
 from curation.clips.writer import ClipError, make_clip
 from curation.config import Config
 from curation.detect.detectors import Detectors
-from curation.detect.keyframe_faces import NAME as GATE
-from curation.detect.keyframe_faces import NOT_ASKED as GATE_FINDING
-from curation.detect.keyframe_faces import KeyframeAnswer, can_judge, look_at_key_frames
+from curation.detect.keyframe_faces import NAME as KEYFRAMES
+from curation.detect.keyframe_faces import NOT_ASKED as KEYFRAMES_NOT_ASKED
+from curation.detect.keyframe_faces import can_judge, judge_key_frames
 from curation.detect.measurements import Shot
 from curation.detect.scan import Scan, scan
 from curation.filters.length import LengthFilter, LengthSettings
@@ -57,9 +57,9 @@ def process(job: Job) -> SourceRecord:
             return _record(job, reader, index, seconds, verdicts=(_unseen(job, index, "index", [too_short]),))
         # 2. Key frames alone: is there a face?
         with _timed(seconds, "gate"):
-            gate = _gate(job, reader, index)
-        if gate.shut:
-            known = [finding for finding in (too_short, gate.finding) if finding is not None]
+            faces = _keyframe_faces(job, reader, index)
+        if faces is not None and not faces.passed:
+            known = [result for result in (too_short, faces) if result is not None]
             return _record(job, reader, index, seconds, verdicts=(_unseen(job, index, "gate", known),))
         # 3. Every frame once: shots, and samples of them.
         with _timed(seconds, "scan"):
@@ -68,7 +68,7 @@ def process(job: Job) -> SourceRecord:
         return failed(job, str(error))
     # 4. Verdicts; 5. dense pose, cut and encode of what is kept.
     decided = [
-        _decide(job, found, shot, part, gate, seconds)
+        _decide(job, found, shot, part, faces, seconds)
         for shot in found.shots
         for part in parts_of(shot, job.config, found.times)
     ]
@@ -96,13 +96,13 @@ def _length(job: Job, index: PacketIndex) -> FilterResult | None:
     return LengthFilter().of_duration(index.duration_s, settings).result("index")
 
 
-def _gate(job: Job, reader: VideoReader, index: PacketIndex) -> KeyframeAnswer:
+def _keyframe_faces(job: Job, reader: VideoReader, index: PacketIndex) -> FilterResult | None:
     settings = job.config.keyframe_faces
     if settings is None or not can_judge(index, settings):
-        return KeyframeAnswer(None)
+        return None
     faces = job.detectors.faces()
     try:
-        return look_at_key_frames(reader, index, faces, settings, job.config.sampling.longer_side)
+        return judge_key_frames(reader, index, faces, settings, job.config.sampling.longer_side)
     finally:
         faces.close()
 
@@ -116,10 +116,15 @@ def _scan(job: Job, reader: VideoReader) -> Scan:
 
 
 def _decide(
-    job: Job, found: Scan, shot: Shot, part: TrimmedSpan, gate: KeyframeAnswer, seconds: dict[str, float]
+    job: Job,
+    found: Scan,
+    shot: Shot,
+    part: TrimmedSpan,
+    faces: FilterResult | None,
+    seconds: dict[str, float],
 ) -> tuple[ShotVerdict, ClipRecord | None]:
     span = part.shot
-    known = [gate.finding, *part.findings] if gate.finding is not None else list(part.findings)
+    known = [faces, *part.results] if faces is not None else list(part.results)
     verdict = ShotVerdict(
         start_frame=span.start,
         end_frame=span.end,
@@ -129,8 +134,8 @@ def _decide(
         shot_end=shot.end,
         verdict="reject",
         step="scan",
-        reason=next((finding.reason for finding in known if not finding.passed), None),
-        reasons=tuple(finding.reason for finding in known if finding.reason is not None),
+        reason=next((result.reason for result in known if not result.passed), None),
+        reasons=tuple(result.reason for result in known if result.reason is not None),
         findings=_all_filters(job, known),
         clip_id=None,
     )
@@ -155,7 +160,7 @@ def _decide(
 
 def _unseen(job: Job, index: PacketIndex, step: Step, known: list[FilterResult]) -> ShotVerdict:
     """The verdict over a source of which no shot was looked at."""
-    reasons = tuple(finding.reason for finding in known if finding.reason is not None)
+    reasons = tuple(result.reason for result in known if result.reason is not None)
     start = index.key_times[0] if index.key_times else 0.0
     return ShotVerdict(
         start_frame=0,
@@ -175,16 +180,16 @@ def _unseen(job: Job, index: PacketIndex, step: Step, known: list[FilterResult])
 
 def _all_filters(job: Job, known: list[FilterResult]) -> tuple[FilterResult, ...]:
     """What is known, and every other filter that has settings as not asked."""
-    answers = {finding.filter: finding for finding in known}
-    asked = [GATE] if job.config.keyframe_faces is not None else []
+    answers = {result.filter: result for result in known}
+    asked = [KEYFRAMES] if job.config.keyframe_faces is not None else []
     asked += [name for name, settings in job.config.filters.items() if settings is not None]
     return tuple(answers.get(name) or _not_asked(job, name) for name in dict.fromkeys([*asked, *answers]))
 
 
 def _not_asked(job: Job, name: str) -> FilterResult:
     """Result of a filter that did not run, with its threshold."""
-    if name == GATE:
-        return GATE_FINDING
+    if name == KEYFRAMES:
+        return KEYFRAMES_NOT_ASKED
     settings = job.config.filters[name]
     assert settings is not None
     return filters.get(name).spec.not_asked(settings, "index" if name == "length" else "scan")

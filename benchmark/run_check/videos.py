@@ -124,7 +124,7 @@ def read_frames(checked: CheckedRun, clip_id: str, times: Sequence[int] | set[in
         if (reader.info.width, reader.info.height) != (case.width, case.height):
             size = f"{reader.info.width}x{reader.info.height}"
             raise ResultError(f"the video is {size}, the case says {case.width}x{case.height}")
-        for frame in reader.looks():
+        for frame in reader.lazy_frames():
             if count in times:
                 frames[count] = frame.image()
             count += 1

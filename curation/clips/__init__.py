@@ -1,1 +1,1 @@
-"""From an accepted span to a clip: trim, crop, encode, score."""
+"""Clips: accepted spans are trimmed, cropped, encoded and scored."""

@@ -1,4 +1,4 @@
-"""Which part of the picture a clip keeps, fixed for the whole clip."""
+"""Crop of a clip, fixed for all its frames."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.config import CropSettings as Settings
+from curation.settings import CropSettings
 from talkingpose.pose import FACE
 
-# Sides are multiples of this: the autoencoder of latent diffusion models halves a picture three times.
+# Sides are multiples of 8, because the autoencoder of latent diffusion models halves a picture three times.
 SIDE_STEP = 8
 # Width over height.
 _SHAPES = {"square": 1.0, "9:16": 9 / 16}
-# Below this a point is a guess; DWPose's drawing leaves such points out as well.
+# Less confident points are guesses; DWPose's drawing leaves them out as well.
 _MIN_CONFIDENCE = 0.3
-# The face's landmarks end at the brows; the top of the head is about half their height above them.
+# Face landmarks end at the brows; the top of the head is about half their height above them.
 _HEAD_ABOVE_BROWS = 0.5
 
 
 class Crop(NamedTuple):
-    """Pixels of the source: columns x0 to x1, rows y0 to y1, ends exclusive."""
+    """Rectangle of the source in pixels: columns x0 to x1, rows y0 to y1, ends exclusive."""
 
     x0: int
     y0: int
@@ -31,54 +31,54 @@ class Crop(NamedTuple):
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Width in pixels."""
         return self.x1 - self.x0
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return self.y1 - self.y0
 
     def normalised(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Corners as shares of a source of this size."""
+        """Corners as shares of the source's width and height."""
         return self.x0 / width, self.y0 / height, self.x1 / width, self.y1 / height
 
 
 def person_boxes(keypoints: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """The person's box in every frame.
+    """Box of the person in every frame.
 
     Args:
         keypoints: (T, 133, 3), normalised.
 
     Returns:
-        float32 (T, 4), xyxy in [0, 1], from the lowest sure point to the top of the head; zeros where no
-        point is sure.
+        float32 (T, 4), xyxy in [0, 1], from the lowest confident point to the top of the head; zeros without
+        a confident point.
     """
     boxes = np.zeros((len(keypoints), 4), np.float32)
     for box, points in zip(boxes, keypoints.astype(np.float64), strict=True):
-        sure = points[:, 2] >= _MIN_CONFIDENCE
-        if not sure.any():
+        known = points[:, 2] >= _MIN_CONFIDENCE
+        if not known.any():
             continue
-        (x0, y0), (x1, y1) = points[sure, :2].min(axis=0), points[sure, :2].max(axis=0)
-        face = points[FACE][sure[FACE], 1]
+        (x0, y0), (x1, y1) = points[known, :2].min(axis=0), points[known, :2].max(axis=0)
+        face = points[FACE][known[FACE], 1]
         if face.size:
             y0 = min(y0, face.min() - _HEAD_ABOVE_BROWS * (face.max() - face.min()))
         box[:] = np.clip((x0, y0, x1, y1), 0, 1)
     return boxes
 
 
-def choose_crop(boxes: npt.NDArray[np.float32], width: int, height: int, settings: Settings) -> Crop:
-    """The crop of a clip: never larger than the source, so that nothing is scaled up.
+def choose_crop(boxes: npt.NDArray[np.float32], width: int, height: int, settings: CropSettings) -> Crop:
+    """Choose the crop of a clip; it is never larger than the source, so nothing is scaled up.
 
-    A crop of a shape (square, or upright 9:16) holds the person's box over the whole clip with the margin
-    around it; without that much room, as much margin as there is. Where the box alone is larger than the
-    largest crop of the shape, as with arms spread in a wide picture, that side is longer: no hand is cut off
-    for the sake of the shape. Sides are multiples of 8. In a source of the same shape that the crop would
-    nearly fill, the whole source is kept.
+    A crop of a shape (square or upright 9:16) contains the person's boxes of the whole clip and the margin
+    around them, as far as there is room. If the boxes exceed the largest crop of the shape, for example by
+    spread arms in a wide picture, that side is longer, so that no hand is cut off. Sides are multiples of 8.
+    The whole source is kept if it has the same shape and the crop would nearly fill it.
 
     Args:
         boxes: (T, 4), normalised xyxy, zeros where there is nobody.
-        width, height: of the source, in pixels.
+        width, height: Size of the source in pixels.
+        settings: Shape and margin.
     """
     whole = _whole(width, height)
     present = boxes[boxes.any(axis=1)]
@@ -100,9 +100,10 @@ def choose_crop(boxes: npt.NDArray[np.float32], width: int, height: int, setting
 
 
 def keypoints_in(crop: Crop, keypoints: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[np.float32]:
-    """Keypoints of the source, normalised by `width` and `height`, as keypoints of the crop.
+    """Convert keypoints of the source, normalised by `width` and `height`, to keypoints of the crop.
 
-    Points outside the crop are zeros, as absent points are. Shape (T, 133, 3) stays.
+    Returns:
+        (T, 133, 3). Points outside the crop are zeros, as absent points are.
     """
     moved = keypoints.astype(np.float64)
     moved[..., 0] = (moved[..., 0] * width - crop.x0) / crop.width
@@ -112,21 +113,21 @@ def keypoints_in(crop: Crop, keypoints: npt.NDArray[Any], width: int, height: in
 
 
 def boxes_in(crop: Crop, boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
-    """Boxes of the source as boxes of the crop, (T, 4), cut at its edges; zeros stay zeros."""
+    """Convert boxes (T, 4) of the source to boxes of the crop, clipped at its edges; zeros stay zeros."""
     corners = boxes.astype(np.float64) * (width, height, width, height)
     corners = (corners - (crop.x0, crop.y0) * 2) / ((crop.width, crop.height) * 2)
     return np.where(boxes.any(axis=1)[:, None], np.clip(corners, 0, 1), 0).astype(np.float32)
 
 
 def _whole(width: int, height: int) -> Crop:
-    """The source without what exceeds a multiple of 8, half of it on each side."""
+    """Largest centred crop whose sides are multiples of 8."""
     kept_width, kept_height = (max(side // SIDE_STEP * SIDE_STEP, 2) for side in (width, height))
     x0, y0 = (width - kept_width) // 2, (height - kept_height) // 2
     return Crop(x0, y0, x0 + kept_width, y0 + kept_height)
 
 
 def _largest(width: float, shape: float, whole: Crop) -> tuple[int, int]:
-    """Width and height of a shape that is this wide, or as wide as the source allows."""
+    """Width and height of a shape of this width, limited by the source."""
     across = min(_up(width), whole.width)
     if _up(across / shape) <= whole.height:
         return across, _up(across / shape)
@@ -138,5 +139,5 @@ def _up(length: float) -> int:
 
 
 def _place(centre: float, length: int, room: int) -> int:
-    """Where a span of this length begins so that it lies around the centre and inside."""
+    """Start of a span of this length around the centre, moved inside [0, room]."""
     return min(max(round(centre - length / 2), 0), room - length)

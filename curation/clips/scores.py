@@ -1,4 +1,4 @@
-"""The scores of a kept clip: what was measured, whether or not a filter asked."""
+"""Scores of a kept clip, independent of which filters are on."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from curation.clips.crop import Crop
 from curation.detect.measurements import FrameSample, Shot
 from curation.filters import cut, face, face_size, hands, identity, shoulders, text, yaw
 
-# For a score of its own, whatever the configuration asks: see default.yaml.
+# Fixed values, so that scores do not depend on the configuration; see default.yaml.
 _SHARP_AT = 0.1
 _CUT_S = 1.0
 
 
 def score(shot: Shot, crop: Crop) -> dict[str, float]:
-    """Scores by name, as in `talkingpose.data.schema.SCORES`; what was not measured is left out.
+    """Scores by name, as in `talkingpose.data.schema.SCORES`; unknown ones are left out.
 
     Args:
-        shot: with at least one sample.
-        crop: of the source, in pixels.
+        shot: Shot with at least one sample.
+        crop: Crop of the source, in pixels.
     """
     found: dict[str, float | None] = {
         "face_height_px": _median(lambda s: s.face.height * shot.height if s.face else None, shot),

@@ -1,9 +1,9 @@
-"""The good parts of a shot: the longest spans in which every filter passes."""
+"""Trimming: the longest spans of a shot in which every filter passes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,80 +11,78 @@ import numpy.typing as npt
 
 from curation import filters
 from curation.config import Config
-from curation.detect.measurements import Shot
+from curation.detect.measurements import BoolArray, Shot
 from curation.filters import Measurement
 from curation.records import FilterResult
-from curation.settings import TrimSettings
 
 STEADY = "steady"
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class TrimmedSpan:
-    """A span of a shot with what the filters say of it."""
+    """Span of a shot with its filter results."""
 
     shot: Shot
-    findings: tuple[FilterResult, ...]
+    results: tuple[FilterResult, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether every filter lets it stay."""
-        return all(finding.passed for finding in self.findings)
+        """Whether every filter passes."""
+        return all(result.passed for result in self.results)
 
 
 def parts_of(shot: Shot, config: Config, times: Sequence[float]) -> list[TrimmedSpan]:
-    """A shot as it is where it passes, else its good spans and what lies between them, in order.
+    """The whole shot if it passes, else its good spans and the spans between them, in order.
 
-    A good span is as long as it can be, at least as long as a clip has to be, and passes every filter when it
-    is judged alone. It begins and ends where everything that should hold throughout holds for a while
-    (`settle_s`), and goes on through failures up to `max_gap_s`: so it does not flicker around a threshold.
+    A good span is as long as possible, at least as long as a clip must be, and passes every filter by itself.
+    Conditions that must hold throughout hold for `settle_s` at its start and end, and fail for at most
+    `max_gap_s` inside it, so that spans do not flicker around a threshold.
 
     Args:
-        shot: frames from cut to cut, no longer than the longest clip.
-        times: in seconds, of every frame of the source, and of the end.
+        shot: Frames from cut to cut, no longer than the longest clip.
+        config: Settings of the run.
+        times: Seconds of every frame of the source, and of the end.
     """
     whole = _judged(shot, config)
     if whole.passed or config.trim is None or not shot.samples:
         return [whole]
-    spans = sorted(_good_spans(shot, config, times))
-    if not spans:
-        return [whole]
-    parts, reached = [], shot.start
-    for start, end in spans:
-        if start > reached:
-            parts.append(_judged(shot.part(reached, start, times), config, rest=True))
+    parts, position = [], shot.start
+    for start, end in sorted(_good_spans(shot, config, times)):
+        if start > position:
+            parts.append(_judged(shot.part(position, start, times), config, remainder=True))
         parts.append(_judged(shot.part(start, end, times), config))
-        reached = end
-    if reached < shot.end:
-        parts.append(_judged(shot.part(reached, shot.end, times), config, rest=True))
+        position = end
+    if not parts:
+        return [whole]
+    if position < shot.end:
+        parts.append(_judged(shot.part(position, shot.end, times), config, remainder=True))
     return parts
 
 
-def _judged(shot: Shot, config: Config, *, rest: bool = False) -> TrimmedSpan:
-    findings = filters.judge(shot, config.filters)
-    if config.trim is not None:
-        gap = longest_gap_s(shot, config)
-        limit = config.trim.max_gap_s
-        passed = gap <= limit + 1e-9 and not (rest and all(finding.passed for finding in findings))
-        reason = None if passed else "good only now and then"
-        findings = (
-            *findings,
-            FilterResult(
-                filter=STEADY,
-                step="scan",
-                passed=passed,
-                measured=round(gap, 6),
-                threshold=limit,
-                at_least=False,
-                unit="s without what should hold",
-                reason=reason,
-            ),
-        )
-    return TrimmedSpan(shot, findings)
+def _judged(shot: Shot, config: Config, *, remainder: bool = False) -> TrimmedSpan:
+    """Results of a span; a remainder between good spans never passes."""
+    results = filters.judge(shot, config.filters)
+    if config.trim is None:
+        return TrimmedSpan(shot, results)
+    gap = longest_gap_s(shot, config)
+    limit = config.trim.max_gap_s
+    passed = gap <= limit + _TOLERANCE and not (remainder and all(result.passed for result in results))
+    steady = FilterResult(
+        filter=STEADY,
+        step="scan",
+        passed=passed,
+        measured=round(gap, 6),
+        threshold=limit,
+        at_least=False,
+        unit="s without what should hold",
+        reason=None if passed else "good only now and then",
+    )
+    return TrimmedSpan(shot, (*results, steady))
 
 
 def longest_gap_s(shot: Shot, config: Config) -> float:
-    """The longest time at a stretch for which something fails that should hold throughout."""
+    """Longest time in seconds for which a condition fails that must hold throughout."""
     steady = _steady(_measure(shot, config), len(shot.samples))
     runs = [(end - start) for start, end in _runs(~steady)]
     return max(runs, default=0) / config.sampling.per_second
@@ -96,9 +94,8 @@ def _measure(shot: Shot, config: Config) -> list[Measurement]:
 
 
 def _good_spans(shot: Shot, config: Config, times: Sequence[float]) -> Iterator[tuple[int, int]]:
-    """Frames (start, end exclusive) of spans that pass, the longest first."""
-    assert config.trim is not None
-    search = _Search(shot, _measure(shot, config), config.trim, config, times)
+    """Frames (start, end exclusive) of spans that pass, longest first."""
+    search = _Search(shot, config, times)
     waiting = [(0, len(shot.samples))]
     while waiting:
         first, last = waiting.pop()
@@ -107,39 +104,33 @@ def _good_spans(shot: Shot, config: Config, times: Sequence[float]) -> Iterator[
             continue
         a, b = found
         start, end = search.frames(a, b)
-        # What a filter makes of a span may depend on where it begins: a mean face, a window.
+        # Some filters depend on where a span begins: a mean face, a window.
         if _judged(shot.part(start, end, times), config).passed:
             yield start, end
         waiting += [(first, a), (b, last)]
 
 
 class _Search:
-    """Spans of samples, by sums over what each filter asks of them."""
+    """Search for spans of samples, by prefix sums of what each filter requires."""
 
-    def __init__(
-        self,
-        shot: Shot,
-        levels: list[Measurement],
-        trim: TrimSettings,
-        config: Config,
-        times: Sequence[float],
-    ) -> None:
+    def __init__(self, shot: Shot, config: Config, times: Sequence[float]) -> None:
+        assert config.trim is not None
         self._shot, self._times = shot, times
-        self._min_s = max(config.min_length_s, trim.min_s)
-        count = len(shot.samples)
-        steady = _steady(levels, count)
-        settle = max(math.ceil(trim.settle_s * config.sampling.per_second), 1)
-        borne = int(trim.max_gap_s * config.sampling.per_second + 1e-9)
+        self._min_s = max(config.min_length_s, config.trim.min_s)
+        measurements = _measure(shot, config)
+        steady = _steady(measurements, len(shot.samples))
+        settle = max(math.ceil(config.trim.settle_s * config.sampling.per_second), 1)
+        longest_gap = int(config.trim.max_gap_s * config.sampling.per_second + _TOLERANCE)
         self._opens = _holds_for(steady, settle)
         self._closes = _holds_for(steady[::-1], settle)[::-1]
-        broken = np.zeros(count, bool)
+        broken = np.zeros(len(shot.samples), bool)
         for start, end in _runs(~steady):
-            broken[start:end] = end - start > borne
+            broken[start:end] = end - start > longest_gap
         self._broken = _sums(broken)
-        self._sums = [(_sums(one.reached), one.required_share) for one in levels]
+        self._sums = [(_sums(one.reached), one.required_share) for one in measurements]
 
     def longest(self, first: int, last: int) -> tuple[int, int] | None:
-        """Samples (a, b exclusive) of the longest span among `first` to `last`; of equal ones the first."""
+        """Samples (a, b exclusive) of the longest span from `first` to `last`; of equal ones the first."""
         best, length = None, 0.0
         for a in range(first, last):
             if not self._opens[a]:
@@ -147,44 +138,45 @@ class _Search:
             ends = np.arange(a + 1, last + 1)
             good = self._closes[ends - 1] & (self._broken[ends] == self._broken[a])
             for sums, share in self._sums:
-                good &= sums[ends] - sums[a] >= share * (ends - a) - 1e-9
-            for b in ends[good][::-1]:
-                start, end = self.frames(a, int(b))
-                seconds = float(self._times[end] - self._times[start])
-                if seconds >= self._min_s - 1e-9 and seconds > length + 1e-9:
-                    best, length = (a, int(b)), seconds
-                break
+                good &= sums[ends] - sums[a] >= share * (ends - a) - _TOLERANCE
+            if not good.any():
+                continue
+            b = int(ends[good][-1])
+            start, end = self.frames(a, b)
+            seconds = float(self._times[end] - self._times[start])
+            if seconds >= self._min_s - _TOLERANCE and seconds > length + _TOLERANCE:
+                best, length = (a, b), seconds
         return best
 
     def frames(self, a: int, b: int) -> tuple[int, int]:
-        """Only frames between good samples; up to the shot's ends where its first or last sample is in."""
+        """Frames between good samples, extended to the shot's ends at its first and last sample."""
         samples = self._shot.samples
         start = self._shot.start if a == 0 else samples[a].index
         end = self._shot.end if b == len(samples) else samples[b - 1].index + 1
         return start, end
 
 
-def _steady(levels: Collection[Measurement], count: int) -> npt.NDArray[np.bool_]:
-    """Where everything holds that should hold throughout: in more than half of the samples."""
+def _steady(measurements: Sequence[Measurement], count: int) -> BoolArray:
+    """Samples that fulfil every condition required of more than half of the samples, (N,)."""
     steady = np.ones(count, bool)
-    for one in levels:
+    for one in measurements:
         if one.required_share > 0.5:
             steady &= one.reached
     return steady
 
 
-def _holds_for(holds: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.bool_]:
-    """Where something holds for this and the next samples, `count` in all, as far as there are any."""
+def _holds_for(holds: BoolArray, count: int) -> BoolArray:
+    """Samples from which on a condition holds for `count` samples, or to the end, (N,)."""
     sums = _sums(holds)
     ends = np.minimum(np.arange(len(holds)) + count, len(holds))
-    return sums[ends] - sums[:-1] == ends - np.arange(len(holds))
+    return np.asarray(sums[ends] - sums[:-1] == ends - np.arange(len(holds)), np.bool_)
 
 
-def _sums(values: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _sums(values: BoolArray) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(values)]).astype(np.int64)
 
 
-def _runs(values: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Where runs of True begin and end."""
+def _runs(values: BoolArray) -> list[tuple[int, int]]:
+    """Start and end (exclusive) of runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], values.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,4 +1,4 @@
-"""From a shot that is kept to its clip: keypoints of every frame, crop, cut, encode, check."""
+"""Clips of kept shots: keypoints of every frame, crop, encoding, verification."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from curation.clips.crop import SIDE_STEP, Crop, boxes_in, choose_crop, keypoint
 from curation.clips.scores import score
 from curation.config import Config
 from curation.dataset.perceptual_hash import perceptual_hashes
-from curation.detect.detectors import Image, sample_size
+from curation.detect.detectors import sample_size
 from curation.detect.face_embedding import mean_face, write_face
 from curation.detect.measurements import Shot
 from curation.detect.scan import Scan
 from curation.records import ClipRecord
 from talkingpose.io.atomic import atomic_write
 from talkingpose.io.errors import UserError
+from talkingpose.io.image import Image
 from talkingpose.media import VideoReader, VideoWriter
 from talkingpose.pose import PoseEstimator, smooth
 
-# Faces, hands and bodies are read from parts of 192 to 256 pixels; larger pictures only take longer.
+# Pose models read faces, hands and bodies at 192 to 256 pixels; larger pictures only take longer.
 _LONGEST_SIDE = 1280
-# So many that a shift of one frame shows in slow footage too (tests/curation/acquisition/test_offset.py).
+# Enough to detect a shift of one frame in slow footage too (tests/curation/download/test_offset.py).
 _HASHED_FRAMES = 32
-# Rates of video are ratios such as 30000/1001; an average over a span of uneven frames need not be.
+# Frame rates are ratios such as 30000/1001; the average of a variable frame rate is rounded to one.
 _MAX_RATE_TERM = 100_000
 
 
 class ClipError(UserError):
-    """What was written is not what was meant to be written."""
+    """A clip that differs from its source or does not read back as written."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a video file: `num_frames` frames with start_pts <= pts < end_pts.
+    """Part of a video file: `num_frames` frames with start_pts <= pts < end_pts.
 
-    `read_to` is where reading stops: None at the end of the file.
+    Reading stops at `read_to`; None means the end of the file.
     """
 
     path: Path
@@ -54,10 +55,10 @@ class Span:
     num_frames: int
 
     def frames(self, size: tuple[int, int] | None = None) -> Iterator[Image]:
-        """The frames, uint8 (H, W, 3) RGB.
+        """Frames, uint8 (H, W, 3) RGB.
 
         Raises:
-            ClipError: their number is another one than when the source was scanned.
+            ClipError: The number of frames differs from the scan of the source.
         """
         count = 0
         with VideoReader(self.path, name=self.name, size=size, downscaled=True) as reader:
@@ -67,7 +68,7 @@ class Span:
         if count != self.num_frames:
             raise ClipError(
                 f"{self.name}: {count} frames from pts {self.start_pts} to {self.end_pts}, "
-                f"{self.num_frames} when it was scanned: repair or re-encode the file"
+                f"{self.num_frames} in the scan: repair or re-encode the file"
             )
 
 
@@ -84,21 +85,27 @@ def make_clip(
     """Write CLIP_ID.mp4 and CLIP_ID.npz (keypoints float16, boxes float32) into a folder.
 
     Args:
-        new_estimator: makes a pose detector that has seen nothing yet.
-        seconds: CPU time per step, added to.
+        path: Video file of the source.
+        source_id: Id of the source.
+        scan: Scan of the source.
+        shot: Frames to keep.
+        config: Settings of the run.
+        new_estimator: Makes a pose estimator without state.
+        folder: Existing folder.
+        seconds: CPU time per step; the time spent here is added.
 
     Raises:
-        ClipError, MediaError, PoseError: the clip cannot be made; nothing of it is left.
+        ClipError, MediaError, PoseError: The clip cannot be made; no file of it remains.
     """
     info = scan.info
     start_pts, end_pts = scan.pts_of(shot.start), scan.pts_of(shot.end)
     read_to = end_pts if shot.end < len(scan.pts) else None
     span = Span(path, info.name, start_pts, end_pts, read_to, shot.num_frames)
     begun = time.process_time()
-    looks: list[str] = []
+    hashes: list[str] = []
     frames = span.frames(sample_size(info, _LONGEST_SIDE))
-    passing = perceptual_hashes(frames, scan.times[shot.start :], shot.picture, looks)
-    keypoints = dense_keypoints(passing, new_estimator)
+    hashed = perceptual_hashes(frames, scan.times[shot.start :], shot.picture, hashes)
+    keypoints = dense_keypoints(hashed, new_estimator)
     keypoints = smooth(keypoints, float(info.fps), info.width, info.height, window_s=config.pose.smooth_s)
     begun = _spent(seconds, "keypoints", begun)
 
@@ -115,7 +122,7 @@ def make_clip(
             writer.write(image[crop.y0 : crop.y1, crop.x0 : crop.x1])
     begun = _spent(seconds, "encode", begun)
 
-    look = verify(video, span.num_frames, fps)
+    appearance = verify(video, span.num_frames, fps)
     data = video.read_bytes()
     with atomic_write(folder / f"{clip_id}.npz") as temporary, temporary.open("wb") as file:
         np.savez(
@@ -138,20 +145,22 @@ def make_clip(
         height=crop.height,
         num_frames=span.num_frames,
         crop_xyxy=crop.normalised(info.width, info.height),
-        scores=score(shot, crop) | {"brightness": look.brightness},
+        scores=score(shot, crop) | {"brightness": appearance.brightness},
         sha256=hashlib.sha256(data).hexdigest(),
-        phash=look.phash,
+        phash=appearance.phash,
         num_bytes=len(data),
-        looks=tuple(looks),
+        looks=tuple(hashes),
         face=None if face is None else write_face(face),
     )
 
 
 def crop_inside(shot: Shot, boxes: npt.NDArray[np.float32], config: Config) -> Crop:
-    """The crop of a clip, chosen inside the borders of its source.
+    """Choose the crop of a clip inside the letterbox of its source.
 
     Args:
-        boxes: of the person in every frame, (T, 4), normalised xyxy of the whole source.
+        shot: Frames of the clip.
+        boxes: Box of the person in every frame, (T, 4), normalised xyxy of the whole source.
+        config: Settings of the run.
     """
     size = np.array([shot.width, shot.height])
     picture = np.array(shot.picture)
@@ -180,10 +189,12 @@ def dense_keypoints(
 
 @dataclass(frozen=True)
 class ClipAppearance:
-    """A clip as it reads back.
+    """Appearance of a written clip.
 
-    `phash`: perceptual hashes (ImageHash's phash, 16 hex digits) of 32 frames evenly spread, or of all where
-    there are fewer, joined. `brightness`: mean luma of all frames, 0 to 255.
+    Attributes:
+        phash: Joined perceptual hashes (ImageHash's phash, 16 hex digits each) of 32 evenly spread frames, or
+            of all if there are fewer.
+        brightness: Mean luma of all frames, 0-255.
     """
 
     phash: str
@@ -191,10 +202,10 @@ class ClipAppearance:
 
 
 def verify(video: Path, num_frames: int, fps: Fraction) -> ClipAppearance:
-    """Decode a written clip and look at it.
+    """Decode a written clip.
 
     Raises:
-        ClipError: another number of frames or another rate than was written.
+        ClipError: The number of frames or the frame rate differs from what was written.
     """
     import imagehash
     from PIL import Image as Pictures
@@ -204,19 +215,17 @@ def verify(video: Path, num_frames: int, fps: Fraction) -> ClipAppearance:
     luma: list[float] = []
     with VideoReader(video, name=video.name) as reader:
         rate = reader.info.fps
-        for seen in reader.lazy_frames():
-            # On every eighth pixel: a mean needs no more.
-            luma.append(float(seen.luma()[::8, ::8].mean()))
-            if seen.index in hashed:
-                hashes.append(str(imagehash.phash(Pictures.fromarray(seen.image()))))
+        for frame in reader.lazy_frames():
+            # Every eighth pixel is enough for a mean.
+            luma.append(float(frame.luma()[::8, ::8].mean()))
+            if frame.index in hashed:
+                hashes.append(str(imagehash.phash(Pictures.fromarray(frame.image()))))
     if len(luma) != num_frames:
-        raise ClipError(
-            f"clip {video.stem}: {len(luma)} frames can be read back of {num_frames}: run it again"
-        )
-    # Containers round times to their own ticks.
+        raise ClipError(f"clip {video.stem}: {len(luma)} of {num_frames} frames read back: run it again")
+    # Containers round times to ticks.
     if num_frames > 1 and abs(float(rate / fps) - 1) > 1e-3:
         raise ClipError(
-            f"clip {video.stem}: it reads back at {rate} frames a second, not {fps}: run it again"
+            f"clip {video.stem}: it reads back at {rate} frames per second, not {fps}: run it again"
         )
     return ClipAppearance("".join(hashes), round(fmean(luma), 6))
 

@@ -1,23 +1,23 @@
-"""People beside the main person, also where their faces cannot be seen: heads at the edge, backs, arms."""
+"""Detector of people beside the main person, including backs, arms and heads at the edge."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from curation.detect.measurements import Box
+from curation.detect.measurements import BoolArray, Box
+from talkingpose.io.image import Image
 
-# Narrower strips, as shares of the picture's width, hold nobody who could be told from the main person.
+# Strips narrower than this share of the picture's width are too small to tell a person from the main one.
 _MIN_STRIP = 0.08
-_PERSON = 0.5  # mediapipe's mask is a probability
+_PERSON = 0.5  # threshold of mediapipe's mask, a probability
 
 
 class Bystanders:
-    """mediapipe's selfie segmentation on what lies to the left and to the right of the main person.
+    """mediapipe's selfie segmentation on the strips to the left and right of the main person.
 
-    On the whole picture it sees the main person alone; on a strip without that one it sees whoever is there.
+    On the whole picture the model sees only the main person.
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class Bystanders:
 
         self._model: Any = selfie_segmentation.SelfieSegmentation(model_selection=0)
 
-    def __call__(self, image: npt.NDArray[np.uint8], person: Box) -> float:
+    def __call__(self, image: Image, person: Box) -> float:
         """Area of other people as a share of the main person's box.
 
         Args:
             image: uint8 (H, W, 3) RGB.
-            person: the main person.
+            person: Box of the main person.
         """
         width = image.shape[1]
         margin = 0.05 * person.width
@@ -39,7 +39,7 @@ class Bystanders:
         for strip, inner in ((image[:, : max(left, 0)], -1), (image[:, min(right, width) :], 0)):
             if strip.shape[1] >= _MIN_STRIP * width:
                 mask = self._model.process(np.ascontiguousarray(strip)).segmentation_mask > _PERSON
-                pixels += _apart(mask, inner)
+                pixels += _separate_pixels(mask, inner)
         return pixels / max(person.area * image.shape[0] * width, 1)
 
     def close(self) -> None:
@@ -47,8 +47,8 @@ class Bystanders:
         self._model.close()
 
 
-def _apart(mask: npt.NDArray[np.bool_], inner: int) -> int:
-    """Pixels of the mask's parts that do not touch its inner edge: hair and clothes of the main person do."""
+def _separate_pixels(mask: BoolArray, inner: int) -> int:
+    """Count pixels of components that do not touch the inner edge; hair and clothes of the main person do."""
     import cv2
 
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

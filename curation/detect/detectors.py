@@ -1,4 +1,4 @@
-"""The models that look at frames, behind two calls: one for samples, one for every frame of a clip."""
+"""Models that measure frames: one analyser for samples, one pose estimator for every frame of a clip."""
 
 from __future__ import annotations
 
@@ -8,35 +8,32 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from curation.detect import face_embedding
 from curation.detect.bystanders import Bystanders
 from curation.detect.letterbox import inside_letterbox
-from curation.detect.measurements import Box, FrameSample
+from curation.detect.measurements import Box, FrameSample, Keypoints, Luma
 from curation.detect.person_motion import PersonMotion
 from curation.detect.sharpness import sharpness
 from curation.detect.text_overlay import TextFinder
+from talkingpose.io.image import Image
 from talkingpose.media import LazyFrame, VideoInfo
 from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND, PoseEstimator
 
-Image = npt.NDArray[np.uint8]
-Keypoints = npt.NDArray[np.float32]
-
-# mediapipe's default for both of its face detectors.
+# Default of both face detectors of mediapipe.
 _MIN_FACE_SCORE = 0.5
 _SHORT_RANGE, _FULL_RANGE = 0, 1
-# What changes slowly is looked at once in so many seconds: borders, text, bystanders, identity.
+# Seconds between measurements of slow properties: letterbox, text, bystanders, identity.
 _SLOW_S = 1.0
-_COLOUR_BINS = (16, 4, 8)  # of hue, saturation, value
-# Below this a point is a guess; DWPose's drawing leaves such points out as well.
+_COLOUR_BINS = (16, 4, 8)  # hue, saturation, value
+# Less confident points are guesses; DWPose's drawing leaves them out as well.
 _MIN_CONFIDENCE = 0.3
 
 
 class Analyser(Protocol):
-    """Looks at single frames of one video, in order."""
+    """Measures frames of one video, in order."""
 
-    def __call__(self, look: LazyFrame, small: Image) -> FrameSample:
+    def __call__(self, frame: LazyFrame, small: Image) -> FrameSample:
         """Measure a frame; `small` is the same frame, uint8 (H, W, 3) RGB, about 256 pixels wide."""
 
     def close(self) -> None:
@@ -44,10 +41,10 @@ class Analyser(Protocol):
 
 
 class FaceFinder(Protocol):
-    """Says whether a picture shows a face; the cheapest look at a source."""
+    """Decides whether a picture shows a face."""
 
     def __call__(self, image: Image) -> bool:
-        """`image` is uint8 (H, W, 3) RGB."""
+        """Return whether there is a face; `image` is uint8 (H, W, 3) RGB."""
 
     def close(self) -> None:
         """Release the models."""
@@ -55,10 +52,15 @@ class FaceFinder(Protocol):
 
 @dataclass(frozen=True)
 class Detectors:
-    """How to make the models, each anew per video or clip; every part can be pickled.
+    """Factories of the models; every part can be pickled. Models are made per video or clip.
 
-    `analyser` takes the video and the longer side, in pixels, at which bodies are searched. `versions`
-    names what changes the answers; `identity` says by what a person is known.
+    Attributes:
+        analyser: Makes the analyser of a video; the second argument is the longer side, in pixels, at which
+            bodies are searched.
+        estimator: Makes a pose estimator for one clip.
+        versions: Names and versions of everything that changes results.
+        faces: Makes the face finder for key frames.
+        identity: Method that tells persons apart.
     """
 
     analyser: Callable[[VideoInfo, int], Analyser]
@@ -69,15 +71,16 @@ class Detectors:
 
 
 def sample_size(info: VideoInfo, longer_side: int) -> tuple[int, int]:
-    """Width and height to look at, never larger than the source."""
+    """Width and height of a sample, never larger than the source."""
     scale = min(longer_side / max(info.width, info.height), 1)
     return max(round(info.width * scale), 1), max(round(info.height * scale), 1)
 
 
 class MediapipeFaces:
-    """Two face detectors that together see nearly all.
+    """Both face detectors of mediapipe.
 
-    The short-range one misses faces farther than two metres away, the full-range one close and tilted ones.
+    The short-range model misses faces farther than two metres away, the full-range model close and tilted
+    faces.
     """
 
     def __init__(self) -> None:
@@ -89,7 +92,7 @@ class MediapipeFaces:
         )
 
     def find(self, image: Image) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
-        """Faces of the full-range detector, and where it sees none, those of the other one."""
+        """Faces of the full-range model, and, only if it finds none, those of the short-range model."""
         image = np.ascontiguousarray(image)
         far = _boxes(self._far.process(image))
         return far, () if far else _boxes(self._near.process(image))
@@ -101,7 +104,7 @@ class MediapipeFaces:
 
 
 class MediapipeKeyframeFaces:
-    """A face counts where landmarks fit it; they are searched only where a detector sees one."""
+    """Face finder that requires landmarks; they are searched only if a detector finds a face."""
 
     def __init__(self) -> None:
         self._faces = MediapipeFaces()
@@ -116,7 +119,8 @@ class MediapipeKeyframeFaces:
 
         if self._holistic is None:
             self._holistic = holistic.Holistic(static_image_mode=True, model_complexity=1)
-        return self._holistic.process(np.ascontiguousarray(image)).face_landmarks is not None
+        found = self._holistic.process(np.ascontiguousarray(image))
+        return found.face_landmarks is not None
 
     def close(self) -> None:
         """See `FaceFinder`."""
@@ -126,11 +130,10 @@ class MediapipeKeyframeFaces:
 
 
 class MediapipeAnalyser:
-    """Faces first; body, face and hands only where there is one, and the rest only of what was found.
+    """Analyser with mediapipe's models: faces first; landmarks only if there is a face.
 
-    Only the full-range detector counts faces: the other one sees faces in prints and folds of clothes.
-    Whether a face is one is decided by the landmarks, not here. Pixels of faces and hands are taken from the
-    frame at its own resolution, everything else from smaller ones.
+    Only faces of the full-range model are counted, because the short-range model finds faces in prints and
+    folds of clothes. Faces and hands are measured at the resolution of the source, the rest downscaled.
     """
 
     def __init__(self, info: VideoInfo, longer_side: int) -> None:
@@ -144,37 +147,37 @@ class MediapipeAnalyser:
         self._text = TextFinder()
         self._motion = PersonMotion()
         self._identify = face_embedding.identifier()
-        self._slow: dict[str, Any] = {"looked_at": None}
+        self._slow: dict[str, Any] = {"measured_at": None}
         self._due: float | None = None
 
-    def __call__(self, look: LazyFrame, small: Image) -> FrameSample:
+    def __call__(self, frame: LazyFrame, small: Image) -> FrameSample:
         """See `Analyser`."""
         from talkingpose.pose import from_holistic
 
-        image = np.ascontiguousarray(look.downscaled(self._size))
+        image = np.ascontiguousarray(frame.downscaled(self._size))
         faces, near = self._faces.find(image)
-        sample = FrameSample(look.index, faces, None, float(look.time), face=_largest(faces or near))
+        sample = FrameSample(frame.index, faces, None, float(frame.time), face=_largest(faces or near))
         if sample.face is not None:
             keypoints = from_holistic(self._holistic.process(image))
-            sample = replace(sample, keypoints=keypoints, face=_face_of(keypoints) or sample.face)
-        if self._due is None or look.time >= self._due:
-            self._due = float(look.time) + _SLOW_S
-            self._slow = self._look_slowly(look, image, small, sample)
-        return replace(sample, **self._near_by(look, sample), **_whole(small), **self._slow)
+            sample = replace(sample, keypoints=keypoints, face=points_box(keypoints[FACE]) or sample.face)
+        if self._due is None or frame.time >= self._due:
+            self._due = float(frame.time) + _SLOW_S
+            self._slow = self._measure_slow(frame, image, small, sample)
+        return replace(sample, **self._details(frame, sample), **_appearance(small), **self._slow)
 
     def close(self) -> None:
         """See `Analyser`."""
         for model in (self._faces, self._holistic, self._bystanders):
             model.close()
 
-    def _look_slowly(
-        self, look: LazyFrame, image: Image, small: Image, sample: FrameSample
+    def _measure_slow(
+        self, frame: LazyFrame, image: Image, small: Image, sample: FrameSample
     ) -> dict[str, Any]:
-        luma = look.luma()
-        person = None if sample.keypoints is None else person_box(sample.keypoints)
+        luma = frame.luma()
+        person = None if sample.keypoints is None else points_box(sample.keypoints)
         found: dict[str, Any] = {
-            "looked_at": look.index,
-            "compared_with": self._slow["looked_at"],
+            "measured_at": frame.index,
+            "compared_with": self._slow["measured_at"],
             "picture": inside_letterbox(luma),
             "text": self._text(luma),
             "change": self._motion(_gray(small), person),
@@ -189,17 +192,17 @@ class MediapipeAnalyser:
             found["identity"] = self._identify(image, sample.keypoints)
         return found
 
-    def _near_by(self, look: LazyFrame, sample: FrameSample) -> dict[str, Any]:
-        """Light and sharpness of the face and of the hands."""
+    def _details(self, frame: LazyFrame, sample: FrameSample) -> dict[str, Any]:
+        """Brightness and sharpness of the face, sharpness of the hands."""
         if sample.face is None:
             return {}
-        face = look.luma(self._pixels(sample.face))
+        face = frame.luma(self._pixels(sample.face))
         hands: list[float | None] = [None, None]
         if sample.keypoints is not None:
             for side, rows in enumerate((LEFT_HAND, RIGHT_HAND)):
                 box = points_box(sample.keypoints[rows], 0.1)
                 if box is not None:
-                    hands[side] = sharpness(look.luma(self._pixels(box)))
+                    hands[side] = sharpness(frame.luma(self._pixels(box)))
         return {
             "face_luma": float(np.median(face)) if face.size else None,
             "face_sharpness": sharpness(face),
@@ -217,31 +220,21 @@ class MediapipeAnalyser:
 
 
 def points_box(points: Keypoints, margin: float = 0.0) -> Box | None:
-    """The box around sure points (N, 3), widened by a share of its sides; None without any."""
-    sure = points[points[:, 2] >= _MIN_CONFIDENCE, :2].astype(float)
-    if not len(sure):
+    """Box around confident points (N, 3), widened by a share of its sides; None without any."""
+    known = points[points[:, 2] >= _MIN_CONFIDENCE, :2].astype(float)
+    if not len(known):
         return None
-    low, high = sure.min(axis=0), sure.max(axis=0)
+    low, high = known.min(axis=0), known.max(axis=0)
     edge = margin * (high - low)
     return Box(*map(float, (*(low - edge), *(high + edge))))
-
-
-def person_box(keypoints: Keypoints) -> Box | None:
-    """The box around all sure points of a person."""
-    return points_box(keypoints)
-
-
-def _face_of(keypoints: Keypoints) -> Box | None:
-    """The face from brows to chin."""
-    return points_box(keypoints[FACE])
 
 
 def _largest(faces: tuple[Box, ...]) -> Box | None:
     return max(faces, key=lambda face: face.area, default=None)
 
 
-def _whole(small: Image) -> dict[str, Any]:
-    """What the whole picture looks like: brightness and colours."""
+def _appearance(small: Image) -> dict[str, Any]:
+    """Brightness and colours of the whole picture."""
     import cv2
 
     gray = _gray(small)
@@ -253,7 +246,7 @@ def _whole(small: Image) -> dict[str, Any]:
     }
 
 
-def _gray(image: Image) -> npt.NDArray[np.uint8]:
+def _gray(image: Image) -> Luma:
     import cv2
 
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -1,4 +1,4 @@
-"""Who is to be seen: features of the face by ArcFace, where its weights are."""
+"""Embeddings of faces by ArcFace, if its weights are installed."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from curation.detect.measurements import FrameSample
+from curation.detect.measurements import Embedding, FrameSample, Keypoints
+from talkingpose.io.image import Image
 from talkingpose.pose import FACE
 from talkingpose.weights import WeightsError, find, pick, read_member
 
 ARCFACE, TRACK = "arcface", "face track"
 _WEIGHTS, _MEMBER = "arcface", "w600k_r50.onnx"
 _SIDE = 112
-# Where ArcFace was trained to have the eyes, the tip of the nose and the corners of the mouth, in pixels.
-_PLACES = np.array(
+# ArcFace's reference positions in pixels: eyes, tip of the nose, corners of the mouth.
+_TARGETS = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
-# The same in iBUG's 68 points: groups whose mean is the point.
-_POINTS = (range(36, 42), range(42, 48), (30,), (48,), (54,))
+# The same points as means of groups of iBUG's 68 points.
+_GROUPS = (range(36, 42), range(42, 48), (30,), (48,), (54,))
 
-Identify = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.float32]], "npt.NDArray[np.float32] | None"]
+Identify = Callable[[Image, Keypoints], "Embedding | None"]
 
 
 def method() -> str:
-    """By what a person is known here: `arcface`, or `face track` where its weights are not."""
+    """Method that tells persons apart: `arcface`, or `face track` without its weights."""
     return TRACK if _weights() is None else ARCFACE
 
 
 def versions() -> dict[str, str]:
-    """What changes the answer, for the record of a clip."""
+    """Method and hashes of its weights, for the records."""
     found = {"identity": method()}
     if found["identity"] == ARCFACE:
         found |= {entry.id: str(entry.sha256) for entry in pick([_WEIGHTS])}
@@ -40,10 +40,14 @@ def versions() -> dict[str, str]:
 
 
 def identifier() -> Identify | None:
-    """Features of the face in a picture, float32 (512,) of unit length; None where the weights are not here.
+    """Load the model.
 
-    The function that it gives takes an RGB picture, uint8 (H, W, 3), with its keypoints, float32 (133, 3),
-    and answers None where they have no face. A file that is no such network is an error of onnxruntime's.
+    Returns:
+        A function of an image (uint8 (H, W, 3) RGB) and its keypoints that returns the embedding of the face,
+        or None without a face. None if the weights are missing.
+
+    Raises:
+        Exception: Of onnxruntime, for a file that is not such a network.
     """
     path = _weights()
     if path is None:
@@ -57,57 +61,52 @@ def identifier() -> Identify | None:
     )
     name = session.get_inputs()[0].name
 
-    def identify(
-        image: npt.NDArray[np.uint8], keypoints: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32] | None:
+    def identify(image: Image, keypoints: Keypoints) -> Embedding | None:
         face = align_face(image, keypoints)
         if face is None:
             return None
         planes = ((face.astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None]
-        features = np.asarray(session.run(None, {name: planes})[0][0], np.float32)
-        return features / max(float(np.linalg.norm(features)), 1e-12)
+        return _unit(np.asarray(session.run(None, {name: planes})[0][0], np.float32))
 
     return identify
 
 
-def align_face(
-    image: npt.NDArray[np.uint8], keypoints: npt.NDArray[np.float32]
-) -> npt.NDArray[np.uint8] | None:
-    """The face turned, scaled and moved to where ArcFace expects it, uint8 (112, 112, 3); None without one.
+def align_face(image: Image, keypoints: Keypoints) -> Image | None:
+    """Align a face for ArcFace: uint8 (112, 112, 3); None without face landmarks.
 
-    By least squares over five points, as InsightFace's `norm_crop` does.
+    The similarity transform is a least-squares fit to five points, as in InsightFace's `norm_crop`.
     """
     import cv2
 
     points = keypoints[FACE]
-    if not all(points[list(group), 2].all() for group in _POINTS):
+    if not all(points[list(group), 2].all() for group in _GROUPS):
         return None
     height, width = image.shape[:2]
-    x, y = np.stack([points[list(group), :2].mean(axis=0) * (width, height) for group in _POINTS], 1)
+    x, y = np.stack([points[list(group), :2].mean(axis=0) * (width, height) for group in _GROUPS], 1)
     zero, one = np.zeros(5), np.ones(5)
     equations = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    a, b, c, d = np.linalg.lstsq(equations, _PLACES.T.ravel(), rcond=None)[0]
+    a, b, c, d = np.linalg.lstsq(equations, _TARGETS.T.ravel(), rcond=None)[0]
     return np.asarray(cv2.warpAffine(image, np.array([[a, -b, c], [b, a, d]]), (_SIDE, _SIDE)), np.uint8)
 
 
-def mean_face(samples: Sequence[FrameSample]) -> npt.NDArray[np.float32] | None:
-    """Mean of the features of a face, (512,), of unit length; None where the identity model saw none."""
+def mean_face(samples: Sequence[FrameSample]) -> Embedding | None:
+    """Mean embedding, of unit length; None without an embedding."""
     known = [sample.identity for sample in samples if sample.identity is not None]
-    if not known:
-        return None
-    mean = np.mean(known, axis=0)
-    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
+    return _unit(np.mean(known, axis=0)) if known else None
 
 
-def write_face(face: npt.NDArray[np.float32]) -> str:
-    """Features as float16, in hex."""
+def write_face(face: Embedding) -> str:
+    """Embedding as float16 in hex."""
     return face.astype("<f2").tobytes().hex()
 
 
-def read_face(text: str) -> npt.NDArray[np.float32]:
-    """Features that `write_face` wrote, of unit length."""
-    face = np.frombuffer(bytes.fromhex(text), "<f2").astype(np.float32)
-    return face / max(float(np.linalg.norm(face)), 1e-12)
+def read_face(text: str) -> Embedding:
+    """Embedding from `write_face`, of unit length."""
+    return _unit(np.frombuffer(bytes.fromhex(text), "<f2").astype(np.float32))
+
+
+def _unit(features: Embedding) -> Embedding:
+    return np.asarray(features / max(float(np.linalg.norm(features)), 1e-12), np.float32)
 
 
 @cache

@@ -1,52 +1,44 @@
-"""Bars around a picture: letterbox, pillarbox, or both."""
+"""Detector of bars around a picture: letterbox, pillarbox or both."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from curation.detect.measurements import WHOLE, Box
+from curation.detect.measurements import WHOLE, Box, Luma
 
-# Levels of 255 by which a bar of one colour differs from itself after encoding.
-_EVEN = 6
-# Pixels between those that are looked at along a line.
+# Largest deviation, in levels of 255, within a bar of one colour after encoding.
+_MAX_DEVIATION = 6
+# Every fourth pixel along a line is compared.
 _STEP = 4
-# Thinner bars, as shares of a side, are the edge of a lens or of an encoder.
-_LEAST = 0.01
+# Bars thinner than this share of a side are lens or encoder edges.
+_MIN_BAR = 0.01
 
 
-def inside_letterbox(luma: npt.NDArray[np.uint8]) -> Box:
-    """What lies inside bars of one even colour; the whole picture where there are none.
+def inside_letterbox(luma: Luma) -> Box:
+    """Return the picture inside bars of one flat colour; the whole picture if there are none.
 
-    A bar is a run of lines from an edge on in which no pixel differs from the picture's corner. What is as
-    even as a bar, such as a black curtain, is taken for one.
+    A bar is a run of lines from an edge in which no pixel differs from the picture's corner. Other flat
+    areas, such as a black curtain, count as bars.
 
     Args:
         luma: uint8 (H, W).
     """
     height, width = luma.shape
     corner = int(np.median(luma[: max(height // 100, 1), : max(width // 100, 1)]))
-    rows = _run(luma[:, ::_STEP], corner)
+    rows = _flat_lines(luma[:, ::_STEP], corner)
     if rows is None:
         return WHOLE
     top, bottom = rows
-    columns = _run(luma[top : height - bottom : _STEP].T, corner)
-    left, right = columns or (0, 0)
-    edges = [
-        edge if edge >= _LEAST * side else 0 for edge, side in _with_sides(left, top, right, bottom, luma)
-    ]
-    return Box(edges[0] / width, edges[1] / height, 1 - edges[2] / width, 1 - edges[3] / height)
+    left, right = _flat_lines(luma[top : height - bottom : _STEP].T, corner) or (0, 0)
+    x0, x1 = (bar if bar >= _MIN_BAR * width else 0 for bar in (left, right))
+    y0, y1 = (bar if bar >= _MIN_BAR * height else 0 for bar in (top, bottom))
+    return Box(x0 / width, y0 / height, 1 - x1 / width, 1 - y1 / height)
 
 
-def _with_sides(
-    left: int, top: int, right: int, bottom: int, luma: npt.NDArray[np.uint8]
-) -> list[tuple[int, int]]:
-    height, width = luma.shape
-    return [(left, width), (top, height), (right, width), (bottom, height)]
-
-
-def _run(lines: npt.NDArray[np.uint8], level: int) -> tuple[int, int] | None:
-    """How many lines are even at the start and at the end; None where all are."""
-    uneven = (lines.max(axis=1).astype(int) > level + _EVEN) | (lines.min(axis=1).astype(int) < level - _EVEN)
-    found = np.flatnonzero(uneven)
+def _flat_lines(lines: Luma, level: int) -> tuple[int, int] | None:
+    """Number of flat lines at the start and at the end; None if all are flat."""
+    varied = (lines.max(axis=1).astype(int) > level + _MAX_DEVIATION) | (
+        lines.min(axis=1).astype(int) < level - _MAX_DEVIATION
+    )
+    found = np.flatnonzero(varied)
     return (int(found[0]), int(len(lines) - 1 - found[-1])) if found.size else None

@@ -1,21 +1,27 @@
-"""What was measured of a shot: plain data that the filters judge."""
+"""Measurements of a shot: plain data for the filters."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+# Brightness, uint8 (H, W).
+Luma = npt.NDArray[np.uint8]
+# COCO-WholeBody points, float32 (133, 3) or (N, 3): x, y and confidence in [0, 1].
+Keypoints = npt.NDArray[np.float32]
+# Features of a face, float32 (512,) of unit length.
+Embedding = npt.NDArray[np.float32]
 
 
 class Box(NamedTuple):
-    """Corners, normalised by the picture's width and height; may reach beyond the picture."""
+    """Corners, normalised by the picture's width and height; may exceed the picture."""
 
     x0: float
     y0: float
@@ -38,7 +44,7 @@ class Box(NamedTuple):
         return max(self.width, 0.0) * max(self.height, 0.0)
 
     def overlap(self, other: Box) -> float:
-        """Area that both cover."""
+        """Area of the intersection."""
         return Box(
             max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1)
         ).area
@@ -49,33 +55,34 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class FrameSample:
-    """One frame that was looked at.
+    """Measurements of one frame.
+
+    Some properties change slowly and are measured about once a second: `others`, `change`, `picture`, `text`
+    and `identity`. Samples in between repeat them.
 
     Attributes:
-        index: of the frame in the source, from 0.
-        faces: every face found.
-        keypoints: float32 (133, 3) of the main person, COCO-WholeBody, x, y, confidence in [0, 1]; None
-            where no face was found, so that nobody was searched.
-        time: in seconds of the source.
-        face: of the main person; None where there is none.
-        face_luma: median brightness of the face, 0 to 255; None without a face.
-        face_sharpness, hand_sharpness: see `detect.sharpness`; hands left and right, None where not found.
-        others: area of people beside the main one, as a share of the main person's box.
-        change: of the person in the last second, see `detect.person_motion`; None where it is not known.
-        picture: what lies inside borders.
-        text: burnt-in text.
-        luma: (18, 32) uint8, brightness of the picture, small.
-        colours: float32 (N,), histogram of the colours, sums to 1.
-        identity: float32 (512,) of unit length, of the main face; None where no identity model runs.
-        looked_at: frame at which what changes slowly was looked at (others, change, picture, text, identity);
-            None for this one.
-        compared_with: frame before with which that one was compared, for `text` and `change`; None where
-            there was none.
+        index: Index of the frame in the source, from 0.
+        faces: All faces found.
+        keypoints: Keypoints of the main person; None if no face was found.
+        time: Seconds in the source.
+        face: Face of the main person; None if there is none.
+        face_luma: Median brightness of the face, 0-255; None without a face.
+        face_sharpness: See `detect.sharpness`; None without a face.
+        hand_sharpness: The same for the left and the right hand; None for a hand that was not found.
+        others: Area of people beside the main one, as a share of the main person's box.
+        change: Change of the person in the last second, see `detect.person_motion`; None if unknown.
+        picture: Picture inside the letterbox.
+        text: Letters of burnt-in text.
+        luma: (18, 32), brightness of the downscaled picture.
+        colours: float32 (N,), colour histogram, sums to 1.
+        identity: Embedding of the main face; None without an identity model.
+        measured_at: Frame at which the slow properties were measured; None for this one.
+        compared_with: Earlier frame that `text` and `change` were compared with; None if there was none.
     """
 
     index: int
     faces: tuple[Box, ...]
-    keypoints: npt.NDArray[np.float32] | None
+    keypoints: Keypoints | None
     time: float = 0.0
     face: Box | None = None
     face_luma: float | None = None
@@ -85,10 +92,10 @@ class FrameSample:
     change: float | None = None
     picture: Box = WHOLE
     text: tuple[Box, ...] = ()
-    luma: npt.NDArray[np.uint8] | None = None
+    luma: Luma | None = None
     colours: npt.NDArray[np.float32] | None = None
-    identity: npt.NDArray[np.float32] | None = None
-    looked_at: int | None = None
+    identity: Embedding | None = None
+    measured_at: int | None = None
     compared_with: int | None = None
 
 
@@ -96,7 +103,7 @@ class FrameSample:
 class Shot:
     """Frames `start` to `end` (exclusive) of a source, with the samples among them.
 
-    `width` and `height` are the source's, in pixels, as shown.
+    `width` and `height` are those of the source, in pixels, as displayed.
     """
 
     start: int
@@ -108,52 +115,54 @@ class Shot:
 
     @cached_property
     def picture(self) -> Box:
-        """What lies inside borders: a border is one that all samples show, a dark corner comes and goes."""
+        """Picture inside the letterbox: only bars that all samples show count, not a dark corner in some."""
         corners = np.array([sample.picture for sample in self.samples] or [WHOLE], np.float64)
         low, high = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
         return Box(*map(float, (*low, *high)))
 
     @property
     def shorter_side(self) -> float:
-        """Of the picture inside its borders, in pixels."""
+        """Shorter side of the picture inside the letterbox, in pixels."""
         return max(min(self.picture.width * self.width, self.picture.height * self.height), 1.0)
 
     @classmethod
     def between(
         cls, start: int, end: int, duration_s: float, size: tuple[int, int], samples: Sequence[FrameSample]
     ) -> Shot:
-        """A shot that knows nothing of the one before it.
+        """Build a shot whose samples repeat nothing from the shot before it.
 
-        What is looked at only now and then is carried from sample to sample, also over a cut: until the
-        shot's own first look, what that one saw counts.
+        Slow properties are repeated from sample to sample, also over a cut. Before the first measurement
+        inside the shot, the values of that measurement are used instead.
 
         Args:
-            size: width and height of the source.
-            samples: of the whole source.
+            start, end: Frames of the shot, end exclusive.
+            duration_s: Seconds.
+            size: Width and height of the source.
+            samples: Samples of the whole source.
         """
         inside = [sample for sample in samples if start <= sample.index < end]
-        first = next((one for one in inside if _own(one.looked_at, start)), None)
-        second = next((one for one in inside if _compared_within(one, start)), None)
+        first = next((one for one in inside if _measured_from(one, start)), None)
+        second = next((one for one in inside if _compared_from(one, start)), None)
         own = []
         for sample in inside:
-            if not _own(sample.looked_at, start):
+            if not _measured_from(sample, start):
                 sample = _with(sample, first, ("others", "picture", "identity"))
-            if not _compared_within(sample, start):
-                sample = _with(sample, second, ("text", "change", "looked_at", "compared_with"))
+            if not _compared_from(sample, start):
+                sample = _with(sample, second, ("text", "change", "measured_at", "compared_with"))
             own.append(sample)
         return cls(start, end, duration_s, *size, tuple(own))
 
     @property
     def num_frames(self) -> int:
-        """How many frames the shot has."""
+        """Number of frames."""
         return self.end - self.start
 
     def part(self, start: int, end: int, times: Sequence[float]) -> Shot:
-        """Some of its frames, with the samples among them.
+        """Part of the shot, with the samples in it.
 
         Args:
-            start, end: frames of the source, end exclusive.
-            times: in seconds, of every frame of the source, and of the end.
+            start, end: Frames of the source, end exclusive.
+            times: Seconds of every frame of the source, and of the end.
         """
         inside = tuple(sample for sample in self.samples if start <= sample.index < end)
         return replace(
@@ -161,17 +170,17 @@ class Shot:
         )
 
 
-def _own(index: int | None, start: int) -> bool:
-    return index is None or index >= start
+def _measured_from(sample: FrameSample, start: int) -> bool:
+    return sample.measured_at is None or sample.measured_at >= start
 
 
-def _compared_within(sample: FrameSample, start: int) -> bool:
-    if sample.looked_at is None:
+def _compared_from(sample: FrameSample, start: int) -> bool:
+    if sample.measured_at is None:
         return True
     return sample.compared_with is not None and sample.compared_with >= start
 
 
 def _with(sample: FrameSample, other: FrameSample | None, names: Sequence[str]) -> FrameSample:
-    """A sample with some of what another saw; as if nothing was seen where there is no other."""
-    nothing = {field.name: field.default for field in fields(FrameSample)}
-    return replace(sample, **{n: getattr(other, n) if other else nothing[n] for n in names})
+    """Copy fields of another sample; their defaults if there is none."""
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(FrameSample)}
+    return replace(sample, **{name: getattr(other, name) if other else defaults[name] for name in names})

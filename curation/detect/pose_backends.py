@@ -1,4 +1,4 @@
-"""Which models look at frames: mediapipe at samples, the chosen backend at every frame of a clip."""
+"""Models of a run: mediapipe for samples, the configured backend for every frame of a clip."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from curation.settings import PoseSettings
 from talkingpose.pose import PoseEstimator
 from talkingpose.weights import find, pick
 
+# Ids in the lock file of weights.
+_DWPOSE = ("dwpose-detector", "dwpose")
+
 
 def detectors_of(pose: PoseSettings) -> Detectors:
-    """The models that a configuration asks for.
+    """Models of a configuration.
 
     Raises:
-        WeightsError: the backend needs weights that are not here; the message names the command that fetches
+        WeightsError: The backend needs weights that are missing; the message names the command that fetches
             them. Nothing is downloaded.
     """
     if pose.backend == "mediapipe":
         return MEDIAPIPE
     detector, model = (find(name, needed_by="dwpose") for name in _DWPOSE)
     return replace(MEDIAPIPE, estimator=partial(_dwpose, detector, model), versions=_dwpose_versions)
-
-
-# Ids in the lock file of weights.
-_DWPOSE = ("dwpose-detector", "dwpose")
 
 
 def _dwpose(detector: Path, pose: Path) -> PoseEstimator:
@@ -39,6 +38,6 @@ def _dwpose(detector: Path, pose: Path) -> PoseEstimator:
 
 def _dwpose_versions() -> Mapping[str, str]:
     libraries = {name: version(name) for name in ("rtmlib", "onnxruntime")}
-    # What `find` has compared the files with.
+    # Hashes that `find` has verified.
     weights = {entry.id: str(entry.sha256) for entry in pick(_DWPOSE)}
     return {**MEDIAPIPE.versions(), **libraries, **weights}

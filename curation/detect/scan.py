@@ -1,4 +1,4 @@
-"""The one full decode of a source: shot boundaries and samples from the same frames."""
+"""Single full decode of a source: shot boundaries and samples from the same frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from fractions import Fraction
 from functools import cached_property
 
 from curation.detect.detectors import Analyser
-from curation.detect.detectors import sample_size as sample_size
 from curation.detect.measurements import FrameSample, Shot
 from curation.detect.shots import ShotDetector, spans
 from curation.settings import SamplingSettings, ShotsSettings
@@ -18,13 +17,15 @@ from talkingpose.media import DecodeReport, VideoInfo, VideoReader
 
 @dataclass(frozen=True)
 class Scan:
-    """What one pass over a source found.
+    """Result of one pass over a source.
 
     Attributes:
-        pts: presentation time of every frame, in ticks of the source's time base.
-        end_pts: when the last frame ends.
-        cuts: first frame of every shot but the first.
-        shots: spans to be judged, with their samples.
+        info: Size, frame rate and time base of the source.
+        report: Lost frames and variable frame rate.
+        pts: Presentation time of every frame, in ticks of the time base.
+        end_pts: End of the last frame, in ticks.
+        cuts: First frame of every shot but the first.
+        shots: Spans to be judged, with their samples.
     """
 
     info: VideoInfo
@@ -35,12 +36,12 @@ class Scan:
     shots: tuple[Shot, ...]
 
     def pts_of(self, index: int) -> int:
-        """Presentation time of a frame, in ticks; of the end for the index after the last frame."""
+        """Presentation time of a frame in ticks; the end of the source for the index after the last one."""
         return self.pts[index] if index < len(self.pts) else self.end_pts
 
     @cached_property
     def times(self) -> tuple[float, ...]:
-        """Of every frame, and of the end, in seconds."""
+        """Seconds of every frame, and of the end."""
         return tuple(float(pts * self.info.time_base) for pts in (*self.pts, self.end_pts))
 
 
@@ -51,14 +52,17 @@ def scan(
     analyser: Analyser,
     wanted: Sequence[tuple[float, float]] = (),
 ) -> Scan:
-    """Decode a source once; every frame goes to shot detection, some are looked at.
+    """Decode a source once: every frame goes to shot detection, some to the analyser.
 
     Args:
-        wanted: (start, end) in seconds of the source; shots end there, and what lies outside is left out.
-            None means everything.
+        reader: Source to decode.
+        shots: Settings of shot detection.
+        sampling: Settings of sampling.
+        analyser: Measures the samples.
+        wanted: (start, end) in seconds. Shots end there and frames outside are left out. Empty: everything.
 
     Raises:
-        MediaError: the source cannot be decoded.
+        MediaError: The source cannot be decoded.
     """
     info = reader.info
     detector = ShotDetector(shots, info.fps)
@@ -68,19 +72,19 @@ def scan(
     samples: list[FrameSample] = []
     pts: list[int] = []
     next_sample: Fraction | None = None
-    for look in reader.lazy_frames():
-        small = look.downscaled(small_size)
+    for frame in reader.lazy_frames():
+        small = frame.downscaled(small_size)
         detector.feed(small)
-        pts.append(look.pts)
-        if next_sample is None or look.time >= next_sample:
-            next_sample = _after(look.time if next_sample is None else next_sample, look.time, interval)
-            if not wanted or any(begin <= look.time < end for begin, end in wanted):
-                samples.append(analyser(look, small))
+        pts.append(frame.pts)
+        if next_sample is None or frame.time >= next_sample:
+            next_sample = _after(frame.time if next_sample is None else next_sample, frame.time, interval)
+            if not wanted or any(begin <= frame.time < end for begin, end in wanted):
+                samples.append(analyser(frame, small))
     end_pts = pts[-1] + max(round(1 / info.fps / info.time_base), 1)
     cuts = detector.finish()
     times = [tick * info.time_base for tick in pts]
-    borders = {bisect_left(times, Fraction(edge)) for span in wanted for edge in span} - {0, len(times)}
-    found = spans(sorted({*cuts, *borders}), times, end_pts * info.time_base, shots.max_s)
+    limits = {bisect_left(times, Fraction(edge)) for span in wanted for edge in span} - {0, len(times)}
+    found = spans(sorted({*cuts, *limits}), times, end_pts * info.time_base, shots.max_s)
     if wanted:
         found = [shot for shot in found if any(begin <= times[shot[0]] < end for begin, end in wanted)]
     edges = [*pts, end_pts]
@@ -98,5 +102,5 @@ def scan(
 
 
 def _after(due: Fraction, now: Fraction, interval: Fraction) -> Fraction:
-    """The next point of the grid of sampling times after `now`."""
+    """Next point of the sampling grid after `now`."""
     return due + ((now - due) // interval + 1) * interval

@@ -8,9 +8,9 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from curation.settings import ShotsSettings
+from talkingpose.io.image import Image
 
 
 class ShotDetector:
@@ -32,31 +32,30 @@ class ShotDetector:
         )
         self._changes: list[float] = []
         self._candidates: list[int] = []
-        self._last: npt.NDArray[np.uint8] | None = None
+        self._last: Image | None = None
 
-    def feed(self, image: npt.NDArray[np.uint8]) -> None:
-        """Take the next frame, uint8 (H, W, 3) RGB, of any size as long as it stays the same."""
+    def feed(self, image: Image) -> None:
+        """Process the next frame, uint8 (H, W, 3) RGB; all frames have the same size."""
         import cv2
 
         height, width = image.shape[:2]
         if width > self._settings.width:
             small = (self._settings.width, max(round(height * self._settings.width / width), 1))
             image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
-        picture = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
-        self._process(picture)
-        self._last = picture
+        self._last = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+        self._process(self._last)
 
     def finish(self) -> list[int]:
-        """The first frame of every shot but the first, in order."""
+        """First frame of every shot but the first, in order."""
         num_frames = len(self._changes)
         if self._last is not None:
-            # The detector decides `window_frames` behind, so the end is followed by a still.
+            # The detector decides `window_frames` late, so the last frame is repeated.
             for _ in range(self._settings.window_frames):
                 self._process(self._last)
         found = [index for index in self._candidates if 0 < index < num_frames]
         return strongest(found, self._changes, self._settings.window_frames)
 
-    def _process(self, image: npt.NDArray[np.uint8]) -> None:
+    def _process(self, image: Image) -> None:
         from scenedetect import FrameTimecode
 
         index = len(self._changes)
@@ -66,13 +65,14 @@ class ShotDetector:
 
 
 def strongest(candidates: Sequence[int], changes: Sequence[float], window: int) -> list[int]:
-    """Of candidates within `window` frames of one another, the one with the largest change of content.
+    """Keep the largest change among candidates within `window` frames of one another.
 
-    One cut can raise the score of more than one frame: a blended frame between two shots changes twice.
+    One cut can raise the score of several frames: a blended frame between two shots changes twice.
 
     Args:
-        candidates: frame indices in order.
-        changes: change from the frame before, for every frame.
+        candidates: Frame indices in order.
+        changes: Change from the frame before, for every frame.
+        window: Distance in frames.
     """
     kept: list[int] = []
     for index in sorted(candidates, key=lambda i: (-changes[i], i)):
@@ -84,12 +84,13 @@ def strongest(candidates: Sequence[int], changes: Sequence[float], window: int) 
 def spans(
     cuts: Sequence[int], times: Sequence[Fraction], end: Fraction, max_s: float
 ) -> list[tuple[int, int]]:
-    """Frame ranges (start, end exclusive) between the cuts; those over `max_s` in parts of equal length.
+    """Frame ranges (start, end exclusive) between cuts; longer ones than `max_s` in parts of equal length.
 
     Args:
-        cuts: first frames of shots, in order, without 0.
-        times: presentation time of every frame, in seconds.
-        end: when the last frame ends.
+        cuts: First frames of shots, in order, without 0.
+        times: Presentation time of every frame, in seconds.
+        end: End of the last frame, in seconds.
+        max_s: Longest span in seconds.
     """
     edges = [0, *cuts, len(times)]
     found = []

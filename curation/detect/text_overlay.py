@@ -1,4 +1,4 @@
-"""Burnt-in text: rows of letters that stand still while the picture behind them moves."""
+"""Detector of burnt-in text: rows of letters that stand still while the picture behind them moves."""
 
 from __future__ import annotations
 
@@ -7,33 +7,35 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from curation.detect.measurements import Box
+from curation.detect.measurements import Box, Luma
 
-# Pixels of the longer side at which letters are searched.
+# Longer side, in pixels, at which letters are searched.
 _SIDE = 640
-# Captions are set so that they can be read on anything: bright on dark or dark on bright, in thin strokes.
+# Captions must be legible on any background: bright on dark or dark on bright, in thin strokes.
 _CONTRAST = 50
 _STROKE = 9  # pixels
 _HEIGHTS = (0.014, 0.13)  # of the picture's height
 _MIN_LETTERS = 5
-# Burnt-in lines are level, words on clothes seldom. The middles of its letters differ most between one
-# with a stroke above and one with a stroke below: by a third of their height.
-_APART = 0.35  # of the larger letter's height
-_TALLEST = 2.0  # median heights of its letters
+# Burnt-in lines are level, words on clothes seldom are. Within a level line the middles of letters differ by
+# up to a third of their height: one letter with a stroke above, one with a stroke below.
+_MAX_OFFSET = 0.35  # of the larger letter's height
+_MAX_LINE_HEIGHT = 2.0  # median heights of its letters
 _MAX_PARTS = 500
+
+# 0 or 1, uint8 (H, W).
 Mask = npt.NDArray[np.uint8]
 
 
 class TextFinder:
-    """Finds text that is at the same place in two looks, about a second apart. For one video, in order."""
+    """Finds text that stays in place between two frames about a second apart. One instance per video."""
 
     def __init__(self) -> None:
         self._before: tuple[Mask, Mask] | None = None
 
-    def __call__(self, luma: npt.NDArray[np.uint8]) -> tuple[Box, ...]:
-        """Letters of lines of text, as boxes that meet one another; none at the first look.
+    def __call__(self, luma: Luma) -> tuple[Box, ...]:
+        """Boxes of letters in lines of text; none for the first frame.
 
-        Letters and not lines: the pattern of a shirt goes on to both sides of a hand before it, not over it.
+        Letters and not lines: the pattern of a shirt continues on both sides of a hand, but not over it.
 
         Args:
             luma: uint8 (H, W), the whole picture at its own resolution.
@@ -44,7 +46,7 @@ class TextFinder:
         before, self._before = self._before, strokes
         if before is None or before[0].shape != strokes[0].shape:
             return ()
-        # A pixel of play: encoders move edges a little.
+        # Encoders move edges by up to a pixel.
         still = [
             now & np.asarray(cv2.dilate(then, np.ones((3, 3), np.uint8)), np.uint8)
             for now, then in zip(strokes, before, strict=True)
@@ -57,10 +59,10 @@ class TextFinder:
         )
 
 
-def _strokes(luma: npt.NDArray[np.uint8]) -> tuple[Mask, Mask]:
-    """1 where something thin is much brighter than what is around it, and where it is much darker.
+def _strokes(luma: Luma) -> tuple[Mask, Mask]:
+    """Masks of thin strokes that are much brighter, and much darker, than their surroundings.
 
-    Apart, because a bright letter with a dark rim is one letter, and not a blot with those beside it.
+    Two masks, because a bright letter with a dark rim would merge with its neighbours.
     """
     import cv2
 
@@ -81,7 +83,7 @@ def _strokes(luma: npt.NDArray[np.uint8]) -> tuple[Mask, Mask]:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Candidates for letters: arrays of edges, in pixels."""
+    """Candidates for letters: edges in pixels, each (N,)."""
 
     x0: npt.NDArray[np.int64]
     y0: npt.NDArray[np.int64]
@@ -102,16 +104,16 @@ def _letters(still: Mask) -> _Parts:
 
 
 def _lines(parts: _Parts) -> list[tuple[int, int, int, int]]:
-    """Boxes around the letters of level rows in which they are of about the same height."""
+    """Letters of level rows in which all are of similar height, as (x0, y0, x1, y1) in pixels."""
     count = len(parts.x0)
     if count < _MIN_LETTERS:
         return []
     height = parts.y1 - parts.y0
     middle = (parts.y0 + parts.y1) / 2
-    apart = np.abs(middle[:, None] - middle)
+    offset = np.abs(middle[:, None] - middle)
     gap = np.maximum(parts.x0[:, None], parts.x0) - np.minimum(parts.x1[:, None], parts.x1)
     larger, smaller = np.maximum(height[:, None], height), np.minimum(height[:, None], height)
-    joined = (apart <= _APART * larger) & (larger <= 2 * smaller) & (gap <= larger)
+    joined = (offset <= _MAX_OFFSET * larger) & (larger <= 2 * smaller) & (gap <= larger)
     from scipy.sparse.csgraph import connected_components
 
     _, labels = connected_components(joined, directed=False)
@@ -120,16 +122,16 @@ def _lines(parts: _Parts) -> list[tuple[int, int, int, int]]:
         own = labels == label
         letter_height = np.median(height[own])
         long = parts.x1[own].max() - parts.x0[own].min() >= 3 * letter_height
-        level = parts.y1[own].max() - parts.y0[own].min() <= _TALLEST * letter_height
+        level = parts.y1[own].max() - parts.y0[own].min() <= _MAX_LINE_HEIGHT * letter_height
         if own.sum() < _MIN_LETTERS or not (long and level):
             continue
         for letter in np.flatnonzero(own):
-            beside = int(height[letter]) // 4
+            margin = int(height[letter]) // 4
             found.append(
                 (
-                    int(parts.x0[letter]) - beside,
+                    int(parts.x0[letter]) - margin,
                     int(parts.y0[letter]),
-                    int(parts.x1[letter]) + beside,
+                    int(parts.x1[letter]) + margin,
                     int(parts.y1[letter]),
                 )
             )

@@ -50,7 +50,7 @@ def covered_throughout(shot: Shot) -> list[float]:
     """
     by_index = {sample.index: sample for sample in shot.samples}
     searched = (
-        sample if sample.looked_at is None else by_index.get(sample.looked_at, sample)
+        sample if sample.measured_at is None else by_index.get(sample.measured_at, sample)
         for sample in shot.samples
     )
     return [covered(sample) for sample in searched]

@@ -18,8 +18,7 @@ from curation.clips.crop import Crop, boxes_in, keypoints_in, person_boxes
 from curation.clips.writer import ClipError, dense_keypoints, verify
 from curation.config import Config
 from curation.dataset.export import export
-from curation.detect.detectors import Detectors, Image
-from curation.detect.scan import sample_size
+from curation.detect.detectors import Detectors, Image, sample_size
 from curation.executors.base import JobFailure, Limits
 from curation.executors.local_executor import LocalExecutor
 from curation.records import ClipRecord, SourceRecord

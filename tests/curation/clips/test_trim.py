@@ -58,7 +58,7 @@ def test_two_good_parts_are_both_kept_and_the_rest_says_why():
         (196, 300, False),
         (300, 450, True),
     ]
-    reasons = [f.reason for f in parts[1].findings if not f.passed]
+    reasons = [f.reason for f in parts[1].results if not f.passed]
     assert "more than one person" in reasons
 
 
@@ -92,8 +92,8 @@ def test_what_passes_but_holds_no_steady_part_long_enough_says_so():
     assert part.passed
     gaps = "g" * 70 + "n" * 6 + "g" * 5
     shot, times = shot_of(gaps)
-    (finding,) = [f for f in parts_of(shot, CONFIG, times)[-1].findings if f.filter == STEADY]
-    assert (finding.passed, finding.at_least) == (False, False)
+    (result,) = [f for f in parts_of(shot, CONFIG, times)[-1].results if f.filter == STEADY]
+    assert (result.passed, result.at_least) == (False, False)
 
 
 def test_without_trimming_it_is_all_or_nothing():
@@ -111,7 +111,7 @@ def test_every_kept_span_passes_alone_and_none_could_be_longer(runs):
     assert parts[0].shot.start == shot.start and parts[-1].shot.end == shot.end
     for part in parts:
         alone = shot.part(part.shot.start, part.shot.end, times)
-        passes = all(finding.passed for finding in judge(alone, CONFIG.filters))
+        passes = all(result.passed for result in judge(alone, CONFIG.filters))
         if part.passed:
             assert passes and alone.duration_s >= CONFIG.min_length_s
     if "n" not in kinds and "t" not in kinds and "h" not in kinds:

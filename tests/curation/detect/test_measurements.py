@@ -24,7 +24,7 @@ def samples() -> list[FrameSample]:
                 picture=BARS if new else WHOLE,
                 text=LINE if look == 50 else (),
                 change=None if look == 0 else 9.0 if look == 50 else 0.3,
-                looked_at=look,
+                measured_at=look,
                 compared_with=look - 25 if look else None,
             )
         )

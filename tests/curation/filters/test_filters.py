@@ -243,7 +243,7 @@ def test_words_on_a_shirt_are_not_over_a_part_that_has_moved_before_them():
             [
                 sample(
                     person(), index=5 * i, text=LINE, face=beside if i % 5 in away else FACE_BOX,
-                    looked_at=25 * (i // 5),
+                    measured_at=25 * (i // 5),
                 )
                 for i in range(20)
             ]
