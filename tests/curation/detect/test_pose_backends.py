@@ -52,7 +52,7 @@ def test_mediapipe_is_the_default():
 
 def test_without_weights_one_line_says_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
-    with pytest.raises(WeightsError, match="dwpose needs dwpose-detector: .*tp-eval weights fetch"):
+    with pytest.raises(WeightsError, match=r"dwpose needs dwpose-detector: .*tp-eval weights fetch"):
         detectors_of(load_config(pose="dwpose").pose)
 
 
