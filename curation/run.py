@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.config import Config
-from curation.dataset.export import export
+from curation.dataset.export import export, exported_clip_ids
 from curation.detect.detectors import Detectors
 from curation.detect.pose_backends import detectors_of
 from curation.executors.base import Executor, JobFailure, Limits
@@ -48,6 +48,7 @@ class CurationSummary:
     """What a run did and what is there now.
 
     `errors` are (name, message) of this run's sources; `seconds` is the work of this run per step.
+    `in_dataset` are the ids of the exported clips, without duplicates; None where nothing was exported.
     """
 
     out: Path
@@ -58,11 +59,13 @@ class CurationSummary:
     seconds: Counter[str] = field(default_factory=Counter)
     wall_s: float = 0.0
     exported: bool = False
+    in_dataset: frozenset[str] | None = None
 
     def document(self) -> dict[str, Any]:
         """The summary as JSON values; counts are over everything in the folder."""
         shots = [shot for record in self.records for shot in record.shots]
-        clips = [clip for record in self.records for clip in record.clips]
+        kept = [clip for record in self.records for clip in record.clips]
+        clips = [clip for clip in kept if self.in_dataset is None or clip.clip_id in self.in_dataset]
         return {
             "out": str(self.out),
             "sources": {
@@ -73,6 +76,7 @@ class CurationSummary:
             },
             "clips": {
                 "kept": len(clips),
+                "duplicates": len(kept) - len(clips),
                 "frames": sum(clip.num_frames for clip in clips),
                 "seconds": round(sum(clip.end_s - clip.start_s for clip in clips), 3),
             },
@@ -208,6 +212,7 @@ def curate(
             summary.records = store.records()
             store.tidy(summary.records)
             summary.exported = export(store, summary.records, config.export)
+            summary.in_dataset = exported_clip_ids(store)
     summary.wall_s = time.perf_counter() - begun
     return summary
 

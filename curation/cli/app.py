@@ -286,6 +286,8 @@ def _plan_line(plan: CurationPlan) -> str:
 def _print_summary(summary: CurationSummary) -> None:
     document = summary.document()
     rows = [("kept", document["clips"]["kept"])]
+    if document["clips"]["duplicates"]:
+        rows.append(("duplicate of another source", document["clips"]["duplicates"]))
     rows += [(f"rejected: {reason}", number) for reason, number in document["rejected"].items()]
     if document["undecided"]:
         rows.append(("error: undecided", document["undecided"]))

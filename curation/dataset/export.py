@@ -120,6 +120,17 @@ def export(
     return True
 
 
+def exported_clip_ids(store: Store) -> frozenset[str]:
+    """Read the ids of the clips that are in the dataset of a folder, from its manifest."""
+    import pyarrow.parquet as pq
+
+    names = [name for name in store.exported().get("files", []) if name.startswith("manifest/")]
+    paths = [store.out / name for name in names if (store.out / name).is_file()]
+    return frozenset(
+        clip for path in paths for clip in pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist()
+    )
+
+
 def _digest(records: Sequence[SourceRecord], settings: ExportSettings, texts: CardText) -> str:
     """Hash everything that the export depends on."""
     parts = [record.model_dump_json(exclude={"seconds"}) for record in records]

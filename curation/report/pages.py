@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curation.dataset.export import exported_clip_ids
 from curation.records import ShotVerdict, SourceRecord
 from curation.report.contact_sheet import FrameStrip, pick, strip
 from curation.report.explain import ExplainError
@@ -53,8 +54,7 @@ def write_report(folder: Path, to: Path | None = None, *, pictures: int = 12) ->
 
 
 def _page(store: Store, records: Sequence[SourceRecord], pictures: int) -> str:
-    exported = _exported(store)
-    stages = funnel(records, exported)
+    stages = funnel(records, exported_clip_ids(store))
     filters = by_filter(records)
     return (
         _environment()
@@ -73,17 +73,6 @@ def _page(store: Store, records: Sequence[SourceRecord], pictures: int) -> str:
             sign=_sign,
         )
     )
-
-
-def _exported(store: Store) -> set[str]:
-    """Read the ids of the clips that are in the dataset."""
-    import pyarrow.parquet as pq
-
-    files = [name for name in store.exported().get("files", []) if name.startswith("manifest/")]
-    paths = [store.out / name for name in files if (store.out / name).is_file()]
-    return {
-        clip for path in paths for clip in pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist()
-    }
 
 
 def _sheets(store: Store, records: Sequence[SourceRecord], pictures: int) -> list[ReasonSheet]:

@@ -25,20 +25,35 @@ from curation.cli.app import app
 from curation.config import load_config
 from curation.dataset.push import PushError, plan_upload, push
 from curation.dataset.webdataset import WebDatasetError, write_webdataset
-from curation.run import curate, find
+from curation.report.pages import write_report
+from curation.run import CurationSummary, curate, find
 from talkingpose.data.clips import ClipDataset, decodable, video_frames
 from talkingpose.media import VideoReader
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def summary(tmp_path_factory) -> CurationSummary:
     folder = tmp_path_factory.mktemp("made")
     write_shots(folder / "in" / "a.mp4", [(SPEAKER, 80), (NOBODY, 30), (SPEAKER, 120)], seed=1)
     write_shots(folder / "in" / "b.mp4", [(SPEAKER, 90)], seed=2)
     # Kept, but a duplicate: the beginning of another source.
     write_shots(folder / "in" / "excerpt.mp4", [(SPEAKER, 80)], seed=2)
-    curate(find([folder / "in"], None), folder / "data", load_config(), workers=1, detectors=FAKE)
-    return folder / "data"
+    return curate(find([folder / "in"], None), folder / "data", load_config(), workers=1, detectors=FAKE)
+
+
+@pytest.fixture(scope="module")
+def made(summary: CurationSummary) -> Path:
+    return summary.out
+
+
+def test_counts_of_summary_report_and_dataset_agree(summary, made):
+    rows = [row for path in made.glob("manifest/*.parquet") for row in pq.read_table(path).to_pylist()]
+    counts = summary.document()["clips"]
+    assert (counts["kept"], counts["duplicates"]) == (len(rows), 1)
+    assert counts["frames"] == sum(row["num_frames"] for row in rows)
+    assert f"{len(rows)} clips, " in write_report(made, made.parent / "report.html", pictures=0).read_text()
+    kept = [json.loads(line) for line in (made / "verdicts.jsonl").read_text().splitlines()]
+    assert sum(line["verdict"] == "keep" and "duplicate_of" not in line for line in kept) == len(rows)
 
 
 def split_with_most(folder: Path) -> str:
