@@ -1,16 +1,23 @@
-"""Guarded reader of documents that strangers wrote: JSON, YAML and text with limits on every dimension."""
+"""Guarded reader of untrusted documents: JSON, YAML, text and arrays, with limits on every dimension."""
 
 from __future__ import annotations
 
+import datetime
+import io
 import json
 import math
 import os
 import stat
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from talkingpose.io.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _MB = 1 << 20
 
@@ -24,8 +31,8 @@ class Limits:
     """Limits of a document.
 
     Attributes:
-        size: of the file, in bytes.
-        depth: of nested lists and mappings.
+        size: size of the file in bytes.
+        depth: depth of nested lists and mappings.
         items: number of values in the whole document.
         text: length of one string, in characters.
         number: largest absolute value of a number. Non-finite numbers are always refused.
@@ -39,6 +46,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+_MAX_ARRAYS = 64
 
 
 def read_bytes(path: Path, what: str, max_bytes: int = DEFAULT_LIMITS.size) -> bytes:
@@ -50,7 +58,7 @@ def read_bytes(path: Path, what: str, max_bytes: int = DEFAULT_LIMITS.size) -> b
         max_bytes: largest accepted size.
 
     Raises:
-        DocumentError: there is no such file, it is not a regular file, it is too large or unreadable.
+        DocumentError: there is no such file, or it is not regular, too large or unreadable.
     """
     try:
         # Without O_NONBLOCK, opening a FIFO blocks until somebody writes to it.
@@ -98,6 +106,9 @@ def parse_json(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Any:
     Raises:
         DocumentError: invalid JSON, NaN or Infinity, or a limit is exceeded.
     """
+    # A cheap bound before values are allocated; wrong only for a million commas and colons within strings.
+    if text.count(",") + text.count(":") > limits.items:
+        raise DocumentError(f"{where}: more than {limits.items} values: give a smaller document")
     try:
         value = json.loads(text)
     except RecursionError as error:
@@ -127,47 +138,86 @@ def parse_yaml(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Any:
     """
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.events.AliasEvent):
-                raise yaml.YAMLError("aliases are not accepted")
-            return super().compose_node(parent, index)
-
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    items = depth = 0
     try:
-        value = yaml.load(text, Loader=Loader)
-    except RecursionError as error:
-        raise DocumentError(f"{where}: nested too deeply: give a valid document") from error
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise DocumentError(f"{where}: aliases are not accepted: repeat the value")
+            items += isinstance(event, yaml.NodeEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            _check_extent(items, depth, where, limits)
+        value = yaml.load(text, Loader=loader)
+    except DocumentError:
+        raise
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DocumentError(f"{where}: invalid YAML: {_first_line(error)}") from error
     check_limits(value, where, limits)
     return value
 
 
-def check_limits(value: Any, where: str, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Check depth, number of items, length of strings and range of numbers of a parsed document.
+def read_arrays(path: Path, what: str, max_bytes: int = 512 * _MB) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays of an .npz file.
+
+    Args:
+        path: the file.
+        what: name of the document in messages.
+        max_bytes: largest accepted size of the file, and of its arrays in total.
 
     Raises:
-        DocumentError: a limit is exceeded or a number is not finite.
+        DocumentError: as `read_bytes`, not a valid .npz file, object arrays, or a limit is exceeded.
+    """
+    import numpy as np
+
+    content = io.BytesIO(read_bytes(path, what, max_bytes))
+    try:
+        members = zipfile.ZipFile(content).infolist()
+        if len(members) > _MAX_ARRAYS or sum(member.file_size for member in members) > max_bytes:
+            raise DocumentError(f"{what} {path}: more than {_MAX_ARRAYS} arrays or {max_bytes} bytes")
+        with np.load(content, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except DocumentError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError, EOFError) as error:
+        raise DocumentError(f"{what} {path}: invalid .npz file: {_first_line(error)}") from error
+    except (zipfile.BadZipFile, zlib.error, SyntaxError) as error:
+        raise DocumentError(f"{what} {path}: invalid .npz file: {_first_line(error)}") from error
+
+
+def check_limits(value: Any, where: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Check depth, number of values, length of strings and range of numbers of a parsed document.
+
+    Raises:
+        DocumentError: a limit is exceeded, a number is not finite, or a value has another type than in JSON
+            (dates are accepted).
     """
     items = 0
-    waiting: list[tuple[Any, int]] = [(value, 1)]
+    waiting: list[tuple[Any, int]] = [(value, 0)]
     while waiting:
         one, depth = waiting.pop()
         items += 1
-        if items > limits.items:
-            raise DocumentError(f"{where}: more than {limits.items} values: give a smaller document")
         if isinstance(one, dict | list):
-            if depth > limits.depth:
-                raise DocumentError(f"{where}: nested deeper than {limits.depth}: give a valid document")
+            depth += 1
             values = [*one.keys(), *one.values()] if isinstance(one, dict) else one
-            waiting.extend((inner, depth + 1) for inner in values)
+            waiting.extend((inner, depth) for inner in values)
         else:
             _check_scalar(one, where, limits)
+        _check_extent(items, depth, where, limits)
+
+
+def _check_extent(items: int, depth: int, where: str, limits: Limits) -> None:
+    if items > limits.items:
+        raise DocumentError(f"{where}: more than {limits.items} values: give a smaller document")
+    if depth > limits.depth:
+        raise DocumentError(f"{where}: nested deeper than {limits.depth}: give a valid document")
 
 
 def _check_scalar(value: Any, where: str, limits: Limits) -> None:
+    if not isinstance(value, str | int | float | datetime.date | None):
+        raise DocumentError(f"{where}: a value of type {type(value).__name__}: give a valid document")
     if isinstance(value, str) and len(value) > limits.text:
-        raise DocumentError(f"{where}: a text of {len(value)} characters: at most {limits.text} are read")
+        raise DocumentError(f"{where}: a text of {len(value)} characters: give at most {limits.text}")
     if isinstance(value, float) and not math.isfinite(value):
         raise DocumentError(f"{where}: a number is not finite: give finite numbers")
     if isinstance(value, int | float) and abs(value) > limits.number:

@@ -57,7 +57,7 @@ def test_distances_measure_a_shift(drawings):
 @pytest.mark.skipif(not FOOTAGE.is_dir(), reason="needs ../shared/footage, which is not here")
 def test_mediapipe_agrees_with_dwpose():
     frames, drawn = (
-        [frame.image for frame in islice(VideoReader(FOOTAGE / folder / "stage_talk_1.mp4"), 20)]
+        [frame.image for frame in islice(VideoReader(FOOTAGE / folder / "stage_talk_1.mp4"), 30)]
         for folder in ("upper_body_hands", "pose_renders")
     )
     with HolisticEstimator() as estimator:
