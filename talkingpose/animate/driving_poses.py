@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from talkingpose.io.documents import read_arrays
 from talkingpose.io.errors import UserError
 
 Keypoints = npt.NDArray[np.float32]
@@ -147,22 +148,18 @@ def _of_video(path: Path, max_frames: int | None, advance: Callable[[], None]) -
 def _of_file(path: Path, max_frames: int | None) -> DrivingPoses:
     from talkingpose.pose import validate
 
+    arrays = read_arrays(path, "driving")
+    missing = {"keypoints", "fps", "width", "height"} - set(arrays)
+    if missing:
+        raise DrivingPosesError(f"driving {path}: no {', '.join(sorted(missing))}: add them to the file")
+    keypoints = arrays["keypoints"]
     try:
-        with np.load(path, allow_pickle=False) as data:
-            missing = {"keypoints", "fps", "width", "height"} - set(data.files)
-            if missing:
-                raise DrivingPosesError(
-                    f"driving {path}: no {', '.join(sorted(missing))}: add them to the file"
-                )
-            keypoints = data["keypoints"][:max_frames]
-            fps = Fraction(float(data["fps"])).limit_denominator(100_000)
-            width, height = int(data["width"]), int(data["height"])
-    except DrivingPosesError:
-        raise
-    except (OSError, ValueError, TypeError, OverflowError) as error:
+        keypoints = keypoints[:max_frames]
+        fps = Fraction(float(arrays["fps"])).limit_denominator(100_000)
+        width, height = int(arrays["width"]), int(arrays["height"])
+    except (ValueError, TypeError, OverflowError, IndexError) as error:
         raise DrivingPosesError(
-            f"driving {path}: cannot be read as .npz with keypoints, fps, width, height: write it with "
-            "numpy.savez, or give a video"
+            f"driving {path}: invalid keypoints, fps, width or height: write it with numpy.savez"
         ) from error
     if keypoints.dtype == np.float16 or keypoints.dtype == np.float64:
         keypoints = keypoints.astype(np.float32)

@@ -8,13 +8,12 @@ import pytest
 
 from talkingpose.animate.driving_poses import (
     DrivingPoses,
-    DrivingPosesError,
     missing_parts,
     read_driving,
     retargeted,
     same_pose,
 )
-from talkingpose.pose import PoseError
+from talkingpose.io.errors import UserError
 
 
 def person(x: float = 0.5, shoulders: float = 0.2) -> np.ndarray:
@@ -47,18 +46,18 @@ def test_a_file_of_poses_is_read_whole_or_in_part(tmp_path: Path) -> None:
     [
         ({"fps": None}, "no fps: add"),
         ({"fps": 0.0}, "a rate and a size"),
-        ({"fps": np.nan}, "cannot be read"),
+        ({"fps": np.nan}, "invalid"),
         ({"width": 0}, "a rate and a size"),
         ({"keypoints": np.zeros((0, 133, 3), np.float32)}, "a rate and a size"),
         ({"keypoints": np.zeros((4, 133, 3), np.float32)}, "nobody is found in 4 frames"),
         ({"keypoints": np.zeros((4, 18, 3), np.float32)}, "shape"),
         ({"keypoints": np.zeros((4, 133, 3), np.int32)}, "int32"),
-        ({"keypoints": np.array([None])}, "cannot be read"),
+        ({"keypoints": np.array([None])}, "invalid"),
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     path = save(tmp_path / "p.npz", **changes)
-    with pytest.raises((DrivingPosesError, PoseError), match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read_driving(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
