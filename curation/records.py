@@ -1,4 +1,4 @@
-"""What is remembered of a source: its verdicts and its clips, as JSON."""
+"""Record of a finished source: verdicts and clips, stored as JSON."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class FilterResult(_Record):
     """Result of one filter for one span.
 
     Attributes:
-        filter: its name in the configuration.
-        step: of the cascade, where it is asked.
-        passed: None where it was not asked, because an earlier step had ended it.
-        measured: in `unit`; None where it was not asked, or where there was nothing to be measured.
-        threshold, at_least: it passes from the threshold on; up to it where `at_least` is False.
-        share, min_share: of the samples, how many reach the threshold, and how many must. Then `measured` is
-            the value that so many samples reach. None for filters that do not judge samples.
-        unit: of `measured` and `threshold`.
-        reason: what a person would say of a span that fails; None otherwise.
+        filter: name of the filter in the configuration.
+        step: step of the cascade in which it runs.
+        passed: None if it did not run because an earlier step rejected the span.
+        measured: value in `unit`; None if it did not run or there was nothing to measure.
+        threshold, at_least: values from the threshold upwards pass; up to it if `at_least` is False.
+        share, min_share: share of the samples that reach the threshold, and the share that must. `measured`
+            is then the value that `min_share` of the samples reach. None for filters that do not use samples.
+        unit: unit of `measured` and `threshold`.
+        reason: readable reason for a span that fails; None otherwise.
     """
 
     filter: str
@@ -43,22 +43,21 @@ class FilterResult(_Record):
 
 
 class ShotVerdict(_Record):
-    """What became of one span of frames: a whole shot, or a part of one.
+    """Verdict for one span of frames: a whole shot or a part of one.
 
-    The spans of a source follow one another without a gap. A shot that holds a good part has several: the
-    parts that are kept, and what is left of it.
+    The spans of a source are contiguous. A shot that was trimmed has several: the kept parts and the rest.
 
     Attributes:
-        start_frame, end_frame: in the source, end exclusive.
-        start_s, end_s: the same in seconds of the source.
-        shot_start, shot_end: frames of the shot that it belongs to, from cut to cut.
-        verdict: an `error` is undecided: nobody knows whether the span would be kept.
-        step: of the cascade, that decided: `index` (the container), `gate` (key frames), `scan` (samples of
+        start_frame, end_frame: frames of the source, end exclusive.
+        start_s, end_s: the same in seconds.
+        shot_start, shot_end: frames of the shot, from cut to cut.
+        verdict: `error` if the span could not be judged.
+        step: step of the cascade that decided: `index` (container), `gate` (key frames), `scan` (samples of
             the full decode) or `clip` (every frame).
-        reason: that of the first filter that said no, or what went wrong; None for a kept span.
-        reasons: of all filters that said no, in their order.
-        findings: of every filter that has settings, in their order, asked or not.
-        clip_id: of a kept span.
+        reason: reason of the first filter that failed, or the error; None for a kept span.
+        reasons: reasons of all filters that failed, in their order.
+        findings: results of every filter that is on, in their order.
+        clip_id: id of the clip of a kept span.
     """
 
     start_frame: int
@@ -76,12 +75,12 @@ class ShotVerdict(_Record):
 
 
 class ClipRecord(_Record):
-    """A kept clip, all but its pixels and keypoints; names are those of the dataset's columns.
+    """A kept clip without its pixels and keypoints; names are those of the dataset's columns.
 
-    `face` is the mean of ArcFace's features, float16 in hex, by which `dataset.persons` knows the person
-    again; it stays in the folder's state. `person_id` is set where who made the clip knows the person.
-    `looks` are perceptual hashes of the source's whole picture, ten a second, in hex: by them
-    `curation.dataset.dedup` knows the same footage in another source.
+    `face` is the mean of ArcFace's features, float16 in hex, by which `curation.dataset.persons` groups
+    clips; it is not exported. `person_id` is set if the maker of the clip knows the person. `looks` are
+    perceptual hashes of the whole picture of the source, ten a second, in hex, by which
+    `curation.dataset.dedup` finds the same footage in another source.
     """
 
     clip_id: str
@@ -106,13 +105,15 @@ class ClipRecord(_Record):
 
 
 class SourceRecord(_Record):
-    """A source that was worked on to its end.
+    """A finished source.
 
-    `error` says why it could not be judged at all; `quarantined`: it took its process with it, and is not
-    tried again unless asked to. `recipe` names the configuration and the tools: with other ones the record is
-    out of date. `spans` are the seconds that were asked for, none for all. `seconds`
-    is the CPU time spent per step. `identity` says by what the identity filter knew the person: `arcface` or
-    `face track`; None where nobody was looked at.
+    Attributes:
+        recipe: identifier of configuration and tools; the record is outdated under another one.
+        error: reason why the source could not be processed at all.
+        quarantined: the source crashed its process or exceeded its time limit; it is not retried by default.
+        spans: requested seconds; empty for the whole source.
+        identity: method of the identity filter, `arcface` or `face track`; None if no frame was sampled.
+        seconds: CPU time per step.
     """
 
     source: str
@@ -147,6 +148,6 @@ class SourceRecord(_Record):
 
     @property
     def errors(self) -> list[str]:
-        """Everything in this source that stayed undecided."""
+        """Errors of the source and of its spans."""
         whole = [self.error] if self.error else []
         return whole + [shot.reason or "" for shot in self.shots if shot.verdict == "error"]

@@ -1,12 +1,13 @@
-"""A run: find, skip what is done, work on the rest, export."""
+"""Curation of local files: plan, work, export."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -14,59 +15,125 @@ from pathlib import Path
 from typing import Any
 
 from curation.config import Config
-from curation.dataset.export import export, exported_clip_ids
+from curation.dataset.export import dropped_duplicates, export
 from curation.detect.detectors import Detectors
 from curation.detect.pose_backends import detectors_of
+from curation.download.access import Access
+from curation.download.status import DownloadReport
 from curation.executors.base import Executor, JobFailure, Limits
 from curation.executors.local_executor import LocalExecutor
 from curation.records import SourceRecord
-from curation.sources import LocalSource, Source, find_sources
-from curation.store import Store
+from curation.sources import LocalSource, Source
+from curation.store import Store, StoreError
 from curation.worker import Job, failed, process
+from talkingpose.io.progress import SILENT, Progress
+from talkingpose.io.shard import Shard
 
-# What the way of a source through this package makes; a new number makes the next run go that way anew.
+# Bump to invalidate cached results.
 PIPELINE_VERSION = "5"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run; none of them changes a clip.
+
+    Attributes:
+        workers: number of worker processes; None for one per core.
+        fresh: discard the results of earlier runs in the folder.
+        retry_dead: retry sources that were given up or quarantined.
+        delete_sources: delete a downloaded file once its clips are written.
+        shard: process this shard of the sources, and leave the export to a later command.
+        access: cookies and proxy for downloads.
+        executor: runs the jobs: processes of this machine, or of a Ray cluster.
+        detectors: models used instead of those of the configuration.
+        extractors: classes that yt-dlp tries before its own.
+    """
+
+    workers: int | None = None
+    fresh: bool = False
+    retry_dead: bool = False
+    delete_sources: bool = False
+    shard: Shard | None = None
+    access: Access = field(default_factory=Access)
+    executor: Executor = field(default_factory=LocalExecutor)
+    detectors: Detectors | None = None
+    extractors: Sequence[type[Any]] = ()
+
+    @property
+    def num_workers(self) -> int:
+        """Number of worker processes."""
+        return self.workers or self.executor.num_cpus
+
+
+DEFAULT_OPTIONS = RunOptions()
 
 
 @dataclass(frozen=True)
 class CurationPlan:
     """Sources of a run, each content once.
 
-    `done` were worked on before with the same settings and tools, `todo` were not, or ended in an error.
-    `twins` are names of files whose content another file has as well. `quarantined` crashed their process or
-    used up their time, and are left alone.
+    Attributes:
+        done: finished with the same settings and tools.
+        todo: not processed yet, or ended in an error.
+        same_content: names of files with the content of another file.
+        quarantined: crashed their process or exceeded its time limit; not retried.
     """
 
     done: tuple[Source, ...]
     todo: tuple[Source, ...]
-    twins: tuple[str, ...]
+    same_content: tuple[str, ...]
     quarantined: tuple[Source, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.todo)} to do", f"{len(self.done)} done before"]
+        if self.same_content:
+            parts.append(f"{len(self.same_content)} with the content of another")
+        if self.quarantined:
+            parts.append(f"{len(self.quarantined)} in quarantine (--retry-dead retries them)")
+        total = len(self.todo) + len(self.done) + len(self.same_content) + len(self.quarantined)
+        return f"{total} sources: {', '.join(parts)}"
 
 
 @dataclass
 class CurationSummary:
-    """What a run did and what is there now.
+    """Result of a run, and content of its folder.
 
-    `errors` are (name, message) of this run's sources; `seconds` is the work of this run per step.
-    `in_dataset` are the ids of the exported clips, without duplicates; None where nothing was exported.
+    Attributes:
+        out: output folder.
+        done_before: sources finished by earlier runs.
+        worked_on: sources processed by this run.
+        records: records of all sources in the folder.
+        duplicates: ids of clips that the export left out, with the id of the clip that represents them.
+        errors: (name, message) of the sources of this run.
+        seconds: CPU time of this run per step.
+        wall_s: wall-clock time of this run.
+        exported: the run wrote the dataset.
+        downloads: report of the downloads; None if there were none.
     """
 
     out: Path
-    done_before: int
-    worked_on: int
-    records: list[SourceRecord]
+    done_before: int = 0
+    worked_on: int = 0
+    records: list[SourceRecord] = field(default_factory=list)
+    duplicates: dict[str, str] = field(default_factory=dict)
     errors: list[tuple[str, str]] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)
     wall_s: float = 0.0
     exported: bool = False
-    in_dataset: frozenset[str] | None = None
+    downloads: DownloadReport | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Return whether sources failed that another run may process."""
+        return bool(self.errors) or (self.downloads is not None and self.downloads.is_partial)
 
     def document(self) -> dict[str, Any]:
-        """The summary as JSON values; counts are over everything in the folder."""
+        """Return the summary as JSON values; counts are of everything in the folder."""
         shots = [shot for record in self.records for shot in record.shots]
-        kept = [clip for record in self.records for clip in record.clips]
-        clips = [clip for clip in kept if self.in_dataset is None or clip.clip_id in self.in_dataset]
-        return {
+        clips = [
+            clip for record in self.records for clip in record.clips if clip.clip_id not in self.duplicates
+        ]
+        document: dict[str, Any] = {
             "out": str(self.out),
             "sources": {
                 "in_dataset": len(self.records),
@@ -76,9 +143,9 @@ class CurationSummary:
             },
             "clips": {
                 "kept": len(clips),
-                "duplicates": len(kept) - len(clips),
                 "frames": sum(clip.num_frames for clip in clips),
                 "seconds": round(sum(clip.end_s - clip.start_s for clip in clips), 3),
+                "duplicates": len(self.duplicates),
             },
             "rejected": dict(
                 Counter(shot.reason for shot in shots if shot.verdict == "reject").most_common()
@@ -89,10 +156,11 @@ class CurationSummary:
             "seconds": {step: round(spent, 3) for step, spent in sorted(self.seconds.items())},
             "wall_s": round(self.wall_s, 3),
         }
+        return document if self.downloads is None else document | {"download": self.downloads.document()}
 
 
 def tool_versions(detectors: Detectors) -> dict[str, str]:
-    """Whatever besides the configuration decides what a clip looks like."""
+    """Return the versions of everything besides the configuration that affects a clip."""
     import av
 
     libraries = ("av", "ImageHash", "numpy", "opencv-contrib-python", "scenedetect", "scipy", "talkingpose")
@@ -104,131 +172,178 @@ def tool_versions(detectors: Detectors) -> dict[str, str]:
     }
 
 
-def recipe(config: Config, versions: dict[str, str]) -> str:
-    """Names what a record was made with, 16 hex digits."""
+def recipe_of(config: Config, versions: dict[str, str]) -> str:
+    """Return the identifier of configuration and tools: 16 hex digits."""
     return hashlib.sha256(json.dumps([config.hash, versions], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def plan_curation(
-    store: Store, sources: Iterable[Source], made_with: str, *, retry: bool = False
+    store: Store, sources: Iterable[Source], recipe: str, *, retry: bool = False
 ) -> CurationPlan:
-    """Which sources are left to do; with `retry` also those in quarantine."""
+    """Compare sources with the records of the folder; `retry` includes quarantined sources."""
     done: dict[str, Source] = {}
     todo: dict[str, Source] = {}
-    twins: list[str] = []
+    same_content: list[str] = []
     contents: set[str] = set()
     quarantined: list[Source] = []
     for source in sources:
         if source.source_id in done or source.source_id in todo or source.sha256 in contents:
-            twins.append(source.name)
+            same_content.append(source.name)
             continue
         contents |= {source.sha256} if source.sha256 else set()
         record = store.record(source.source_id)
-        known = record is not None and record.recipe == made_with and record.spans == source.spans
-        if record is not None and known and record.quarantined and not retry:
+        current = record is not None and record.recipe == recipe and record.spans == source.spans
+        if record is not None and current and record.quarantined and not retry:
             quarantined.append(source)
             continue
-        finished = record is not None and known and not record.errors
+        finished = record is not None and current and not record.errors
         (done if finished else todo)[source.source_id] = source
-    return CurationPlan(tuple(done.values()), tuple(todo.values()), tuple(twins), tuple(quarantined))
+    return CurationPlan(tuple(done.values()), tuple(todo.values()), tuple(same_content), tuple(quarantined))
 
 
-def find(locations: Sequence[Path], limit: int | None) -> list[LocalSource]:
-    """The first `limit` videos among files and folders; raises SourceError as `find_sources` does."""
-    return find_sources(locations)[:limit]
-
-
-def curate(
-    found: Sequence[LocalSource],
-    out: Path,
-    config: Config,
-    *,
-    workers: int,
-    fresh: bool = False,
-    publish: bool = True,
-    retry: bool = False,
-    executor: Executor | None = None,
-    detectors: Detectors | None = None,
-    on_plan: Callable[[CurationPlan], None] = lambda plan: None,
-    on_source: Callable[[SourceRecord], None] = lambda record: None,
-) -> CurationSummary:
-    """Work on what is left of the sources and export everything that is in the folder.
-
-    Args:
-        out: the dataset's folder; made if need be.
-        fresh: forget what earlier runs did here.
-        retry: try anew also what is in quarantine.
-        executor: runs the jobs; processes of this machine by default.
-        detectors: other models than those that the configuration names.
-        publish: False leaves the export, and the records of the summary, to a later call, where more sources
-            are about to come.
-        on_plan, on_source: called when it is known what is left, and with every source that has ended.
+def dry_run(found: Sequence[LocalSource], out: Path, config: Config) -> CurationPlan:
+    """Return the plan of a run without writing anything.
 
     Raises:
-        StoreError: another run works in the folder, or it holds files of other hands.
-        WeightsError: weights that the configuration asks for are not here.
-        RayExecutorError: a machine of the cluster cannot take part.
-    """
-    begun = time.perf_counter()
-    store = Store(out)
-    detectors = detectors or detectors_of(config.pose)
-    versions = tool_versions(detectors)
-    made_with = recipe(config, versions)
-    with store.locked():
-        if fresh:
-            store.wipe()
-        plan = plan_curation(store, store.identify(found), made_with, retry=retry)
-        on_plan(plan)
-        # The id of what was fetched is that of its site, whatever its content.
-        store.drop_failures([one for one in (*plan.done, *plan.todo) if one.origin is None])
-        summary = CurationSummary(out, len(plan.done), len(plan.todo), [])
-        jobs = [
-            Job(
-                source, config, made_with, versions, detectors, store.clip_folder(source.source_id, made_with)
-            )
-            for source in plan.todo
-        ]
-        for source in plan.quarantined:
-            known = store.record(source.source_id)
-            summary.errors += [(source.name, f"in quarantine: {m}") for m in (known.errors if known else ())]
-        limits = Limits(workers, store.log, config.workers.source_limit_s, config.workers.sources_per_process)
-        # A record states its versions, so they must be the same on every machine.
-        results = (executor or LocalExecutor()).run(
-            jobs, process, limits, versions=partial(tool_versions, detectors)
-        )
-        for number, result in results:
-            job = jobs[number]
-            record = (
-                failed(job, f"{job.source.name}: {result.message}", quarantined=result.fatal)
-                if isinstance(result, JobFailure)
-                else result
-            )
-            store.write(record)
-            summary.seconds.update(record.seconds)
-            summary.errors += [(record.name, message) for message in record.errors]
-            on_source(record)
-        summary.errors.sort()
-        if publish:
-            summary.records = store.records()
-            store.tidy(summary.records)
-            summary.exported = export(store, summary.records, config.export)
-            summary.in_dataset = exported_clip_ids(store)
-    summary.wall_s = time.perf_counter() - begun
-    return summary
-
-
-def plan_only(
-    found: Sequence[LocalSource], out: Path, config: Config, detectors: Detectors | None = None
-) -> CurationPlan:
-    """What `curate` would work on; writes nothing.
-
-    Raises:
-        StoreError: the folder holds files of other hands.
-        WeightsError: weights that the configuration asks for are not here.
+        StoreError: the folder holds files of other programs.
+        WeightsError: weights that the configuration needs are missing.
     """
     store = Store(out)
     store.check()
-    identify = partial(store.identify, remember=False)
-    return plan_curation(
-        store, identify(found), recipe(config, tool_versions(detectors or detectors_of(config.pose)))
-    )
+    recipe = recipe_of(config, tool_versions(detectors_of(config.pose)))
+    return plan_curation(store, store.identify(found, remember=False), recipe)
+
+
+class Curator:
+    """Curation of video files into a folder that the caller has locked.
+
+    Args:
+        store: state of the folder.
+        config: configuration.
+        options: options of the run.
+        progress: receives the plan, finished sources and errors.
+        is_forgotten: returns whether a content hash must not enter the dataset.
+
+    Raises:
+        WeightsError: weights that the configuration needs are missing.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        options: RunOptions,
+        progress: Progress = SILENT,
+        is_forgotten: Callable[[str | None], bool] = lambda sha256: False,
+    ) -> None:
+        self._begun = time.perf_counter()
+        self._store = store
+        self._config = config
+        self._options = options
+        self._progress = progress
+        self._is_forgotten = is_forgotten
+        self._detectors = options.detectors or detectors_of(config.pose)
+        self._versions = tool_versions(self._detectors)
+        self._recipe = recipe_of(config, self._versions)
+        self._summary = CurationSummary(store.out)
+
+    def work(self, found: Sequence[LocalSource]) -> set[str]:
+        """Process files that are not finished yet; returns the names of those that failed."""
+        store, summary = self._store, self._summary
+        sources = [one for one in store.identify(found) if not self._is_forgotten(one.sha256)]
+        plan = plan_curation(store, sources, self._recipe, retry=self._options.retry_dead)
+        if any(one.origin is None for one in sources):
+            self._progress.message(str(plan))
+        self._progress.advance(len(found) - len(plan.todo))
+        # The id of a downloaded source does not depend on its content.
+        store.drop_failures([one for one in (*plan.done, *plan.todo) if one.origin is None])
+        summary.done_before += len(plan.done)
+        summary.worked_on += len(plan.todo)
+        before = len(summary.errors)
+        for source in plan.quarantined:
+            known = store.record(source.source_id)
+            summary.errors += [(source.name, f"in quarantine: {m}") for m in (known.errors if known else ())]
+        for record in self._process(plan.todo):
+            store.write(record)
+            summary.seconds.update(record.seconds)
+            summary.errors += [(record.name, message) for message in record.errors]
+            self._progress.advance()
+            for message in record.errors:
+                self._progress.message(f"error: {with_name(record.name, message)}")
+        return {name for name, _ in summary.errors[before:]}
+
+    def finish(self) -> CurationSummary:
+        """Export the dataset, unless this is a shard, and return the summary."""
+        summary = self._summary
+        summary.errors.sort()
+        summary.records = self._store.records()
+        if self._options.shard is None:
+            self._store.tidy(summary.records)
+            summary.exported = export(self._store, summary.records, self._config.export)
+        summary.duplicates = dropped_duplicates(self._store, summary.records)
+        summary.wall_s = time.perf_counter() - self._begun
+        return summary
+
+    def _process(self, todo: Sequence[Source]) -> Iterator[SourceRecord]:
+        jobs = [
+            Job(
+                source,
+                self._config,
+                self._recipe,
+                self._versions,
+                self._detectors,
+                self._store.clip_folder(source.source_id, self._recipe),
+            )
+            for source in todo
+        ]
+        workers = self._config.workers
+        limits = Limits(
+            self._options.num_workers, self._store.log, workers.source_limit_s, workers.sources_per_process
+        )
+        # A record states its versions, so they must be the same on every machine.
+        versions = partial(tool_versions, self._detectors)
+        for number, result in self._options.executor.run(jobs, process, limits, versions=versions):
+            if isinstance(result, JobFailure):
+                message = f"{jobs[number].source.name}: {result.message}"
+                yield failed(jobs[number], message, quarantined=result.fatal)
+            else:
+                yield result
+
+
+def export_folder(out: Path, config: Config) -> CurationSummary:
+    """Write the dataset of all records in a folder; returns its summary.
+
+    Raises:
+        StoreError: another run works in the folder, or no run ever did.
+    """
+    store = existing_store(out)
+    with store.locked():
+        records = store.records()
+        store.tidy(records)
+        exported = export(store, records, config.export)
+    summary = summarize(out)
+    summary.exported = exported
+    return summary
+
+
+def summarize(out: Path) -> CurationSummary:
+    """Return the summary of what earlier runs left in a folder; raises StoreError if no run ever did."""
+    store = existing_store(out)
+    records = store.records()
+    errors = [(record.name, message) for record in records for message in record.errors]
+    done = len(records) - len({name for name, _ in errors})
+    duplicates = dropped_duplicates(store, records)
+    return CurationSummary(out, done, 0, records, duplicates, errors)
+
+
+def existing_store(out: Path) -> Store:
+    """Return the state of a folder in which a run has worked; raises StoreError for any other."""
+    store = Store(out)
+    if not os.path.isdir(store.state):  # noqa: PTH112  False for every invalid path
+        raise StoreError(f"folder {out}: no run of tp-curate worked here: give the --out of one")
+    return store
+
+
+def with_name(name: str, message: str) -> str:
+    """Return a message that contains the name of its source."""
+    return message if name in message else f"{name}: {message}"

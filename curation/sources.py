@@ -1,10 +1,12 @@
-"""The videos to curate: found among files and folders, known by their content."""
+"""Local video files to curate: search in files and folders, identification by content."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +16,20 @@ SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv"}
     | {".ogv", ".3gp", ".mxf"}
 )
+_MAX_NAME = 200
+# Skipped files that are named in the message.
+_MAX_SKIPPED = 5
 
 
 class SourceError(UserError):
-    """What was named as a source holds no video."""
+    """A source that is missing or holds no video."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a fetched video came from, and what was seen then; names are those of the dataset's columns.
+    """Origin of a downloaded video; names are those of the dataset's columns.
 
-    `sha256` is of the file, `fetched_at` ISO 8601 in UTC.
+    `sha256` is of the file; `fetched_at` is ISO 8601 in UTC.
     """
 
     source: str
@@ -42,9 +47,10 @@ class LocalSource:
     """A video file.
 
     Attributes:
-        name: for people: its place in the folder that was named, with that folder's name.
-        origin: None for a local file.
-        spans: (start, end) in seconds that are wanted; empty means all of it.
+        path: path of the file.
+        name: readable name: path within the named folder, with the name of that folder.
+        origin: None for a file that was not downloaded.
+        spans: requested (start, end) in seconds; empty for the whole video.
     """
 
     path: Path
@@ -55,12 +61,12 @@ class LocalSource:
 
 @dataclass(frozen=True)
 class Source:
-    """A video known by its content, or by its id where it was fetched.
+    """A video identified by its content, or by its id if it was downloaded.
 
     Attributes:
-        source_id: that of its origin; of a local file 16 hex digits: of the content's hash, or of the name's
-            where the file cannot be read.
-        sha256: of the content, None where it cannot be read; `problem` then says why.
+        source_id: id of its origin; for a local file 16 hex digits of the hash of the content, or of the
+            name if the file cannot be read.
+        sha256: hash of the content; None if the file cannot be read, and `problem` then has the reason.
     """
 
     path: Path
@@ -72,38 +78,45 @@ class Source:
     spans: tuple[tuple[float, float], ...] = ()
 
 
-def find_sources(locations: Iterable[Path]) -> list[LocalSource]:
-    """All videos named or lying under a named folder, each once, sorted within a folder.
+def find_sources(locations: Iterable[Path], notes: list[str] | None = None) -> list[LocalSource]:
+    """Find the videos named or below a named folder, each once, sorted within a folder.
 
-    A file that is named is taken whatever its suffix; in a folder the suffix decides. Hidden files and
-    folders are left out.
+    A named file is taken regardless of its suffix; in a folder the suffix decides. Hidden files and folders
+    are ignored.
+
+    Args:
+        locations: files and folders.
+        notes: receives one line for each folder in which files are skipped.
 
     Raises:
-        SourceError: nothing under that name, or a folder without videos.
+        SourceError: no such file, not a regular file, or a folder without videos.
     """
     found: dict[Path, LocalSource] = {}
     for location in locations:
-        if location.is_dir():
-            videos = sorted(_walk(location))
+        mode = _mode(location)
+        if stat.S_ISDIR(mode):
+            videos, skipped = _search(location)
+            skip_note = _skip_note(location, skipped)
+            if notes is not None:
+                notes += skip_note
             if not videos:
                 raise SourceError(
                     f"source {location}: no video in this folder: name files, or a folder with "
-                    f"{', '.join(sorted(SUFFIXES))}"
+                    f"{', '.join(sorted(SUFFIXES))}" + "".join(f" ({note})" for note in skip_note)
                 )
             top = location.resolve()
             for path in videos:
-                found.setdefault(
-                    path.absolute(), LocalSource(path, _text(f"{top.name}/{path.relative_to(location)}"))
-                )
-        elif location.exists():
-            found.setdefault(location.absolute(), LocalSource(location, _text(location.name)))
+                name = encodable(f"{top.name}/{path.relative_to(location)}")
+                found.setdefault(path.absolute(), LocalSource(path, name))
+        elif stat.S_ISREG(mode):
+            found.setdefault(location.absolute(), LocalSource(location, encodable(location.name)))
         else:
-            raise SourceError(f"source {location}: there is no such file or folder: check the path")
+            raise SourceError(f"source {location}: not a regular file: give a video file or a folder")
     return list(found.values())
 
 
 def identify(found: LocalSource, sha256: str | None = None) -> Source:
-    """Read a video's content once to know it again under any name; `sha256` where it is known already."""
+    """Identify a video by the hash of its content; `sha256` if it is known already."""
     if found.origin is not None:
         origin = found.origin
         return Source(
@@ -120,14 +133,46 @@ def identify(found: LocalSource, sha256: str | None = None) -> Source:
     return Source(found.path, found.name, sha256[:16], sha256)
 
 
+def encodable(name: str) -> str:
+    """Return a file name as text that can be encoded as UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def _mode(location: Path) -> int:
+    try:
+        return location.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "invalid path"
+        name = encodable(str(location))[:_MAX_NAME]
+        raise SourceError(f"source {name}: {reason}: check the path") from error
+
+
+def _search(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the videos below a folder, and the files that are skipped."""
+    videos: list[Path] = []
+    skipped: list[Path] = []
+    for path in _walk(folder):
+        # A broken link is taken, so that its name is reported as an error.
+        is_video = path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
+        (videos if is_video else skipped).append(path)
+    return sorted(videos), sorted(skipped)
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(parent, name)
+        yield from (Path(parent, name) for name in files if not name.startswith("."))
 
 
-def _text(name: str) -> str:
-    """A file name as text that can be written as UTF-8."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+def _skip_note(folder: Path, skipped: Sequence[Path]) -> list[str]:
+    if not skipped:
+        return []
+    kinds = Counter(path.suffix.lower() or "no suffix" for path in skipped)
+    counts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    names = ", ".join(str(path.relative_to(folder)) for path in skipped[:_MAX_SKIPPED])
+    more = ", ..." if len(skipped) > _MAX_SKIPPED else ""
+    return [
+        encodable(
+            f"source {folder}: skipped {len(skipped)} files that are not videos ({counts}): {names}{more}"
+        )
+    ]

@@ -1,47 +1,55 @@
-"""What a run remembers in its output folder, so that the same command goes on where it stopped.
+"""State of an output folder, by which the same command resumes.
 
-.curation/lock                              held while a run works here
+.curation/lock, lock-I-of-N                 held while a run, or a shard of one, works in the folder
 .curation/hashes.json                       content hashes of files by path, size and time
 .curation/sources/SOURCE_ID.json            one record per finished source, written last
 .curation/clips/SOURCE_ID/RECIPE/CLIP.mp4, CLIP.npz
-.curation/exported.json                     what the export wrote, and from what
-.curation/salt                              of the names of persons, where faces told who they are
-.curation/acquisition/                      ledger and files of what was fetched
-.curation/workers.log                       what libraries in the workers printed
+.curation/exported.json                     files of the export, and a digest of its inputs
+.curation/salt                              salt of person ids
+.curation/acquisition/                      ledger and files of downloads
+.curation/workers.log                       output of libraries in the workers
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 import secrets
 import shutil
+import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from curation.records import SourceRecord
-from curation.sources import LocalSource, Source, identify
+from curation.sources import LocalSource, Source, encodable, identify
 from talkingpose.io.atomic import write_text
 from talkingpose.io.errors import UserError
+from talkingpose.io.shard import Shard
 
-# The page of `tp-curate report`; `forget` deletes it.
+# Page of `tp-curate report`; `forget` deletes it.
 REPORT_PAGE = "report.html"
 
-# Folder of the ledger and of fetched sources; see `curation.download`.
-ACQUISITION = "acquisition"
+# Folder of ledger and downloads; see `curation.download`.
+DOWNLOADS = "acquisition"
 _SALT = "salt"
+# Timeout for the short time in which another shard takes its lock.
+_SHARD_START_S = 30.0
+# Longest name of a file or folder in bytes, and of a path in a message in characters.
+_MAX_PART = 255
+_MAX_NAME = 200
 
 
 class StoreError(UserError):
-    """The output folder cannot be worked in."""
+    """An output folder that cannot be used."""
 
 
 class Store:
-    """The state under `out`; looking at it creates nothing."""
+    """State under the output folder `out`; creating the object creates no file."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -52,59 +60,91 @@ class Store:
         self.log = self.state / "workers.log"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Make the folder if need be and keep other runs out of it.
+    def locked(self, shard: Shard | None = None) -> Iterator[None]:
+        """Create the folder if missing and keep other runs out of it.
+
+        Args:
+            shard: shards of the same run may work beside one another, but not beside an unsharded run.
 
         Raises:
-            StoreError: another run works here, or the folder holds what no run wrote.
+            StoreError: another run works in the folder, or it holds files of other programs.
         """
         self.check()
-        try:
-            self._records.mkdir(parents=True, exist_ok=True)
-            lock = (self.state / "lock").open("a")
-        except OSError as error:
-            raise StoreError(
-                f"output {self.out}: {error.strerror}: give a folder that can be written"
-            ) from error
-        with lock:
+        with ExitStack() as held:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                self._records.mkdir(parents=True, exist_ok=True)
+                self._lock(held, shard)
+            except OSError as error:
                 raise StoreError(
-                    f"output {self.out}: another tp-curate works in this folder: wait for it or give another"
-                ) from None
-            for stray in self.state.rglob(".*.part*"):
-                stray.unlink(missing_ok=True)
+                    f"output {self._name}: {error.strerror}: give a folder that can be written"
+                ) from error
             yield
 
+    def _lock(self, held: ExitStack, shard: Shard | None) -> None:
+        with ExitStack() as whole:
+            _acquire(whole, self.state / "lock", self._busy(), timeout=_SHARD_START_S if shard else 0)
+            own = None if shard is None else f"lock-{shard.number}-of-{shard.of}"
+            for path in self.state.glob("lock-*-of-*"):
+                if shard is None or not path.name.endswith(f"-of-{shard.of}"):
+                    with ExitStack() as probe:
+                        _acquire(probe, path, self._busy())
+            if own is not None:
+                _acquire(held, self.state / own, self._busy())
+                return
+            for stray in self.state.rglob(".*.part*"):
+                stray.unlink(missing_ok=True)
+            held.enter_context(whole.pop_all())
+
+    def _busy(self) -> StoreError:
+        return StoreError(
+            f"output {self._name}: another tp-curate works in this folder: wait for it or give another"
+        )
+
+    @property
+    def _name(self) -> str:
+        return encodable(str(self.out))[:_MAX_NAME]
+
     def check(self) -> None:
-        """Refuse a folder with files of other hands; raises StoreError."""
-        if self.out.exists() and not self.out.is_dir():
-            raise StoreError(f"output {self.out}: this is a file: give a folder")
-        if self.out.is_dir() and not self.state.is_dir() and any(self.out.iterdir()):
-            raise StoreError(
-                f"output {self.out}: the folder is not empty and no run of tp-curate made it: give a new one"
-            )
+        """Check that the output is a folder of this program, or a new one; raises StoreError."""
+        problem = self._problem()
+        if problem is not None:
+            raise StoreError(f"output {self._name}: {problem}")
+
+    def _problem(self) -> str | None:
+        # Cc are control characters; Cs are the surrogates that stand for bytes that are not UTF-8.
+        if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in str(self.out.absolute())):
+            return "the path has control characters or is not UTF-8: give another name"
+        if any(len(os.fsencode(part)) > _MAX_PART for part in self.out.parts):
+            return "File name too long: give a shorter name"
+        try:
+            if self.out.exists() and not self.out.is_dir():
+                return "a file of this name exists: give a folder"
+            if self.out.is_dir() and not self.state.is_dir() and any(self.out.iterdir()):
+                return "the folder is not empty and was not made by tp-curate: give a new one"
+        except OSError as error:
+            return f"{error.strerror}: give another folder"
+        return None
 
     def wipe(self) -> None:
-        """Remove what runs wrote here, and nothing else."""
-        for name in self.exported().get("files", []):
+        """Remove the files that runs wrote in the folder, and nothing else."""
+        files = self.exported().get("files", [])
+        for name in files:
             (self.out / name).unlink(missing_ok=True)
-        for folder in {(self.out / name).parent for name in self.exported().get("files", [])} - {self.out}:
+        for folder in {(self.out / name).parent for name in files} - {self.out}:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         for entry in self.state.iterdir():
-            # The lock is held meanwhile; a new file of that name would let a second run in. What was fetched,
-            # and what must never be fetched again, outlives the clips made of it.
-            # The salt makes nothing that --fresh should make anew: without it all persons would change names.
-            if entry.name not in ("lock", ACQUISITION, _SALT):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            # Locks are held meanwhile. Downloads and tombstones outlive the clips made of them. A new salt
+            # would rename all persons.
+            if entry.name in (DOWNLOADS, _SALT) or entry.name.startswith("lock"):
+                continue
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self._records.mkdir()
 
     def identify(self, found: Iterable[LocalSource], *, remember: bool = True) -> Iterator[Source]:
-        """Know files by their content; a file of the same path, size and time is not read again."""
-        known: dict[str, list[Any]] = self._read(self._hashes)
-        fresh = {}
+        """Identify files by their content; a file of known path, size and time is not read again."""
+        known = self._read(self._hashes)
+        fresh: dict[str, list[Any]] = {}
         try:
             for file in found:
                 if file.origin is not None:
@@ -112,8 +152,8 @@ class Store:
                     continue
                 key = str(file.path.absolute())
                 try:
-                    stat = file.path.stat()
-                    stamp = [stat.st_size, stat.st_mtime_ns]
+                    status = file.path.stat()
+                    stamp = [status.st_size, status.st_mtime_ns]
                 except OSError:
                     stamp = []
                 entry = known.get(key)
@@ -123,32 +163,43 @@ class Store:
                 yield source
         finally:
             if remember and fresh != {key: known.get(key) for key in fresh}:
-                write_text(self._hashes, json.dumps(known | fresh, indent=0, ensure_ascii=True))
+                with FileLock(self.state / "hashes.lock"):
+                    # Other shards may have written in the meantime.
+                    merged = self._read(self._hashes) | fresh
+                    write_text(self._hashes, json.dumps(merged, indent=0, ensure_ascii=True))
 
     def known_files(self) -> dict[str, Path]:
-        """Source files that earlier runs saw and that are unchanged, by the SHA-256 of their content."""
+        """Return unchanged source files of earlier runs by the SHA-256 of their content."""
         found = {}
         for name, (*stamp, sha256) in self._read(self._hashes).items():
             path = Path(name)
             try:
-                stat = path.stat()
+                status = path.stat()
             except OSError:
                 continue
-            if stamp == [stat.st_size, stat.st_mtime_ns]:
+            if stamp == [status.st_size, status.st_mtime_ns]:
                 found[sha256] = path
         return found
 
+    def forget_files(self, contents: set[str | None]) -> None:
+        """Remove the files of these content hashes from the known files."""
+        if self._hashes.is_file():
+            kept = {
+                path: entry for path, entry in self._read(self._hashes).items() if entry[-1] not in contents
+            }
+            write_text(self._hashes, json.dumps(kept, indent=0, ensure_ascii=True))
+
     def clip_folder(self, source_id: str, recipe: str) -> Path:
-        """Where the clips of a source lie."""
+        """Return the folder of the clips of a source."""
         return self.state / "clips" / source_id / recipe
 
     def records(self) -> list[SourceRecord]:
-        """All whole records, by source id."""
+        """Return all undamaged records, by source id."""
         found = (self.record(path.stem) for path in sorted(self._records.glob("*.json")))
         return [record for record in found if record is not None]
 
     def record(self, source_id: str) -> SourceRecord | None:
-        """The record of a source; None where there is none or it or one of its clips is damaged."""
+        """Return the record of a source; None if it is missing, or it or one of its clips is damaged."""
         try:
             record = SourceRecord.model_validate_json((self._records / f"{source_id}.json").read_bytes())
         except (FileNotFoundError, ValidationError):
@@ -161,21 +212,20 @@ class Store:
         return record
 
     def write(self, record: SourceRecord) -> None:
-        """Remember a finished source; its clips are there already."""
-        text = record.model_dump_json(indent=1)
-        write_text(self._records / f"{record.source_id}.json", text)
+        """Write the record of a finished source; its clips are written before."""
+        write_text(self._records / f"{record.source_id}.json", record.model_dump_json(indent=1))
 
     def drop_failures(self, sources: Iterable[Source]) -> None:
-        """Forget errors of files that have another content by now: mended, or readable again."""
+        """Delete the errors of files whose content has changed since: repaired, or readable again."""
         now = {source.name: source.source_id for source in sources}
         if not now:
             return
         for record in self.records():
             if record.error is not None and now.get(record.name, record.source_id) != record.source_id:
-                (self._records / f"{record.source_id}.json").unlink()
+                (self._records / f"{record.source_id}.json").unlink(missing_ok=True)
 
     def tidy(self, records: Iterable[SourceRecord]) -> None:
-        """Remove clips that no record names: of interrupted runs and other configurations."""
+        """Delete clips without a record: of interrupted runs and other configurations."""
         kept = {
             self.clip_folder(record.source_id, record.recipe) / f"{clip.clip_id}{suffix}"
             for record in records
@@ -191,18 +241,18 @@ class Store:
                 path.unlink()
 
     def salt(self) -> str:
-        """A secret of this folder, made when it is first asked for; kept for as long as the folder is."""
+        """Return the secret of this folder; it is created on first use and kept."""
         path = self.state / _SALT
         if not path.is_file():
             write_text(path, secrets.token_hex(16))
         return path.read_text(encoding="utf-8")
 
     def exported(self) -> dict[str, Any]:
-        """What `remember_export` was given last; empty before."""
+        """Return the last value given to `remember_export`; empty before."""
         return self._read(self._exported)
 
     def remember_export(self, export: dict[str, Any]) -> None:
-        """Note what was exported."""
+        """Write a description of the export."""
         write_text(self._exported, json.dumps(export, indent=1))
 
     @staticmethod
@@ -212,3 +262,11 @@ class Store:
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
         return content
+
+
+def _acquire(held: ExitStack, path: Path, busy: StoreError, timeout: float = 0) -> None:
+    """Hold a lock file until the stack ends; raise `busy` if another process holds it."""
+    try:
+        held.enter_context(FileLock(path, timeout=timeout))
+    except Timeout:
+        raise busy from None

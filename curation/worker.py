@@ -1,4 +1,4 @@
-"""The way of one source: index, key frames, one full decode, verdicts, and clips of what is kept."""
+"""Curation of one source: index, key frames, one full decode, verdicts, clips."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from curation.clips.trim import TrimmedSpan, parts_of
 from curation.clips.writer import ClipError, make_clip
 from curation.config import Config
 from curation.detect.detectors import Detectors
-from curation.detect.keyframe_faces import NAME as KEYFRAMES
-from curation.detect.keyframe_faces import NOT_ASKED as KEYFRAMES_NOT_ASKED
+from curation.detect.keyframe_faces import NAME as KEYFRAME_FACES
+from curation.detect.keyframe_faces import NOT_ASKED as KEYFRAME_FACES_NOT_RUN
 from curation.detect.keyframe_faces import can_judge, judge_key_frames
 from curation.detect.measurements import Shot
 from curation.detect.scan import Scan, scan
@@ -28,7 +28,16 @@ from talkingpose.pose import PoseError
 
 @dataclass(frozen=True)
 class Job:
-    """A source, how to work on it, and the folder for its clips. Travels to worker processes."""
+    """Job of a worker process.
+
+    Attributes:
+        source: source to process.
+        config: configuration.
+        recipe: identifier of configuration and tools, for the record.
+        tool_versions: versions of the tools, for the record.
+        detectors: models.
+        folder: folder of the clips; created if missing.
+    """
 
     source: Source
     config: Config
@@ -39,64 +48,69 @@ class Job:
 
 
 def process(job: Job) -> SourceRecord:
-    """Work on one source to its end; writes its clips into the job's folder, which is made if need be.
+    """Process one source and write its clips into the folder of the job.
 
-    Cheap before dear: each step is asked only of what the one before has left. What is wrong with the source
-    or a shot of it is in the record; faults of this project are raised.
+    Cheap steps run first; each step sees only what passed the one before. Errors of the source or of a shot
+    are in the record; bugs of this project are raised.
     """
     if job.source.problem is not None:
         return failed(job, job.source.problem)
     seconds: dict[str, float] = {}
     try:
-        # 1. The container and its packets; of the frames only the first is decoded.
+        # 1. Container and packets; only the first frame is decoded.
         with _timed(seconds, "index"):
             reader = VideoReader(job.source.path, name=job.source.name)
             index = read_index(job.source.path, name=job.source.name)
-        too_short = _length(job, index)
+        too_short = _check_length(job, index)
         if too_short is not None and not too_short.passed:
-            return _record(job, reader, index, seconds, verdicts=(_unseen(job, index, "index", [too_short]),))
-        # 2. Key frames alone: is there a face?
+            return _record(
+                job, reader, index, seconds, verdicts=(_reject_undecoded(job, index, "index", [too_short]),)
+            )
+        # 2. Faces in key frames.
         with _timed(seconds, "gate"):
-            faces = _keyframe_faces(job, reader, index)
+            faces = _check_key_frames(job, reader, index)
         if faces is not None and not faces.passed:
             known = [result for result in (too_short, faces) if result is not None]
-            return _record(job, reader, index, seconds, verdicts=(_unseen(job, index, "gate", known),))
-        # 3. Every frame once: shots, and samples of them.
+            return _record(
+                job, reader, index, seconds, verdicts=(_reject_undecoded(job, index, "gate", known),)
+            )
+        # 3. One full decode: shots and samples.
         with _timed(seconds, "scan"):
-            found = _scan(job, reader)
+            scanned = _scan(job, reader)
     except (MediaError, PoseError) as error:
         return failed(job, str(error))
-    # 4. Verdicts; 5. dense pose, cut and encode of what is kept.
+    # 4. Verdicts. 5. Keypoints, cut and encode of kept spans.
     decided = [
-        _decide(job, found, shot, part, faces, seconds)
-        for shot in found.shots
-        for part in parts_of(shot, job.config, found.times)
+        _decide(job, scanned, shot, part, faces, seconds)
+        for shot in scanned.shots
+        for part in parts_of(shot, job.config, scanned.times)
     ]
     return _record(
         job,
         reader,
         index,
         seconds,
-        scan=found,
+        scan=scanned,
         verdicts=tuple(verdict for verdict, _ in decided),
         clips=tuple(clip for _, clip in decided if clip is not None),
     )
 
 
 def failed(job: Job, message: str, *, quarantined: bool = False) -> SourceRecord:
-    """The record of a source that could not be judged."""
-    return SourceRecord(**_identity(job), error=message, quarantined=quarantined)
+    """Return the record of a source that could not be processed."""
+    return SourceRecord(**_provenance(job), error=message, quarantined=quarantined)
 
 
-def _length(job: Job, index: PacketIndex) -> FilterResult | None:
-    """Whether the whole source is too short; None where that is not asked, or packets carry no times."""
+def _check_length(job: Job, index: PacketIndex) -> FilterResult | None:
+    """Apply the length filter to the whole source; None if it is off or packets have no times."""
     settings = job.config.filters["length"]
     if not isinstance(settings, LengthSettings) or index.duration_s is None:
         return None
     return LengthFilter().of_duration(index.duration_s, settings).result("index")
 
 
-def _keyframe_faces(job: Job, reader: VideoReader, index: PacketIndex) -> FilterResult | None:
+def _check_key_frames(job: Job, reader: VideoReader, index: PacketIndex) -> FilterResult | None:
+    """Search faces in key frames; None if that is off or key frames are too few."""
     settings = job.config.keyframe_faces
     if settings is None or not can_judge(index, settings):
         return None
@@ -117,7 +131,7 @@ def _scan(job: Job, reader: VideoReader) -> Scan:
 
 def _decide(
     job: Job,
-    found: Scan,
+    scanned: Scan,
     shot: Shot,
     part: TrimmedSpan,
     faces: FilterResult | None,
@@ -128,8 +142,8 @@ def _decide(
     verdict = ShotVerdict(
         start_frame=span.start,
         end_frame=span.end,
-        start_s=found.times[span.start],
-        end_s=found.times[span.end],
+        start_s=scanned.times[span.start],
+        end_s=scanned.times[span.end],
         shot_start=shot.start,
         shot_end=shot.end,
         verdict="reject",
@@ -146,7 +160,7 @@ def _decide(
         clip = make_clip(
             job.source.path,
             job.source.source_id,
-            found,
+            scanned,
             span,
             job.config,
             job.detectors.estimator,
@@ -158,8 +172,8 @@ def _decide(
     return verdict.model_copy(update={"verdict": "keep", "step": "clip", "clip_id": clip.clip_id}), clip
 
 
-def _unseen(job: Job, index: PacketIndex, step: Step, known: list[FilterResult]) -> ShotVerdict:
-    """The verdict over a source of which no shot was looked at."""
+def _reject_undecoded(job: Job, index: PacketIndex, step: Step, known: list[FilterResult]) -> ShotVerdict:
+    """Return the verdict for a source that was rejected before its frames were decoded."""
     reasons = tuple(result.reason for result in known if result.reason is not None)
     start = index.key_times[0] if index.key_times else 0.0
     return ShotVerdict(
@@ -179,17 +193,17 @@ def _unseen(job: Job, index: PacketIndex, step: Step, known: list[FilterResult])
 
 
 def _all_filters(job: Job, known: list[FilterResult]) -> tuple[FilterResult, ...]:
-    """What is known, and every other filter that has settings as not asked."""
-    answers = {result.filter: result for result in known}
-    asked = [KEYFRAMES] if job.config.keyframe_faces is not None else []
-    asked += [name for name, settings in job.config.filters.items() if settings is not None]
-    return tuple(answers.get(name) or _not_asked(job, name) for name in dict.fromkeys([*asked, *answers]))
+    """Return the known results, and one for every other filter that is on but did not run."""
+    results = {result.filter: result for result in known}
+    active = [KEYFRAME_FACES] if job.config.keyframe_faces is not None else []
+    active += [name for name, settings in job.config.filters.items() if settings is not None]
+    return tuple(results.get(name) or _not_run(job, name) for name in dict.fromkeys([*active, *results]))
 
 
-def _not_asked(job: Job, name: str) -> FilterResult:
+def _not_run(job: Job, name: str) -> FilterResult:
     """Result of a filter that did not run, with its threshold."""
-    if name == KEYFRAMES:
-        return KEYFRAMES_NOT_ASKED
+    if name == KEYFRAME_FACES:
+        return KEYFRAME_FACES_NOT_RUN
     settings = job.config.filters[name]
     assert settings is not None
     return filters.get(name).spec.not_asked(settings, "index" if name == "length" else "scan")
@@ -206,9 +220,9 @@ def _record(
     clips: tuple[ClipRecord, ...] = (),
 ) -> SourceRecord:
     info = reader.info
-    seen: dict[str, Any] = {"num_frames": index.num_packets}
+    measured: dict[str, Any] = {"num_frames": index.num_packets}
     if scan is not None:
-        seen = {
+        measured = {
             "num_frames": len(scan.pts),
             "lost_frames": scan.report.lost_frames,
             "variable_frame_rate": scan.report.variable_frame_rate,
@@ -216,7 +230,7 @@ def _record(
             "identity": job.detectors.identity(),
         }
     return SourceRecord(
-        **_identity(job),
+        **_provenance(job),
         error=None,
         width=info.width,
         height=info.height,
@@ -227,13 +241,13 @@ def _record(
         shots=verdicts,
         clips=clips,
         seconds={step: round(spent, 3) for step, spent in seconds.items()},
-        **seen,
+        **measured,
     )
 
 
 @contextmanager
 def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    """Add the CPU time of a step."""
+    """Add the CPU time of a block to that of a step."""
     begun = time.process_time()
     try:
         yield
@@ -241,7 +255,7 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
         seconds[step] = seconds.get(step, 0.0) + time.process_time() - begun
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def _provenance(job: Job) -> dict[str, Any]:
     origin = job.source.origin
     rights = ("url", "license", "uploader_id", "fetched_at", "rights_evidence")
     return {

@@ -1,8 +1,7 @@
-"""`tp-curate`: from footage to a dataset."""
+"""Entry point of `tp-curate`, and its main commands: run, export, status, synth."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,20 +9,27 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from curation.cli import judgement, publish
-from curation.cli.download import (
+from curation.cli import download, judgement, publish
+from curation.cli.options import (
     Budget,
+    ConfigFile,
     Cookies,
     DeleteSources,
+    Folder,
+    Json,
     License,
+    Out,
     Proxy,
     Rate,
     RetryDead,
+    ShardOption,
+    Sources,
+    Workers,
+    load_settings,
+    note_refused,
     printable,
-    register,
-    say_end,
-    say_refused,
-    with_options,
+    read_shard,
+    shown_progress,
 )
 from talkingpose.io import console
 
@@ -31,95 +37,82 @@ if TYPE_CHECKING:
     from curation.config import Config
     from curation.executors.base import Executor
     from curation.orchestrator import Inputs
-    from curation.records import SourceRecord
-    from curation.run import CurationPlan, CurationSummary
+    from curation.run import CurationSummary
 
-app = console.application("Make a clean, pose-annotated dataset of upper-body clips from footage.")
+app = console.application("Make a pose-annotated dataset of upper-body clips from footage.")
+
+Fresh = Annotated[bool, typer.Option("--fresh", help="Discard the results of earlier runs in the folder.")]
 
 
 @app.callback()
 def _commands() -> None:
-    """Keeps `run` a command of its own beside the others."""
+    """Keep `run` a command beside the others."""
 
 
 @app.command()
 def run(
-    sources: Annotated[
-        list[str],
-        typer.Argument(help="Video files, folders, lists (.txt, .csv, .tsv), YouTube ids, addresses."),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the dataset; a new one, or that of an earlier run.")],
-    config: Annotated[
-        Path | None, typer.Option(help="YAML with what differs from curation/default.yaml.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one per core]")] = None,
+    sources: Sources,
+    out: Out,
+    config: ConfigFile = None,
+    workers: Workers = None,
     ray: Annotated[
         str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Curate on a Ray cluster: auto, HOST:PORT, or local for one that begins here.",
-        ),
+        typer.Option(metavar="ADDRESS", help="Ray cluster: auto, HOST:PORT, or local to start one here."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N videos.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what is left to do; write nothing.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget what earlier runs did in this folder.")
-    ] = False,
+    shard: ShardOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Number of sources to take.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what remains to do.")] = False,
+    fresh: Fresh = False,
     cookies: Cookies = None,
     proxy: Proxy = None,
     rate: Rate = None,
     pose: Annotated[
-        str | None, typer.Option(help="mediapipe or dwpose: where keypoints come from. [default: mediapipe]")
+        str | None, typer.Option(help="Keypoint detector: mediapipe or dwpose. [default: mediapipe]")
     ] = None,
     require_license: License = None,
     disk_budget: Budget = None,
     delete_sources: DeleteSources = False,
     retry_dead: RetryDead = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> int:
-    """Judge every shot of the sources and keep the good ones as clips with keypoints.
+    """Curate sources: keep good shots as clips with keypoints.
 
-    The same command again does only what is left. Sources of earlier runs stay in the dataset.
+    The same command resumes. Sources of earlier runs stay in the dataset. With --shard, run
+    `tp-curate export` when all shards have ended.
     """
-    from curation.config import load_config
-    from curation.orchestrator import choose, fetch_and_curate
+    from curation.download.access import read_access
+    from curation.orchestrator import fetch_and_curate, read_inputs
+    from curation.run import RunOptions
 
-    settings = load_config(config, pose=pose)
-    chosen = choose(sources, limit)
-    say_refused(chosen.refused)
+    settings = load_settings(config, rate, pose=pose, licenses=require_license, budget_gb=disk_budget)
+    access = read_access(cookies, proxy)
+    part = read_shard(shard)
+    inputs = read_inputs(sources, limit)
+    note_refused(inputs.refused, inputs.skipped)
     if dry_run:
-        return _dry_run(chosen, out, settings, json=json)
-    with _executor(ray) as executor, _progress() as (on_plan, on_source):
-        summary, acquired = fetch_and_curate(
-            chosen,
-            out,
-            settings,
-            with_options(settings.download, rate, licenses=require_license, budget_gb=disk_budget),
-            (cookies, proxy),
-            workers=workers or executor.num_cpus,
+        return _dry_run(inputs.part(part), out, settings, json=json)
+    with _executor(ray) as executor, shown_progress() as progress:
+        options = RunOptions(
+            workers=workers,
             fresh=fresh,
-            delete_sources=delete_sources,
             retry_dead=retry_dead,
+            delete_sources=delete_sources,
+            shard=part,
+            access=access,
             executor=executor,
-            on_plan=on_plan,
-            on_source=on_source,
-            on_end=say_end,
-            on_note=console.note,
         )
-    if json:
-        console.emit_json(summary.document() | acquired.document())
-    else:
-        print("".join(f"{line}\n" for line in acquired.lines()), end="")
-        _print_summary(summary)
-    partial = summary.errors or acquired.is_partial or chosen.refused
-    return console.EXIT_PARTIAL if partial else console.EXIT_COMPLETE
+        summary = fetch_and_curate(inputs, out, settings, options, progress)
+    _show(summary, json=json)
+    if part is not None:
+        console.note(
+            f"tp-curate: shard {part} has ended: when all have, run tp-curate export {printable(str(out))}"
+        )
+    return console.EXIT_PARTIAL if summary.is_partial or inputs.refused else console.EXIT_COMPLETE
 
 
 @contextmanager
 def _executor(ray: str | None) -> Iterator[Executor]:
-    """Processes of this machine, or the cluster of an address."""
+    """Yield the executor: processes of this machine, or of a Ray cluster."""
     if ray is None:
         from curation.executors.local_executor import LocalExecutor
 
@@ -132,29 +125,58 @@ def _executor(ray: str | None) -> Iterator[Executor]:
 
 
 @app.command()
-def synth(
-    out: Annotated[Path, typer.Option(help="Folder of the dataset; a new one, or that of an earlier run.")],
-    clips: Annotated[int, typer.Option(help="How many clips, each of a speaker of its own.")],
-    frames: Annotated[str, typer.Option(help="Frames of a clip: N, or LEAST-MOST.")] = "250",
-    size: Annotated[int, typer.Option(help="Side of the pictures, in pixels.")] = 256,
-    seed: Annotated[int, typer.Option(help="Of the first speaker; the others count on from it.")] = 0,
-    fps: Annotated[
-        str, typer.Option(help="Frames per second; several, with commas, are taken in turn.")
-    ] = "25",
-    splits: Annotated[
-        str, typer.Option(help="Shares of the splits; a speaker's is settled by the hash of its id.")
-    ] = "train=90,validation=5,test=5",
-    crf: Annotated[int, typer.Option(help="Of x264, 0 to 51; less is better and larger.")] = 18,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one per core]")] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget what earlier runs did in this folder.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> int:
-    """Draw speakers who do not exist, with exact keypoints, as a dataset.
+def export(folder: Folder, config: ConfigFile = None, json: Json = False) -> int:
+    """Write the dataset of everything curated in a folder.
 
-    The same options give the same bytes. The same command again draws only what is left.
+    For the end of a run in shards, or of one that was interrupted; `tp-curate run` does it by itself.
     """
+    from curation.run import export_folder
+
+    _show(export_folder(folder, load_settings(config)), json=json)
+    return console.EXIT_COMPLETE
+
+
+@app.command()
+def status(
+    folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds.")] = False,
+    json: Json = False,
+) -> int:
+    """Show the state of a folder and of its downloads."""
+    from curation.orchestrator import report_downloads, watch_downloads
+    from curation.run import summarize
+
+    summary = summarize(folder)
+    if watch:
+        watch_downloads(folder)
+    summary.downloads = report_downloads(folder)
+    _show(summary, json=json)
+    return console.EXIT_COMPLETE
+
+
+@app.command()
+def synth(
+    out: Out,
+    clips: Annotated[int, typer.Option(help="Number of clips, each of another speaker.")],
+    frames: Annotated[str, typer.Option(help="Frames per clip: N, or MIN-MAX.")] = "250",
+    size: Annotated[int, typer.Option(help="Side of the square frames in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of the first speaker; the others follow.")] = 0,
+    fps: Annotated[str, typer.Option(help="Frames per second; several, with commas, alternate.")] = "25",
+    splits: Annotated[
+        str, typer.Option(help="Shares of the splits; the hash of a speaker's id selects its split.")
+    ] = "train=90,validation=5,test=5",
+    crf: Annotated[
+        int, typer.Option(help="x264 CRF (0-51); lower is better quality and a larger file.")
+    ] = 18,
+    workers: Workers = None,
+    fresh: Fresh = False,
+    json: Json = False,
+) -> int:
+    """Draw a dataset of synthetic speakers with exact keypoints.
+
+    The same options give the same bytes, and the same command resumes.
+    """
+    from curation.executors.local_executor import LocalExecutor
     from curation.synthetic.dataset import (
         SyntheticSettings,
         draw_dataset,
@@ -167,21 +189,20 @@ def synth(
     drawing = SyntheticSettings(
         clips, parse_frames(frames), size, seed, parse_rates(fps), parse_splits(splits), crf
     )
-    with console.progress_bar() as bar:
-        task = bar.add_task("clips", total=clips, speed="")
+    with shown_progress() as progress:
+        progress.start("clips", clips)
 
         def on_plan(total: int, left: int) -> None:
-            line = f"tp-curate: {total} clips: {left} to draw, {total - left} drawn before"
-            bar.console.print(line, markup=False, highlight=False)
-            bar.update(task, total=left)
+            progress.message(f"{total} clips: {left} to draw, {total - left} drawn before")
+            progress.advance(total - left)
 
         records = draw_dataset(
             drawing,
             out,
-            workers=workers or len(os.sched_getaffinity(0)),
+            workers=workers or LocalExecutor().num_cpus,
             fresh=fresh,
             on_plan=on_plan,
-            on_clip=lambda record: bar.advance(task),
+            on_clip=lambda record: progress.advance(),
         )
     counts = split_counts(drawing, records)
     num_frames = sum(clip.num_frames for record in records for clip in record.clips)
@@ -193,101 +214,43 @@ def synth(
     return console.EXIT_COMPLETE
 
 
-@app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="Folder that `tp-curate run` writes.")],
-    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every two seconds.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> int:
-    """Say what runs have done in a folder so far, and what one that fetches is doing now."""
-    from curation.orchestrator import acquisition_of, watch_acquisition
-    from curation.run import CurationSummary
-    from curation.store import Store
-    from talkingpose.io.errors import UserError
+def _dry_run(inputs: Inputs, out: Path, config: Config, *, json: bool) -> int:
+    from curation.orchestrator import pending_downloads
+    from curation.run import dry_run
 
-    store = Store(folder)
-    if not store.state.is_dir():
-        raise UserError(f"folder {folder}: no run of tp-curate worked here: give the --out of one")
-    records = store.records()
-    errors = [(record.name, message) for record in records for message in record.errors]
-    summary = CurationSummary(folder, len(records) - len({name for name, _ in errors}), 0, records, errors)
-    if watch:
-        watch_acquisition(folder)
-    acquired = acquisition_of(folder)
-    if json:
-        console.emit_json(summary.document() | acquired.document())
-    else:
-        print("".join(f"{line}\n" for line in acquired.lines()), end="")
-        _print_summary(summary)
-    return console.EXIT_COMPLETE
-
-
-def _dry_run(chosen: Inputs, out: Path, config: Config, *, json: bool) -> int:
-    from curation.orchestrator import left_to_fetch
-    from curation.run import plan_only
-
-    plan = plan_only(chosen.local, out, config)
+    plan = dry_run(inputs.local, out, config)
+    pending = [one.url for one in pending_downloads(out, inputs.remote)]
     document = {
         "done": [source.name for source in plan.done],
         "todo": [source.name for source in plan.todo],
-        "same_content": list(plan.twins),
-        "to_fetch": [one.url for one in left_to_fetch(out, chosen.wanted)],
+        "same_content": list(plan.same_content),
+        "to_download": pending,
     }
     if json:
         console.emit_json(document)
-    else:
-        for source in plan.todo:
-            print(printable(source.name))
-        for url in document["to_fetch"]:
-            print(url)
-        print(_plan_line(plan))
-        if chosen.wanted:
-            print(f"{len(chosen.wanted)} videos to be fetched, {len(document['to_fetch'])} of them left")
+        return console.EXIT_COMPLETE
+    for name in [*document["todo"], *pending]:
+        print(printable(name))
+    print(plan)
+    if inputs.remote:
+        print(f"{len(inputs.remote)} remote sources, {len(pending)} to download")
     return console.EXIT_COMPLETE
 
 
-@contextmanager
-def _progress() -> Iterator[tuple]:  # type: ignore[type-arg]
-    """Callbacks for `curate` that keep a bar on stderr."""
-    import time
+def _show(summary: CurationSummary, *, json: bool) -> None:
+    """Print a summary on stdout."""
+    from curation.run import with_name
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("sources", total=None, speed="")
-        begun = time.monotonic()
-        kept, footage = 0, 0.0
-
-        def on_plan(plan: CurationPlan) -> None:
-            bar.console.print(_plan_line(plan), markup=False, highlight=False)
-            bar.update(task, total=len(plan.todo))
-
-        def on_source(record: SourceRecord) -> None:
-            nonlocal kept, footage
-            kept += len(record.clips)
-            footage += sum(shot.end_s - shot.start_s for shot in record.shots)
-            speed = footage / max(time.monotonic() - begun, 1e-9)
-            bar.update(task, advance=1, speed=f"{kept} clips kept, {speed:.1f} s of footage per second")
-            for message in record.errors:
-                line = message if record.name in message else f"{record.name}: {message}"
-                bar.console.print(f"error: {printable(line)}", markup=False, highlight=False, soft_wrap=True)
-
-        yield on_plan, on_source
-
-
-def _plan_line(plan: CurationPlan) -> str:
-    parts = [f"{len(plan.todo)} to do", f"{len(plan.done)} done before"]
-    if plan.twins:
-        parts.append(f"{len(plan.twins)} with the content of another")
-    if plan.quarantined:
-        parts.append(f"{len(plan.quarantined)} in quarantine (--retry-dead tries them again)")
-    total = len(plan.todo) + len(plan.done) + len(plan.twins) + len(plan.quarantined)
-    return f"{total} sources: {', '.join(parts)}"
-
-
-def _print_summary(summary: CurationSummary) -> None:
     document = summary.document()
+    if json:
+        console.emit_json(document)
+        return
+    if summary.downloads is not None:
+        for line in summary.downloads.lines():
+            print(printable(line))
     rows = [("kept", document["clips"]["kept"])]
-    if document["clips"]["duplicates"]:
-        rows.append(("duplicate of another source", document["clips"]["duplicates"]))
+    if summary.duplicates:
+        rows.append(("duplicate of another source", len(summary.duplicates)))
     rows += [(f"rejected: {reason}", number) for reason, number in document["rejected"].items()]
     if document["undecided"]:
         rows.append(("error: undecided", document["undecided"]))
@@ -298,16 +261,16 @@ def _print_summary(summary: CurationSummary) -> None:
     if clips["kept"]:
         print(f"{clips['kept']} clips, {clips['seconds']:.1f} s, {clips['frames']} frames in {summary.out}")
     else:
-        print(f"no clip was kept; {summary.out}/verdicts.jsonl says why")
+        print(f"no clip was kept: see {summary.out}/verdicts.jsonl")
     for name, message in summary.errors:
-        print(f"error: {printable(message if name in message else f'{name}: {message}')}")
+        print(f"error: {printable(with_name(name, message))}")
 
 
-register(app)
+download.register(app)
 judgement.register(app)
 publish.register(app)
 
 
 def main() -> NoReturn:
-    """Entry point of `tp-curate`."""
+    """Run the command line of `tp-curate`."""
     console.run(app, "tp-curate")

@@ -1,27 +1,27 @@
-"""The commands of `tp-curate` that say why: explain, report, calibrate, estimate."""
+"""Commands of `tp-curate` about verdicts: explain, report, calibrate, estimate."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from curation.cli.download import (
+from curation.cli.options import (
     ConfigFile,
     Cookies,
+    Folder,
+    Json,
     Proxy,
     Rate,
+    Sources,
+    Workers,
+    load_settings,
+    note_refused,
     printable,
-    say_end,
-    say_refused,
-    with_options,
+    shown_progress,
 )
 from talkingpose.io import console
-
-Folder = Annotated[Path, typer.Argument(help="Folder that `tp-curate run` wrote.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,10 +32,10 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     folder: Folder,
-    clip: Annotated[str, typer.Argument(help="A clip id or its beginning, or the id or name of a source.")],
+    clip: Annotated[str, typer.Argument(help="Clip id or its beginning, or id or name of a source.")],
     json: Json = False,
 ) -> int:
-    """Tell how a clip, or every span of a source, came to its verdict."""
+    """Explain the verdict of a clip, or of each span of a source."""
     from curation.report import explain as path
 
     decisions = path.find_decisions(folder, clip)
@@ -48,10 +48,10 @@ def explain(
 
 def report(
     folder: Folder,
-    to: Annotated[Path | None, typer.Option(help="The page. [default: FOLDER/report.html]")] = None,
-    pictures: Annotated[int, typer.Option(min=0, help="Spans shown per reason, at most.")] = 12,
+    to: Annotated[Path | None, typer.Option(help="HTML file. [default: FOLDER/report.html]")] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="Maximum number of spans shown per reason.")] = 12,
 ) -> int:
-    """Write a page: what is kept and why not the rest, with scores, thresholds and pictures."""
+    """Write an HTML report of verdicts, scores and thresholds."""
     from curation.report.pages import write_report
 
     print(write_report(folder, to, pictures=pictures))
@@ -59,12 +59,12 @@ def report(
 
 
 def calibrate(
-    labels: Annotated[Path, typer.Argument(help="CSV: file, keep (yes or no), and start_s, end_s of parts.")],
-    folder: Annotated[Path, typer.Argument(help="Folder of a run over the labelled footage.")],
+    labels: Annotated[Path, typer.Argument(help="CSV: file, keep (yes or no), optional start_s and end_s.")],
+    folder: Annotated[Path, typer.Argument(help="Output folder of a run over the labelled footage.")],
     column: Annotated[str, typer.Option(help="Column of the label.")] = "keep",
     json: Json = False,
 ) -> int:
-    """Say how well each threshold parts wanted from unwanted footage, and propose better ones."""
+    """Compare verdicts with labels and propose thresholds."""
     from curation.report.calibrate import calibrate as compare
     from curation.report.calibrate import lines
     from curation.report.labels import LabelError, read_labels
@@ -74,7 +74,7 @@ def calibrate(
     store = Store(folder)
     found = compare(store.records() if store.state.is_dir() else [], table)
     if not found.filters and not found.undecided:
-        raise LabelError(f"labels {labels}: nothing of it was judged in {folder}: run tp-curate on it first")
+        raise LabelError(f"labels {labels}: no labelled file in {folder}: run tp-curate on the files first")
     if json:
         console.emit_json(found.document())
     else:
@@ -83,46 +83,35 @@ def calibrate(
 
 
 def estimate(
-    sources: Annotated[
-        list[str],
-        typer.Argument(help="Video files, folders, lists (.txt, .csv, .tsv), YouTube ids, addresses."),
-    ],
-    sample: Annotated[int, typer.Option(min=1, help="Sources to judge, drawn at random.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    sources: Sources,
+    sample: Annotated[int, typer.Option(min=1, help="Size of the random sample.")] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="Keep the work in this folder, as the beginning of a run.")
+        Path | None, typer.Option(help="Keep the results in this folder, as the start of a run.")
     ] = None,
     config: ConfigFile = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one per core]")] = None,
+    workers: Workers = None,
     cookies: Cookies = None,
     proxy: Proxy = None,
     rate: Rate = None,
     json: Json = False,
 ) -> int:
-    """Judge a sample and predict for all sources: hours kept, clips, CPU hours, gigabytes."""
+    """Curate a sample and extrapolate clips, hours, gigabytes."""
     import tempfile
 
-    from curation.config import load_config
-    from curation.orchestrator import choose, fetch_and_curate
+    from curation.download.access import read_access
+    from curation.orchestrator import fetch_and_curate, read_inputs
     from curation.report.estimate import estimate_totals, sample_sources
+    from curation.run import RunOptions
 
-    settings = load_config(config)
-    chosen = choose(sources)
-    say_refused(chosen.refused)
-    drawn = sample_sources(chosen, sample, seed)
-    with tempfile.TemporaryDirectory() as folder, console.progress_bar() as bar:
-        task = bar.add_task("sources", total=len(drawn.chosen.local) + len(drawn.chosen.wanted), speed="")
-        summary, _ = fetch_and_curate(
-            drawn.chosen,
-            out or Path(folder) / "sample",
-            settings,
-            with_options(settings.download, rate),
-            (cookies, proxy),
-            workers=workers or len(os.sched_getaffinity(0)),
-            on_source=lambda record: bar.advance(task),
-            on_end=say_end,
-            on_note=console.note,
-        )
+    settings = load_settings(config, rate)
+    options = RunOptions(workers=workers, access=read_access(cookies, proxy))
+    inputs = read_inputs(sources)
+    note_refused(inputs.refused, inputs.skipped)
+    drawn = sample_sources(inputs, sample, seed)
+    with tempfile.TemporaryDirectory() as folder, shown_progress() as progress:
+        target = out or Path(folder) / "sample"
+        summary = fetch_and_curate(drawn.chosen, target, settings, options, progress)
     predicted = estimate_totals(drawn, summary.records)
     if json:
         console.emit_json(predicted.document())

@@ -1,4 +1,4 @@
-"""The commands of `tp-curate` that pass a finished dataset on: webdataset, push."""
+"""Commands of `tp-curate` that publish a dataset: webdataset, push."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
+from curation.cli.options import Folder, Json
 from talkingpose.io import console
-
-Folder = Annotated[Path, typer.Argument(help="Folder that `tp-curate run` wrote.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,10 +20,13 @@ def register(app: typer.Typer) -> None:
 def webdataset(
     folder: Folder,
     to: Annotated[Path, typer.Option(help="Folder for the tar files.")],
-    max_shard_mb: Annotated[float, typer.Option(min=0.001, help="Of a tar file, at most.")] = 500,
+    max_shard_mb: Annotated[float, typer.Option(min=0.001, help="Maximum size of a tar file.")] = 500,
     json: Json = False,
 ) -> int:
-    """Write a dataset as tar files for training that reads from front to back; `forget` renews them."""
+    """Write a dataset as tar files in WebDataset format.
+
+    `tp-curate forget` updates them.
+    """
     from curation.dataset.webdataset import write_webdataset
     from curation.release.release import remember_release
 
@@ -42,14 +43,15 @@ def push(
     folder: Folder,
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hub.")],
     public: Annotated[
-        bool, typer.Option("--public", help="Visible to all; needs a licence of every clip.")
+        bool, typer.Option("--public", help="Make it public; every clip needs a licence.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be uploaded; no network.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files without uploading.")] = False,
     json: Json = False,
 ) -> int:
-    """Upload a dataset to the Hugging Face Hub, private unless told otherwise."""
+    """Upload a dataset to the Hugging Face Hub.
+
+    The repository is private unless --public is given.
+    """
     from curation.dataset.push import plan_upload
     from curation.dataset.push import push as upload
 

@@ -90,11 +90,12 @@ def export(
     files: list[str] = before.get("files", [])
     if before.get("digest") == digest and all((store.out / name).is_file() for name in files):
         return False
-    rows = _rows(store, records, settings)
+    duplicates = find_duplicates(records, settings.duplicates)
+    rows = _rows(store, records, settings, duplicates)
     staged = store.state / "export"
     shutil.rmtree(staged, ignore_errors=True)
     layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
-    (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records, settings)), encoding="utf-8")
+    (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records, duplicates)), encoding="utf-8")
     leakage = find_leakage(rows)
     report = json.dumps(leakage.document(), indent=1, ensure_ascii=False) + "\n"
     (staged / "leakage.json").write_text(report, encoding="utf-8")
@@ -115,7 +116,12 @@ def export(
             folder.rmdir()
     shutil.rmtree(staged, ignore_errors=True)
     store.remember_export(
-        {"digest": digest, "files": sorted(written), "settings": settings.model_dump(mode="json")}
+        {
+            "digest": digest,
+            "files": sorted(written),
+            "settings": settings.model_dump(mode="json"),
+            "duplicates": duplicates,
+        }
     )
     return True
 
@@ -138,9 +144,22 @@ def _digest(records: Sequence[SourceRecord], settings: ExportSettings, texts: Ca
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _rows(store: Store, records: Sequence[SourceRecord], settings: ExportSettings) -> list[DatasetRow]:
+def dropped_duplicates(store: Store, records: Sequence[SourceRecord]) -> dict[str, str]:
+    """List the clips that the last export left out, each with the clip that has its footage."""
+    exported = store.exported()
+    if "settings" not in exported:
+        return {}
+    found = exported.get("duplicates")
+    if found is None:  # an export of a former version
+        found = find_duplicates(records, ExportSettings.model_validate(exported["settings"]).duplicates)
+    present = {clip.clip_id for record in records for clip in record.clips}
+    return {clip: kept for clip, kept in found.items() if clip in present}
+
+
+def _rows(
+    store: Store, records: Sequence[SourceRecord], settings: ExportSettings, duplicates: Mapping[str, str]
+) -> list[DatasetRow]:
     """List all clips but duplicates, by split and clip id."""
-    duplicates = find_duplicates(records, settings.duplicates)
     persons = persons_of(store, records, settings.persons)
     groups = groups_of(records, persons)
     rows = [
@@ -267,12 +286,11 @@ def _leaves(schema: pa.Schema) -> list[str]:
     return [found.column(i).path for i in range(len(found.names))]
 
 
-def _verdict_lines(records: Sequence[SourceRecord], settings: ExportSettings) -> Iterator[str]:
+def _verdict_lines(records: Sequence[SourceRecord], duplicates: Mapping[str, str]) -> Iterator[str]:
     """Yield one line per span, and one per source that could not be judged.
 
     `duplicate_of` names the clip of the dataset that has the footage of a kept span.
     """
-    duplicates = find_duplicates(records, settings.duplicates)
     for record in records:
         source: Mapping[str, Any] = {"source_id": record.source_id, "name": record.name}
         loss = {"lost_frames": record.lost_frames} if record.lost_frames else {}
@@ -281,6 +299,7 @@ def _verdict_lines(records: Sequence[SourceRecord], settings: ExportSettings) ->
                 json.dumps({**source, "verdict": "error", "reason": record.error}, ensure_ascii=False) + "\n"
             )
         for shot in record.shots:
-            copied = {"duplicate_of": duplicates[shot.clip_id]} if shot.clip_id in duplicates else {}
+            kept = duplicates.get(shot.clip_id or "")
+            copied = {} if kept is None else {"duplicate_of": kept}
             line = {**source, **loss, **shot.model_dump(mode="json"), **copied}
             yield json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,1 +1,1 @@
-"""From lists of ids and addresses to footage: polite, resumable, a reason for whatever is missing."""
+"""Download of sources: polite, resumable, with a recorded cause for each source that is missing."""

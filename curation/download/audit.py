@@ -1,4 +1,4 @@
-"""What still exists of a list, asked without downloading, and what has gone."""
+"""Audit of a list without downloads: which sources still exist, and why the others are gone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from curation.download.failures import Cause
 from curation.download.ledger import LedgerEntry, State
 
-# Nobody gets these back by trying again.
+# Causes that no further attempt can change.
 _GONE = frozenset({Cause.DELETED, Cause.PRIVATE})
 
 
 def attrition(entries: Sequence[LedgerEntry]) -> dict[str, Any]:
-    """The report of an audit as JSON values.
+    """Return the report of an audit as JSON values.
 
-    `available`, `gone` (deleted or private), `closed` (there, but not for us), `unknown` (not answered yet)
-    are numbers of sources; `attrition` is the share of the answered ones that cannot be had. `licenses`
-    counts what the available ones say.
+    `available`, `gone` (deleted or private), `closed` (exists, but not accessible) and `unknown` (no answer
+    yet) are numbers of sources. `attrition` is the share of the answered ones that cannot be downloaded.
+    `licenses` counts the licences of the available ones.
     """
     available = [entry for entry in entries if entry.state is State.DONE]
     dead = [entry for entry in entries if entry.state is State.DEAD]
@@ -41,10 +41,10 @@ def attrition(entries: Sequence[LedgerEntry]) -> dict[str, Any]:
 
 
 def lines(report: dict[str, Any]) -> list[str]:
-    """The same for people, a line each."""
+    """Format the report of an audit as text."""
     shown = [
         f"{report['sources']} sources: {report['available']} available, {report['gone']} gone, "
-        f"{report['closed']} closed to us, {report['unknown']} not answered yet"
+        f"{report['closed']} not accessible, {report['unknown']} not answered yet"
     ]
     if report["attrition"] is not None:
         shown.append(f"attrition {100 * report['attrition']:.1f} %")

@@ -1,4 +1,4 @@
-"""One SQLite file for the threads of a process and the processes of a machine: short transactions, WAL."""
+"""One SQLite file, shared by threads and processes in short transactions."""
 
 from __future__ import annotations
 
@@ -9,46 +9,56 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# A wait for another process's transaction; they are all short.
+# Timeout for the transactions of other processes, which are all short.
 _BUSY_S = 60.0
 
 
 class Database:
-    """One open file; made if need be.
+    """An open database file; it is created if missing.
+
+    Args:
+        path: the file.
+        shared: processes on other machines may use the file. The write-ahead log needs memory that all
+            processes share; the rollback journal needs only the locks of the file system.
 
     Raises:
-        OSError, sqlite3.Error: it cannot be opened or written.
+        OSError, sqlite3.Error: the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.is_file()
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode=WAL")
+        if shared:
+            self._db.execute("PRAGMA journal_mode=TRUNCATE")
+        elif is_new:
+            self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint=100")
-        # What is deleted is overwritten: `forget` promises it.
+        # Deleted content is overwritten: `forget` guarantees it.
         self._db.execute("PRAGMA secure_delete=ON")
+        self._db.execute("PRAGMA temp_store=MEMORY")
 
     def close(self) -> None:
-        """Close the file; what was written stays."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 
     def create(self, script: str) -> None:
-        """Run statements that make tables, all or none."""
+        """Run statements that create tables in one transaction."""
         with self._lock:
             self._db.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         with self._lock:
             return self._db.execute(query, values).fetchall()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, whole or not at all; it waits for those of others, and joins one it stands in."""
+        """Run a block in one transaction, or in the one that this thread has begun already."""
         with self._lock:
             if self._db.in_transaction:
                 yield self._db
@@ -64,12 +74,12 @@ class Database:
                 raise
 
     def compact(self) -> None:
-        """Leave no byte of what was deleted, in the file or beside it."""
+        """Remove all bytes of deleted rows from the file and its journal."""
         with self._lock:
             self._db.execute("VACUUM")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def is_full(error: sqlite3.OperationalError) -> bool:
-    """Whether a file could not be written for want of room; nothing of the transaction was, then."""
+def is_disk_full(error: sqlite3.OperationalError) -> bool:
+    """Return whether a transaction failed, without a trace, because the disk is full."""
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)

@@ -1,4 +1,4 @@
-"""A run of the acquisition: workers take turns from the ledger until nothing is left to fetch."""
+"""Download of sources by worker threads that take their work from the ledger."""
 
 from __future__ import annotations
 
@@ -8,83 +8,41 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from curation.download.database import is_full
+from curation.download.access import Access
+from curation.download.database import is_disk_full
 from curation.download.failures import Cause, DownloadFailure, classify
 from curation.download.files import claimed_bytes, delete_files, delete_strays, partial_bytes, placed_bytes
-from curation.download.ledger import FetchedSource, Ledger, LedgerEntry, State, process_owner
-from curation.download.rate_limiter import RateLimiterLost
+from curation.download.ledger import Ledger, LedgerEntry, State, download_folder, process_owner
 from curation.download.settings import DownloadSettings
 from curation.download.source_list import RemoteSource
+from curation.download.status import describe
 from talkingpose.io.errors import UserError
+from talkingpose.io.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from curation.download.ytdlp_client import Access, YtDlpClient
+    from curation.download.ytdlp_client import YtDlpClient
 
-LEDGER = "ledger.sqlite"
 _POLL_S = 0.5
-_LOST_POLL_S = 1.0
 _Result = TypeVar("_Result")
 
 
 class DownloadError(UserError):
-    """Nothing can be fetched at all, for one reason that holds for every source."""
-
-
-@dataclass(frozen=True)
-class Left:
-    """What a run left behind.
-
-    Attributes:
-        waiting: sources whose next attempt is later than the run's patience.
-        next_at: when the first of them is due, seconds since 1970.
-    """
-
-    waiting: int
-    next_at: float | None
-
-
-def folder_of(out: Path) -> Path:
-    """Where the acquisition of an output folder keeps its ledger and its files."""
-    return out / ".curation" / "acquisition"
-
-
-def open_ledger(
-    out: Path,
-    settings: DownloadSettings | None = None,
-    *,
-    read_only: bool = False,
-    table: Literal["sources", "audits"] = "sources",
-) -> Ledger:
-    """The ledger of an output folder, see `Ledger`; raises LedgerError."""
-    chosen = settings or DownloadSettings()
-    return Ledger(
-        folder_of(out) / LEDGER,
-        chosen.politeness,
-        chosen.breaker,
-        wait_scale=chosen.wait_scale,
-        read_only=read_only,
-        table=table,
-    )
-
-
-def left_by(ledger: Ledger) -> Left:
-    """What waits in a ledger."""
-    waiting = ledger.entries(State.WAITING)
-    return Left(len(waiting), min((entry.next_retry_at for entry in waiting), default=None))
+    """No source can be downloaded, for one reason that holds for all of them."""
 
 
 class Downloader:
-    """Workers of this process over one ledger.
+    """Worker threads of this process over one ledger.
 
     Args:
-        out: the output folder; files come under its `.curation/acquisition`.
-        on_end: called with every source that has come to an end or was put off, from worker threads.
-        on_note: called with a line when the run pauses and when it goes on.
-        task: what a worker does with a source.
+        out: output folder.
+        ledger: its ledger.
+        settings: settings of downloads.
+        access: cookies and proxy.
+        progress: receives a line for every source that failed, and when the run pauses and resumes.
+        task: `fetch` downloads a source, `audit` only looks it up.
         extractors: classes that yt-dlp tries before its own.
     """
 
@@ -95,262 +53,257 @@ class Downloader:
         settings: DownloadSettings,
         access: Access,
         *,
-        on_end: Callable[[LedgerEntry], None] = lambda entry: None,
-        on_note: Callable[[str], None] = lambda line: None,
-        task: Callable[[YtDlpClient, LedgerEntry], FetchedSource] = lambda session, entry: session.fetch(
-            entry
-        ),
+        progress: Progress = SILENT,
+        task: Literal["fetch", "audit"] = "fetch",
         extractors: Sequence[type[Any]] = (),
     ) -> None:
-        self._folder = folder_of(out)
+        self._folder = download_folder(out)
         self._ledger = ledger
         self._settings = settings
         self._access = access
-        self._on_end = on_end
-        self._on_note = on_note
+        self._progress = progress
         self._task = task
         self._extractors = extractors
         self._owner = process_owner()
         self._stop = threading.Event()
-        self._fault: BaseException | None = None
+        self._error: BaseException | None = None
         self._first_failures = 0
-        self._answered = False
-        self._noted: str | None = None
-        self._note_lock = threading.Lock()
-        self._sessions: list[YtDlpClient] = []
-        self._full = False
-        # When the budget was found used up; None since a file came or was deleted.
+        self._has_answer = False
+        self._pause: str | None = None
+        self._pause_lock = threading.Lock()
+        self._clients: list[YtDlpClient] = []
+        self._is_full = False
+        # Time when the budget was found to be used up; None after a file was added or deleted.
         self._used_up_at: float | None = None
 
-    def run(self, wanted: Iterable[RemoteSource] = ()) -> Left:
-        """Fetch everything whose time comes within the run's patience; Ctrl-C stops between requests.
+    def run(self, wanted: Iterable[RemoteSource] | None = None) -> None:
+        """Process sources until none is due within the patience of the settings.
+
+        Args:
+            wanted: sources to process; None for everything in the ledger.
 
         Raises:
-            AcquisitionError: no connection comes about from the first request on.
+            DownloadError: no host could be reached from the first request on.
         """
-        self._ledger.add(wanted)
+        if wanted is not None:
+            sources = list(wanted)
+            self._ledger.add(sources)
+            self._ledger.select(one.key for one in sources)
         self._insist(self._ledger.reclaim)
-        self._insist(self._ledger.try_network)
+        self._insist(self._ledger.retry_network)
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Of a process that was killed while its source was being forgotten.
+        # Files of a process that was killed while its source was being forgotten.
         delete_strays(self._folder, self._ledger.keys)
         threads = [
-            threading.Thread(target=self._work, args=(number,), name=f"acquire-{number}", daemon=True)
+            threading.Thread(target=self._work, args=(number,), name=f"download-{number}", daemon=True)
             for number in range(self._settings.workers)
         ]
         for thread in threads:
             thread.start()
         try:
-            self._keep_house(threads)
+            self._renew_leases(threads)
         finally:
             self._stop.set()
             for thread in threads:
                 thread.join()
-        if self._fault is not None:
-            raise self._fault
-        return left_by(self._ledger)
+        if self._error is not None:
+            raise self._error
 
     def stop(self) -> None:
-        """End soon; what is under way goes back to the ledger."""
+        """Stop soon; sources in progress are released."""
         self._stop.set()
 
     @property
     def is_over_budget(self) -> bool:
-        """Whether no file is coming, and none fits the budget until somebody deletes files."""
+        """Return whether no file fits the disk budget until files are deleted."""
         since = self._used_up_at
-        if since is None or any(session.has_claim for session in self._sessions):
+        if since is None or any(client.has_claim for client in self._clients):
             return False
         return time.monotonic() - since > 2 * self._settings.disk.poll_s
 
-    def look_for_room(self) -> None:
-        """Files may have been deleted: do not call the budget used up until it has been looked at again."""
+    def recheck_budget(self) -> None:
+        """Measure the budget again before it counts as used up: files may have been deleted."""
         self._used_up_at = None
 
-    def _keep_house(self, threads: Sequence[threading.Thread]) -> None:
-        """Sign on for this process's sources, and take back those of workers that died."""
-        signed_on = time.monotonic()
+    def _renew_leases(self, threads: Sequence[threading.Thread]) -> None:
+        """Renew the leases of this process and reclaim those of dead workers while the threads run."""
+        renewed = time.monotonic()
         while any(thread.is_alive() for thread in threads):
             threads[0].join(_POLL_S / 5) if threads[0].is_alive() else time.sleep(_POLL_S / 5)
-            if time.monotonic() - signed_on > self._settings.lease_s / 4:
-                # A full disk or a lost gate; the workers report it.
-                with suppress(sqlite3.OperationalError, RateLimiterLost):
+            if time.monotonic() - renewed > self._settings.lease_s / 4:
+                # The workers report a full disk.
+                with suppress(sqlite3.OperationalError):
                     self._ledger.renew(self._owner, self._settings.lease_s)
                     self._ledger.reclaim()
-                signed_on = time.monotonic()
+                renewed = time.monotonic()
 
     def _work(self, number: int) -> None:
         from curation.download.ytdlp_client import YtDlpClient
 
         try:
-            session = YtDlpClient(
+            client = YtDlpClient(
                 self._folder,
-                self._ledger.gate,
+                self._ledger.rate_limiter,
                 self._settings,
                 self._access,
                 room=self._room,
                 stop=self._stop,
                 extractors=self._extractors,
             )
-            self._sessions.append(session)
+            self._clients.append(client)
             try:
-                while not self._stop.is_set() and self._turn(session, f"{self._owner}/{number}"):
+                while not self._stop.is_set() and self._step(client, f"{self._owner}/{number}"):
                     pass
             finally:
-                session.close()
-        except BaseException as fault:
-            self._fault = self._fault or fault
+                client.close()
+        except BaseException as error:
+            self._error = self._error or error
             self._stop.set()
 
-    def _turn(self, session: YtDlpClient, owner: str) -> bool:
-        """One source, or one wait; False where nothing is left to do."""
-        if self._is_full():
-            self._note("disk", "disk: no room within the budget: it goes on when there is")
+    def _step(self, client: YtDlpClient, owner: str) -> bool:
+        """Process one source or wait once; False if nothing remains."""
+        if self._disk_is_full():
+            self._note("disk", "disk: no room within the budget: the run continues when there is room")
             self._stop.wait(self._settings.disk.poll_s)
             return True
-        turn = self._insist(lambda: self._ledger.turn(owner, self._settings.lease_s))
-        if turn.entry is not None:
+        lease = self._insist(lambda: self._ledger.take(owner, self._settings.lease_s))
+        if lease.entry is not None:
             self._note(None, "")
             try:
-                self._attempt(session, turn.entry)
+                self._attempt(client, lease.entry)
             finally:
-                session.has_claim = False
+                client.has_claim = False
             return True
-        if turn.wait_s is None:
+        if lease.wait_s is None:
             return False
         breaker = self._insist(self._ledger.breaker)
-        if breaker.state == "open" and breaker.cause is Cause.NETWORK and not self._answered:
-            pass  # either the next one tells that the network is down, or all is well
+        if breaker.state == "open" and breaker.cause is Cause.NETWORK and not self._has_answer:
+            pass  # the next attempt shows whether the network is down
         elif breaker.state == "open":
             self._note(
                 f"breaker {breaker.trips}",
-                f"stopped asking: {breaker.cause}: one source is tried in {turn.wait_s:.0f} s",
+                f"requests stopped: {breaker.cause}: next attempt in {lease.wait_s:.0f} s",
             )
-        elif turn.wait_s > self._settings.patience_s:
+        elif lease.wait_s > self._settings.patience_s:
             return False
-        self._stop.wait(min(turn.wait_s, _POLL_S))
+        self._stop.wait(min(lease.wait_s, _POLL_S))
         return True
 
-    def _attempt(self, session: YtDlpClient, entry: LedgerEntry) -> None:
-        from curation.download.ytdlp_client import DownloadFailed, NoRoom, Paused, Refused, TooSlow
+    def _attempt(self, client: YtDlpClient, entry: LedgerEntry) -> None:
+        from curation.download.ytdlp_client import DownloadFailed, NoRoom, Paused, Rejected, TooSlow
 
         ledger = self._ledger
         try:
-            fetched = self._task(session, entry)
+            fetched = client.audit(entry) if self._task == "audit" else client.fetch(entry)
         except Paused:
             self._insist(lambda: ledger.release(entry.key))
             return
         except NoRoom:
-            self._full = True
-            self._budget_is_used_up()
-            # Others may be smaller.
+            self._is_full = True
+            self._check_budget()
+            # Other files may be smaller.
             self._insist(lambda: ledger.release(entry.key, self._settings.disk.poll_s))
             return
-        except Refused as refused:
-            reason, license, digest = refused.reason, refused.license, refused.info_sha256
+        except Rejected as rejected:
+            reason, license, digest = rejected.reason, rejected.license, rejected.info_sha256
             self._insist(lambda: ledger.reject(entry.key, reason, license, digest))
-            self._answered = True
+            self._has_answer = True
         except TooSlow as slow:
-            self._failed(entry, DownloadFailure(Cause.NETWORK, str(slow)))
+            self._fail(entry, DownloadFailure(Cause.NETWORK, str(slow)))
         except DownloadFailed as failed:
-            self._failed(entry, failed.failure)
+            self._fail(entry, failed.failure)
         except _expected_errors() as error:
-            self._failed(entry, classify(error, time.time()))
+            self._fail(entry, classify(error, time.time()))
         else:
             self._insist(lambda: ledger.finish(entry.key, fetched))
-            self._answered = True
-            self.look_for_room()
+            self._has_answer = True
+            self.recheck_budget()
         ended = ledger.entry(entry.key)
-        if ended is None:  # forgotten while it was on its way
+        if ended is None:  # forgotten in the meantime
             delete_files(self._folder, entry.key)
-        elif self._answered or ended.cause is not Cause.NETWORK:
-            # Of a network that is down from the start one line tells all.
-            self._on_end(ended)
+        elif ended.cause and ended.message and (self._has_answer or ended.cause is not Cause.NETWORK):
+            # If the network is down from the start, one error reports it for all sources.
+            self._progress.message(describe(ended))
 
-    def _failed(self, entry: LedgerEntry, failure: DownloadFailure) -> None:
+    def _fail(self, entry: LedgerEntry, failure: DownloadFailure) -> None:
         if failure.cause is Cause.DISK and "whole budget" not in failure.message:
-            # Not this source's fault: it keeps its attempts and what it has of its file.
-            self._full = True
+            # Not the fault of the source: it keeps its attempts and its partial file.
+            self._is_full = True
             self._insist(lambda: self._ledger.release(entry.key, 0.0, failure))
             return
         ended = self._insist(lambda: self._ledger.fail(entry.key, failure))
         if ended is None:
             return
         if not failure.unreachable:
-            self._answered = True
-        elif not self._answered:
+            self._has_answer = True
+        elif not self._has_answer:
             self._first_failures += 1
-            others = sum(count for state, _, count, _ in self._ledger.counts() if state is State.WAITING)
-            if self._first_failures >= min(
-                self._settings.breaker.unreachable, others + (ended.state is State.DEAD)
-            ):
+            remaining = self._ledger.num_waiting() + (ended.state is State.DEAD)
+            if self._first_failures >= min(self._settings.breaker.unreachable, remaining):
                 raise DownloadError(
                     f"network: no host could be reached ({failure.message}): check the connection and "
-                    "--proxy; the same command goes on from here"
+                    "--proxy, then run the same command again"
                 )
 
     def _insist(self, write: Callable[[], _Result]) -> _Result:
-        """Ask the gate or write to the ledger; a full disk and a lost gate are waited out."""
+        """Call the ledger; wait while the disk is full."""
         while True:
             try:
                 return write()
             except sqlite3.OperationalError as error:
-                if not is_full(error):
+                if not is_disk_full(error):
                     raise
-                self._note("disk", "disk: full: it goes on when there is room")
+                self._note("disk", "disk: full: the run continues when there is room")
                 if self._stop.wait(self._settings.disk.poll_s):
-                    raise
-            except RateLimiterLost as lost:
-                self._note("gate", f"stopped asking: {lost}: it goes on when that is back")
-                if self._stop.wait(_LOST_POLL_S):
                     raise
 
     # Disk
 
     def _room(self, key: str = "") -> int:
-        """Bytes that a source's file may have, within the budget and above the reserve."""
+        """Return the bytes that the file of a source may have, within the budget and above the reserve."""
         free = shutil.disk_usage(self._folder).free - int(self._settings.disk.min_free_gb * 1e9)
         free += partial_bytes(self._folder, key) if key else 0
-        left = self._budget_left(key)
-        return free if left is None else min(free, left)
+        budget = self._budget_left(key)
+        return free if budget is None else min(free, budget)
 
     def _budget_left(self, key: str = "") -> int | None:
         budget = self._settings.disk.budget_gb
         if budget is None:
             return None
-        # Asked in the order in which a file goes from one to the other, so that none is missed on its way.
+        # Measured in the order in which a file moves from one place to the other, so that none is missed.
         # The ledger knows of a file later than the disk, and forgets it before it is deleted.
         coming = claimed_bytes(self._folder, but=key)
         return int(budget * 1e9) - coming - placed_bytes(self._folder)
 
-    def _is_full(self) -> bool:
+    def _disk_is_full(self) -> bool:
         full = self._room() <= 0
         if full:
-            self._budget_is_used_up()
-        elif self._full:
-            # A file did not fit; try again once what is there has changed.
-            self._full = False
+            self._check_budget()
+        elif self._is_full:
+            # A file did not fit; it is tried again after a while.
+            self._is_full = False
             self._stop.wait(self._settings.disk.poll_s)
         return full
 
-    def _budget_is_used_up(self) -> None:
-        """Note when it was found so; a disk that others fill is another matter."""
-        left = self._budget_left()
-        if left is not None and left <= self._room() and self._used_up_at is None:
+    def _check_budget(self) -> None:
+        """Note the time if the budget, and not the disk itself, is used up."""
+        budget = self._budget_left()
+        if budget is not None and budget <= self._room() and self._used_up_at is None:
             self._used_up_at = time.monotonic()
 
-    def _note(self, kind: str | None, line: str) -> None:
-        """Say once that the run pauses, and once that it goes on."""
-        with self._note_lock:
-            if kind == self._noted:
+    def _note(self, pause: str | None, line: str) -> None:
+        """Report once that the run pauses, and once that it resumes (`pause` None)."""
+        with self._pause_lock:
+            if pause == self._pause:
                 return
-            before, self._noted = self._noted, kind
+            before, self._pause = self._pause, pause
         with suppress(sqlite3.OperationalError):
             self._ledger.note("paused", line or None)
-        self._on_note(line if kind is not None else f"goes on ({(before or '').split()[0]})")
+        self._progress.message(line if pause is not None else f"resumed ({(before or '').split()[0]})")
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """What yt-dlp and the disk raise; anything else is a fault of this project."""
+    """Return the errors of yt-dlp and the disk; any other is a bug of this project."""
     from yt_dlp.utils import YoutubeDLError
 
     return (YoutubeDLError, OSError)

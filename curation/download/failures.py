@@ -1,4 +1,4 @@
-"""Why a source cannot be had, and what is done about it: one table of causes, one of messages."""
+"""Causes of failed downloads: a retry policy for each, and the messages that identify them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
 class Cause(StrEnum):
-    """What stands between a source and its file."""
+    """Cause of a failed download."""
 
     PRIVATE = "private"
     DELETED = "deleted"
@@ -37,12 +37,13 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Policy:
-    """What is done about a cause.
+    """Retry policy of a cause.
 
     Attributes:
-        attempts: after so many the source is dead.
-        wait_s: before the second attempt; each further one waits `factor` times longer, up to `longest_s`.
-        advice: what a person can do about it.
+        attempts: number of attempts after which the source is dead.
+        advice: action that the user can take.
+        wait_s: seconds before the second attempt; each further wait is `factor` times longer, at most
+            `longest_s`.
     """
 
     attempts: int
@@ -52,31 +53,31 @@ class Policy:
     longest_s: float = DAY
 
     def wait(self, attempts: int) -> float:
-        """Seconds until the next attempt after `attempts` of them."""
+        """Return the seconds until the next attempt after `attempts` of them."""
         return min(self.wait_s * self.factor ** max(attempts - 1, 0), self.longest_s)
 
 
 POLICIES: dict[Cause, Policy] = {
-    Cause.PRIVATE: Policy(1, "nobody but its owner's guests can see it"),
-    Cause.DELETED: Policy(1, "it is gone"),
-    Cause.AGE_RESTRICTED: Policy(1, "give --cookies of an account that may see it"),
-    Cause.GEO_BLOCKED: Policy(1, "give --proxy in a country that may see it"),
-    Cause.MEMBERS_ONLY: Policy(1, "only paying members can see it"),
-    Cause.LOGIN: Policy(1, "give --cookies of an account that may see it"),
-    Cause.FORBIDDEN: Policy(3, "the host refuses: try cookies, or later", 10 * MINUTE, 4),
-    Cause.BOT_CHECK: Policy(5, "the host takes us for a robot: lower the rate, give --cookies", HOUR, 2),
-    Cause.RATE_LIMIT: Policy(6, "too many requests: lower the rate", 10 * MINUTE, 2),
-    Cause.NO_FORMAT: Policy(2, "no format that suits the settings", HOUR),
-    Cause.NO_VIDEO: Policy(2, "what came is no video: look at the address", HOUR),
-    Cause.LIVE: Policy(8, "it is live or has not begun", 6 * HOUR, 2, 7 * DAY),
-    Cause.NETWORK: Policy(6, "no connection, or it broke: check network and proxy", MINUTE, 4, 6 * HOUR),
-    Cause.SERVER: Policy(6, "the host has a fault of its own", MINUTE, 4, 6 * HOUR),
-    Cause.DISK: Policy(10, "make room on the disk or raise the budget", MINUTE, 2, HOUR),
-    Cause.POST_PROCESSING: Policy(2, "the file came, but a step after it failed", MINUTE),
-    Cause.UNKNOWN: Policy(3, "an error that nobody has seen: report it", 10 * MINUTE, 4),
+    Cause.PRIVATE: Policy(1, "visible only to guests of its owner"),
+    Cause.DELETED: Policy(1, "deleted by its owner or the site"),
+    Cause.AGE_RESTRICTED: Policy(1, "give --cookies of an account with access"),
+    Cause.GEO_BLOCKED: Policy(1, "give --proxy in a country with access"),
+    Cause.MEMBERS_ONLY: Policy(1, "visible only to paying members"),
+    Cause.LOGIN: Policy(1, "give --cookies of an account with access"),
+    Cause.FORBIDDEN: Policy(3, "refused by the host: give --cookies, or try later", 10 * MINUTE, 4),
+    Cause.BOT_CHECK: Policy(5, "the host suspects a robot: lower --rate, give --cookies", HOUR, 2),
+    Cause.RATE_LIMIT: Policy(6, "too many requests: lower --rate", 10 * MINUTE, 2),
+    Cause.NO_FORMAT: Policy(2, "no format fits the settings", HOUR),
+    Cause.NO_VIDEO: Policy(2, "not a video: check the address", HOUR),
+    Cause.LIVE: Policy(8, "live, or not yet begun", 6 * HOUR, 2, 7 * DAY),
+    Cause.NETWORK: Policy(6, "no connection, or it broke: check network and --proxy", MINUTE, 4, 6 * HOUR),
+    Cause.SERVER: Policy(6, "failure of the host", MINUTE, 4, 6 * HOUR),
+    Cause.DISK: Policy(10, "free disk space or raise --disk-budget", MINUTE, 2, HOUR),
+    Cause.POST_PROCESSING: Policy(2, "downloaded, but a later step failed", MINUTE),
+    Cause.UNKNOWN: Policy(3, "unknown error: report it", 10 * MINUTE, 4),
 }
 
-# Messages of yt-dlp and of the sites it passes on, from the particular to the general; first match wins.
+# Messages of yt-dlp and of the sites, from the specific to the general; the first match wins.
 _MESSAGES: tuple[tuple[Cause, str], ...] = (
     (Cause.BOT_CHECK, r"confirm (that )?you.{1,6}not a (ro)?bot|captcha|anti-bot challenge|bot check"),
     (Cause.BOT_CHECK, r"unusual traffic|verify (that )?you are (a )?human"),
@@ -123,8 +124,10 @@ _STATUS: dict[int, Cause] = {
     429: Cause.RATE_LIMIT,
     451: Cause.GEO_BLOCKED,
 }
+# Causes whose message decides even against the status.
+_OVER_STATUS = (Cause.BOT_CHECK, Cause.GEO_BLOCKED, Cause.AGE_RESTRICTED)
 _FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-# Connections that never came about: the sign of a network that is down, rather than of one host's fault.
+# Connections that were never established: a sign of a network that is down rather than of a faulty host.
 _UNREACHABLE = re.compile(
     r"connection refused|unreachable|no route|name resolution|getaddrinfo|name or service not known|"
     r"nodename nor servname|unable to connect to proxy|tunnel connection failed|failed to resolve",
@@ -137,13 +140,14 @@ _TERMINAL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True)
 class DownloadFailure:
-    """One attempt that gave nothing.
+    """A failed attempt.
 
     Attributes:
+        cause: cause of the failure.
         message: one line.
-        retry_after_s: what the host asked for.
-        unreachable: no connection came about.
-        session_limited: the site said in words that it serves us no more for a while.
+        retry_after_s: seconds that the host asks to wait.
+        unreachable: no connection was established.
+        session_limited: the site stated that it refuses further requests for a while.
     """
 
     cause: Cause
@@ -154,10 +158,10 @@ class DownloadFailure:
 
 
 def classify(error: BaseException, now: float = 0.0) -> DownloadFailure:
-    """The cause of an exception of yt-dlp, or of what it carries inside.
+    """Return the cause of an exception of yt-dlp or of an exception that it wraps.
 
     Args:
-        error: what was raised.
+        error: the exception.
         now: seconds since 1970, for a Retry-After that names a date.
     """
     chain = list(_chain(error))
@@ -166,9 +170,9 @@ def classify(error: BaseException, now: float = 0.0) -> DownloadFailure:
     for inner in chain:
         if isinstance(inner, OSError) and inner.errno in _FULL_DISK:
             return DownloadFailure(Cause.DISK, message)
-    # A full sentence tells more than a status: sites say "private" and "bot" with 403 as well.
-    spoken = _spoken(message)
-    if status is not None and spoken not in (Cause.BOT_CHECK, Cause.GEO_BLOCKED, Cause.AGE_RESTRICTED):
+    # A message is more specific than a status: sites answer "private" and "bot" with 403 as well.
+    cause_of_message = _cause_of_message(message)
+    if status is not None and cause_of_message not in _OVER_STATUS:
         cause = _STATUS.get(status) or (Cause.SERVER if status >= 500 else Cause.UNKNOWN)
         # A loop of redirects ends with the status of the last one.
         cause = Cause.NETWORK if 300 <= status < 400 else cause
@@ -177,28 +181,29 @@ def classify(error: BaseException, now: float = 0.0) -> DownloadFailure:
         return DownloadFailure(Cause.GEO_BLOCKED, message)
     if any(type(inner).__name__ == "UserNotLive" for inner in chain):
         return DownloadFailure(Cause.LIVE, message)
-    if spoken is not None:
-        unreachable = spoken is Cause.NETWORK and _UNREACHABLE.search(message) is not None
-        return DownloadFailure(spoken, message, retry_after, unreachable, spoken is Cause.RATE_LIMIT)
+    if cause_of_message is not None:
+        unreachable = cause_of_message is Cause.NETWORK and _UNREACHABLE.search(message) is not None
+        limited = cause_of_message is Cause.RATE_LIMIT
+        return DownloadFailure(cause_of_message, message, retry_after, unreachable, limited)
     if any(_is_network(inner) for inner in chain):
         return DownloadFailure(Cause.NETWORK, message, unreachable=_UNREACHABLE.search(message) is not None)
     return DownloadFailure(Cause.UNKNOWN, message)
 
 
 def one_line(message: str) -> str:
-    """A message without colours, line ends and the request to report a fault."""
+    """Strip colours, line ends and the request to report a bug from a message."""
     text = _BUG_REPORT.sub("", _TERMINAL.sub(" ", message)).strip()
     return " ".join(text.removeprefix("ERROR:").split())[:500]
 
 
-def _spoken(message: str) -> Cause | None:
-    # An address may hold any word.
+def _cause_of_message(message: str) -> Cause | None:
+    # An address may contain any word.
     message = _ADDRESS.sub("", message)
     return next((cause for cause, pattern in _PATTERNS if pattern.search(message)), None)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and all it carries: yt-dlp wraps in `exc_info` and `cause`, Python in its own fields."""
+    """Yield an exception and those it wraps: yt-dlp uses `exc_info` and `cause`, Python its own fields."""
     seen: set[int] = set()
     todo: list[Any] = [error]
     while todo:
@@ -222,7 +227,7 @@ def _http(chain: list[BaseException], now: float) -> tuple[int | None, float | N
 
 
 def retry_after_s(value: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or as a date; None where it says nothing."""
+    """Return the seconds of a Retry-After header, a number or a date; None if it is missing or invalid."""
     if not value:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where fetched files lie: finished under `sources/KEY/`, unfinished under `partial/`."""
+"""Layout of downloaded files: finished under `sources/KEY/`, unfinished under `partial/`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 SOURCES, PARTIAL, CACHE = "sources", "partial", "cache"
 INFO = "info.json"
-# By these an unfinished file is known to be one of what is offered now.
+# Fields of the description that identify the file an unfinished download belongs to.
 _STAMPED = ("format_id", "ext", "filesize", "timestamp", "duration", "width", "height", "vcodec")
 _SIZE = _STAMPED.index("filesize")
 
 
 class Partial:
-    """The unfinished files of one source."""
+    """Unfinished files of one source."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder, self._key = folder, key
@@ -27,23 +27,23 @@ class Partial:
         self._stamp = folder / f"{key}.stamp"
 
     def template(self) -> Path:
-        """Where yt-dlp puts the file, without the suffix."""
+        """Return the path of the file for yt-dlp, without the suffix."""
         return self._folder.absolute() / f"{self._key}-video"
 
     def begin(self, document: bytes, info: Mapping[str, Any]) -> None:
-        """Keep the description; what was begun of another file than the one offered now is deleted."""
+        """Store the description; delete what was downloaded of a file that is not offered any more."""
         self._folder.mkdir(parents=True, exist_ok=True)
         stamp = json.dumps([info.get(name) for name in _STAMPED])
         if self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") != stamp:
             self.clear()
-        # Without fsync: after a power failure a download may begin anew, and nothing false is believed.
+        # Without fsync: after a power failure the download starts over.
         for path, content in ((self._stamp, stamp.encode()), (self.info, document)):
             temporary = path.with_name(f"{path.name}.new")
             temporary.write_bytes(content)
             temporary.replace(path)
 
     def whole(self) -> Path | None:
-        """The file, where yt-dlp has finished it."""
+        """Return the file if yt-dlp has finished it."""
         if not self.info.is_file():
             return None
         prefix = f"{self._key}-video."
@@ -52,13 +52,13 @@ class Partial:
         return next((path for path in done if ".part-Frag" not in path.name), None)
 
     def clear(self) -> None:
-        """Delete everything unfinished of this source."""
+        """Delete all unfinished files of this source."""
         for path in self._folder.glob(f"*{self._key}*"):
             path.unlink(missing_ok=True)
 
 
 def delete_files(folder: Path, key: str) -> int:
-    """Delete all files of a source; returns their bytes."""
+    """Delete all files of a source; returns the number of bytes."""
     removed = 0
     partial = list((folder / PARTIAL).glob(f"*{key}*"))
     own = folder / SOURCES / key
@@ -70,8 +70,8 @@ def delete_files(folder: Path, key: str) -> int:
 
 
 def delete_strays(folder: Path, keys: Callable[[], Set[str]]) -> None:
-    """Delete what belongs to no source of these keys: its source was forgotten while it was coming."""
-    # Looked for before the keys are read: another process enters a source before it writes of it.
+    """Delete files whose source is not among these keys: it was forgotten during its download."""
+    # Listed before the keys are read: another process enters a source before it writes files.
     finished, unfinished = list((folder / SOURCES).glob("*")), list((folder / PARTIAL).glob("*"))
     known = keys()
     for path in finished:
@@ -83,20 +83,20 @@ def delete_strays(folder: Path, keys: Callable[[], Set[str]]) -> None:
 
 
 def _key_of(path: Path) -> str:
-    """The key that an unfinished file's name begins with: KEY-video.mp4.part, KEY.stamp, KEY.info.json."""
+    """Return the key in the name of an unfinished file: KEY-video.mp4.part, KEY.stamp, KEY.info.json."""
     return path.name.split(".")[0].removesuffix("-video")
 
 
 def partial_bytes(folder: Path, key: str | None = None) -> int:
-    """Bytes that lie there of unfinished files, of one source or of all."""
+    """Return the bytes of the unfinished files of one source or of all."""
     return sum(_sizes(folder, key).values())
 
 
 def claimed_bytes(folder: Path, but: str) -> int:
-    """Bytes that the unfinished files of all other sources will have, as far as that is known."""
+    """Return the bytes that the unfinished files of all other sources will have, as far as known."""
     sizes = _sizes(folder, None)
     for path in (folder / PARTIAL).glob("*.stamp"):
-        # Gone, or just being written anew.
+        # Deleted or being rewritten.
         with contextlib.suppress(OSError, ValueError):
             size = json.loads(path.read_text(encoding="utf-8"))[_SIZE]
             sizes[_key_of(path)] = max(sizes.get(_key_of(path), 0), size or 0)
@@ -104,9 +104,9 @@ def claimed_bytes(folder: Path, but: str) -> int:
 
 
 def placed_bytes(folder: Path) -> int:
-    """Bytes of the finished files that lie on the disk."""
+    """Return the bytes of the finished files on the disk."""
     total, sources = 0, folder / SOURCES
-    # Path.glob fails where a folder is deleted while it looks; this one passes over it.
+    # Path.glob fails if a folder is deleted during the search; glob.iglob skips it.
     for name in glob.iglob("*/video.*", root_dir=sources):  # noqa: PTH207
         with contextlib.suppress(FileNotFoundError):  # deleted in the meantime
             total += (sources / name).stat().st_size
@@ -122,7 +122,7 @@ def _sizes(folder: Path, key: str | None) -> dict[str, int]:
 
 
 def sync(path: Path) -> None:
-    """A file or folder to the disk."""
+    """Flush a file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""What a source must be like, judged by its description before any byte of video."""
+"""Conditions on the description of a source, checked before any video is downloaded."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from curation.download.settings import PrefilterSettings
 
 
 def is_live(info: Mapping[str, Any]) -> bool:
-    """Whether it runs now, has not begun, or is still being cut by its host."""
+    """Return whether a source is live, has not begun, or is being processed by its host."""
     return bool(info.get("is_live")) or info.get("live_status") in ("is_live", "is_upcoming", "post_live")
 
 
-def objection(info: Mapping[str, Any], settings: PrefilterSettings) -> str | None:
-    """Why a source is not wanted, with the value that decided; None where nothing speaks against it.
+def find_objection(info: Mapping[str, Any], settings: PrefilterSettings) -> str | None:
+    """Return the first condition that a source violates, with the measured value; None if there is none.
 
-    What a description does not say is no objection, but for the licence: where one is required, it must be
-    there.
+    A missing field violates no condition, except the licence: if one is required, it must be present.
 
     Args:
-        info: the fields of yt-dlp's info JSON.
+        info: fields of yt-dlp's info JSON.
+        settings: the conditions.
     """
     for name, low, high, unit in (
         ("duration", settings.min_duration_s, settings.max_duration_s, " s"),
@@ -32,28 +32,28 @@ def objection(info: Mapping[str, Any], settings: PrefilterSettings) -> str | Non
         if not isinstance(value, int | float):
             continue
         if low is not None and value < low:
-            return f"{name} {value:g}{unit}: at least {low:g} is asked for"
+            return f"{name} {value:g}{unit}: at least {low:g} is required"
         if high is not None and value > high:
-            return f"{name} {value:g}{unit}: at most {high:g} is asked for"
+            return f"{name} {value:g}{unit}: at most {high:g} is allowed"
     language = info.get("language")
     if settings.languages and isinstance(language, str) and not _speaks(language, settings.languages):
-        return f"language {language}: asked for is {' or '.join(settings.languages)}"
+        return f"language {language}: required is {' or '.join(settings.languages)}"
     if settings.require_license and not permits(info.get("license"), settings.require_license):
         given = info.get("license") or "not given"
-        return f"license {given}: asked for is {' or '.join(settings.require_license)}"
+        return f"license {given}: required is {' or '.join(settings.require_license)}"
     return None
 
 
 def permits(license: str | None, required: Sequence[str]) -> bool:
-    """Whether a licence is one of those required, however it is spelt.
+    """Return whether a licence is one of those required, in any spelling.
 
-    `creativecommons` stands for YouTube's "Creative Commons Attribution license (reuse allowed)", for
-    `CC BY-SA 4.0`, `CC0`, and for the addresses of creativecommons.org.
+    `creativecommons` matches YouTube's "Creative Commons Attribution license (reuse allowed)",
+    `CC BY-SA 4.0`, `CC0`, and the addresses of creativecommons.org.
     """
     if not license:
         return False
     own = _plain(license)
-    # "CC" at the start, or as a word of its own, is the usual short form.
+    # "CC" at the start or as a separate word is the usual short form.
     if re.search(r"(^|[^a-z])cc([^a-z]|$|by|0)", license.casefold()):
         own += " creativecommons"
     return any(_plain(name) in own for name in required if _plain(name))

@@ -1,4 +1,4 @@
-"""What was seen of a source when it was fetched: the info JSON as it is kept, and its hash."""
+"""Provenance of a downloaded source: the stored info JSON and its hash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# Of no worth as evidence: they change with every request, or carry the network address of who asked.
+# Fields that change with every request or contain the network address of this machine.
 _FLEETING = frozenset(
     """
     epoch _version url manifest_url fragment_base_url fragments http_headers cookies request_data
@@ -20,23 +20,23 @@ _FLEETING = frozenset(
 
 
 def info_document(info: Mapping[str, Any]) -> bytes:
-    """The info JSON that is kept: sorted, without addresses of streams and what changes by the hour."""
+    """Return the info JSON to store: sorted, without stream addresses and fields that change by the hour."""
     return (json.dumps(_kept(info), sort_keys=True, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def info_sha256(document: bytes) -> str:
-    """Its hash, hex."""
+    """Return the SHA-256 of an info JSON in hex."""
     return hashlib.sha256(document).hexdigest()
 
 
 def uploader_id(info: Mapping[str, Any]) -> str | None:
-    """Who put it there: the uploader's id, or the channel's."""
+    """Return the id of the uploader, else of the channel, else the name of the uploader."""
     value = info.get("uploader_id") or info.get("channel_id") or info.get("uploader")
     return str(value) if value else None
 
 
 def rights_evidence(license: str | None, fetched_at: float, info_hash: str) -> str:
-    """One JSON line for every clip of a source."""
+    """Return the JSON line of licence, time and info hash for the clips of a source."""
     seen = dt.datetime.fromtimestamp(fetched_at, dt.UTC).isoformat(timespec="seconds")
     document = {"license": license, "seen_at": seen, "info_json_sha256": info_hash}
     return json.dumps(document, sort_keys=True, ensure_ascii=False)

@@ -27,6 +27,7 @@ class PolitenessSettings(Section):
         return self.model_copy(
             update={
                 "requests_per_minute": self.requests_per_minute / shards,
+                "burst": max(self.burst // shards, 1),
                 "pause_s": self.pause_s * shards,
                 "bytes_per_s": self.bytes_per_s and self.bytes_per_s / shards,
             }

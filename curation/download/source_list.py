@@ -1,4 +1,4 @@
-"""Lists of ids and addresses: text and CSV, with or without a header, with repeats and spans."""
+"""Lists of ids and addresses: text or CSV, with or without a header, with repeats and spans."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from talkingpose.io.documents import read_text
 from talkingpose.io.errors import UserError
 
 SUFFIXES = frozenset({".txt", ".csv", ".tsv", ".list"})
@@ -22,9 +23,13 @@ _YOUTUBE_HOSTS = frozenset(
     for name in ("youtube.com", "youtube-nocookie.com", "youtu.be")
 )
 _YOUTUBE_PATH = re.compile(r"/(?:shorts|embed|live|v|e)/([A-Za-z0-9_-]{11})(?:/|$)")
-# Not one of these may stand in an address unescaped (RFC 3986); `#` and `%` are dealt with apart.
+# Characters that an address must escape (RFC 3986); `#` and `%` are handled separately.
 _NO_ADDRESS = re.compile(r"[\x00-\x20\x7f-\x9f\"'<>\\^`{|}]")
 _MAX_ADDRESS = 2048
+# Longer cells are not times; the patterns below take quadratic time on long digits.
+_MAX_TIME = 32
+# Two million addresses of 100 characters.
+_MAX_LIST_BYTES = 256 << 20
 _SECONDS = re.compile(r"[-+]?(\d+\.?\d*|\.\d+|nan|inf)", re.IGNORECASE)
 _CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 _MAX_SHOWN = 80
@@ -42,13 +47,13 @@ class SourceListError(UserError):
 
 @dataclass(frozen=True)
 class RemoteSource:
-    """One video that somebody asked for.
+    """A video to download.
 
     Attributes:
         source: `youtube`, or `url` for every other address.
-        source_id: the YouTube id; of an address 16 hex digits of its SHA-256.
-        url: the address to fetch, in one spelling for all ways to write it.
-        spans: (start, end) in seconds that are wanted; empty means all of it.
+        source_id: YouTube id, or 16 hex digits of the SHA-256 of an address.
+        url: address in normal form.
+        spans: requested (start, end) in seconds; empty for the whole video.
     """
 
     source: str
@@ -58,17 +63,17 @@ class RemoteSource:
 
     @property
     def key(self) -> str:
-        """20 hex digits that name the video in folders and tables; they hold nothing of what a list said."""
+        """Key of the video in folders and tables: 20 hex digits, free of any text of a list."""
         return source_key(self.source, self.source_id)
 
 
 @dataclass(frozen=True)
 class SourceList:
-    """What a list holds.
+    """Content of a list.
 
     Attributes:
         wanted: every video once, in the order of first mention, with the spans of all its rows.
-        num_rows: rows with an entry, refused ones included.
+        num_rows: number of rows with an entry, refused ones included.
         refused: one line for each entry that is neither an id nor an address.
     """
 
@@ -78,20 +83,20 @@ class SourceList:
 
 
 def source_key(source: str, source_id: str) -> str:
-    """The key of a video, see `RemoteSource.key`."""
+    """Return the key of a video, see `RemoteSource.key`."""
     return hashlib.sha256(f"{source}:{source_id}".encode()).hexdigest()[:20]
 
 
 def parse_address(text: str, spans: tuple[tuple[float, float], ...] = ()) -> RemoteSource:
-    """A YouTube id, any spelling of a YouTube address, or any other http address.
+    """Parse a YouTube id, any form of a YouTube address, or any other http address.
 
     Raises:
-        SourceListError: it is none of these.
+        SourceListError: the text is none of these.
     """
     text = text.strip()
     if _YOUTUBE_ID.fullmatch(text):
         return _youtube(text, spans)
-    problem = f"{shown(text)}: neither a YouTube id nor an http address: mend or remove it"
+    problem = f"{shown(text)}: neither a YouTube id nor an http address: correct or remove it"
     if len(text) > _MAX_ADDRESS or _NO_ADDRESS.search(text):
         raise SourceListError(problem)
     try:
@@ -103,7 +108,7 @@ def parse_address(text: str, spans: tuple[tuple[float, float], ...] = ()) -> Rem
         raise SourceListError(problem)
     if parts.username is not None or parts.password is not None:
         where = f"{parts.scheme}://…@{host}"
-        raise SourceListError(f"{where}: a name or password in an address would be published: use cookies")
+        raise SourceListError(f"{where}: a name or password would be published: use --cookies")
     if host in _YOUTUBE_HOSTS and (video := _youtube_id(host, parts.path, parts.query)):
         return _youtube(video, spans)
     name = f"[{host}]" if ":" in host else host
@@ -115,29 +120,25 @@ def parse_address(text: str, spans: tuple[tuple[float, float], ...] = ()) -> Rem
 def read_list(path: Path) -> SourceList:
     """Read a text or CSV list.
 
-    A CSV's header is optional; without one the column with the most ids and addresses is taken and two
-    columns of times behind it are the span, in seconds or as [HH:]MM:SS. In text, one entry a line, with or
-    without a span; `#` starts a comment.
+    The header of a CSV is optional. Without one, the column with the most ids and addresses is used, and two
+    columns of times behind it are the span, in seconds or as [HH:]MM:SS. A text list has one entry per line,
+    with or without a span; `#` starts a comment.
 
     Raises:
-        SourceListError: it cannot be read, is no text, or holds no entry.
+        DocumentError: the list cannot be read, is not a regular file, not UTF-8, or too large.
+        SourceListError: it is not text, or has no entry.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SourceListError(f"list {path}: {error.strerror}: check the path and its permissions") from error
-    except UnicodeDecodeError as error:
-        raise SourceListError(f"list {path}: it is no UTF-8 text: save it as a text or CSV file") from error
+    text = read_text(path, "list", max_bytes=_MAX_LIST_BYTES)
     if "\x00" in text:
-        raise SourceListError(f"list {path}: it is no text: save it as a text or CSV file")
+        raise SourceListError(f"list {path}: not text: save it as a text or CSV file")
     rows = list(_rows(text, path.suffix.lower()))
     if not rows:
-        raise SourceListError(f"list {path}: it has no entry: write one id or address a line")
+        raise SourceListError(f"list {path}: no entry: write one id or address per line")
     return _merged(_entries(rows), path.name)
 
 
 def merge(wanted: Iterable[RemoteSource]) -> list[RemoteSource]:
-    """Every video once, in the order of first mention; a row without a span asks for all of it."""
+    """Return every video once, in the order of first mention; a row without a span requests all."""
     spans: dict[str, set[tuple[float, float]] | None] = {}
     first: dict[str, RemoteSource] = {}
     for one in wanted:
@@ -152,7 +153,7 @@ def merge(wanted: Iterable[RemoteSource]) -> list[RemoteSource]:
 
 
 def shown(text: str) -> str:
-    """An entry as it may be printed: in quotes, control characters escaped, not too long."""
+    """Return an entry for messages: quoted, control characters escaped, truncated."""
     cut = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
     return repr(cut)
 
@@ -179,7 +180,7 @@ class _Row:
 
 
 def _rows(text: str, suffix: str) -> Iterator[_Row]:
-    """Rows that are not empty; text lists have one cell a row."""
+    """Yield rows that are not empty; rows of text lists have one cell."""
     lines = text.splitlines()
     if suffix in (".csv", ".tsv"):
         delimiter = (
@@ -192,20 +193,20 @@ def _rows(text: str, suffix: str) -> Iterator[_Row]:
                 if any(stripped):
                     yield _Row(reader.line_num, stripped)
         except csv.Error as error:
-            raise SourceListError(f"list: line {reader.line_num}: {error}: mend the CSV") from error
+            raise SourceListError(f"list: line {reader.line_num}: {error}: correct the CSV") from error
         return
     for number, line in enumerate(lines, 1):
-        # An address may hold a `#` of its own, so only one that stands apart starts a comment.
+        # An address may contain `#`, so only one behind a space starts a comment.
         entry = re.sub(r"(^|\s)#.*", "", line).strip()
         if entry:
             cells = entry.split()
-            # "ID START END" is a row; anything else with spaces is one entry, and refused as such.
+            # "ID START END" is a row; anything else with spaces is one entry, which is refused.
             yield _Row(number, cells if len(cells) == 3 and _span(*cells[1:]) else [entry])
 
 
 def _entries(rows: list[_Row]) -> Iterator[tuple[_Row, str, str, str]]:
-    """Row, address, start and end of each entry; the last two empty where they are no span."""
-    names = [cell.casefold().replace(" ", "_").replace("-", "_") for cell in rows[0].cells]
+    """Yield row, address, start and end of each entry; start and end are empty without a span."""
+    names = [cell[:_MAX_SHOWN].casefold().replace(" ", "_").replace("-", "_") for cell in rows[0].cells]
     address = next((i for i, name in enumerate(names) if name in _ADDRESS_NAMES), None)
     if address is not None:
         start = next((i for i, name in enumerate(names) if name in _START_NAMES), None)
@@ -216,7 +217,7 @@ def _entries(rows: list[_Row]) -> Iterator[tuple[_Row, str, str, str]]:
         start = end = None
         if len(rows) > 1 and _is_unknown_header(_cell(rows[0], address), _cell(rows[1], address)):
             rows = rows[1:]
-        # Columns that nobody named hold a span where both look like times.
+        # Columns without names are a span if both look like times.
         for row in rows:
             times = _cell(row, address + 1), _cell(row, address + 2)
             yield row, _cell(row, address), *(times if all(map(_is_time, times)) else ("", ""))
@@ -226,7 +227,7 @@ def _entries(rows: list[_Row]) -> Iterator[tuple[_Row, str, str, str]]:
 
 
 def _is_unknown_header(first: str, second: str) -> bool:
-    """Whether the first row names its columns in words of its own, rather than being a broken entry."""
+    """Return whether the first row is a header with unknown names rather than an invalid entry."""
     word = re.fullmatch(r"[A-Za-z][A-Za-z0-9 _-]{0,30}", first) is not None
     return word and not _is_address(first) and _is_address(second)
 
@@ -255,7 +256,9 @@ def _span(start: str, end: str) -> tuple[float, float] | None:
 
 
 def _seconds(text: str) -> float:
-    """Seconds of `75`, `75.5`, `1:15` or `0:01:15.5`; NaN of anything else."""
+    """Return the seconds of `75`, `75.5`, `1:15` or `0:01:15.5`; NaN for anything else."""
+    if len(text) > _MAX_TIME:
+        return math.nan
     if _SECONDS.fullmatch(text):
         return float(text)
     found = _CLOCK.fullmatch(text)
@@ -263,7 +266,7 @@ def _seconds(text: str) -> float:
 
 
 def _is_time(text: str) -> bool:
-    return bool(_SECONDS.fullmatch(text) or _CLOCK.fullmatch(text))
+    return len(text) <= _MAX_TIME and bool(_SECONDS.fullmatch(text) or _CLOCK.fullmatch(text))
 
 
 def _merged(entries: Iterable[tuple[_Row, str, str, str]], name: str) -> SourceList:
@@ -274,8 +277,8 @@ def _merged(entries: Iterable[tuple[_Row, str, str, str]], name: str) -> SourceL
         try:
             if (start or end) and span is None:
                 raise SourceListError(
-                    f"span {shown(start)} to {shown(end)}: give start and end, both in seconds or as "
-                    "[HH:]MM:SS, the end after the start"
+                    f"span {shown(start)} to {shown(end)}: give start and end in seconds or as [HH:]MM:SS, "
+                    "the end after the start"
                 )
             wanted.append(parse_address(address, (span,) if span else ()))
         except SourceListError as error:

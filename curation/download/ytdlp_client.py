@@ -1,8 +1,7 @@
-"""One worker's way to footage: yt-dlp as a library, every request through the gate."""
+"""Client of one worker: yt-dlp as a library, with every request through the rate limiter."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import errno
 import hashlib
@@ -12,13 +11,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yt_dlp
-from yt_dlp.cookies import YoutubeDLCookieJar
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.networking import Request
 from yt_dlp.networking.common import Response
@@ -26,34 +23,30 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import DownloadCancelled
 
 from curation.download import integrity, provenance
-from curation.download.database import is_full
+from curation.download.access import Access
+from curation.download.database import is_disk_full
 from curation.download.failures import Cause, DownloadFailure, retry_after_s
 from curation.download.files import CACHE, INFO, PARTIAL, SOURCES, Partial, sync
 from curation.download.ledger import FetchedSource, LedgerEntry
-from curation.download.prefilter import is_live, objection
-from curation.download.rate_limiter import RateLimiter, RateLimiterLost
+from curation.download.prefilter import find_objection, is_live
+from curation.download.rate_limiter import RateLimiter
 from curation.download.settings import DownloadSettings
-from talkingpose.io.errors import UserError
 
-# The sessions of a process claim room on the disk one after the other.
+# The clients of a process claim room on the disk one after the other.
 _CLAIMS = threading.Lock()
 _CHECK_ROOM_S = 1.0
 
 
-class YtDlpClientError(UserError):
-    """An option of the downloads that cannot be used, such as a cookies file."""
-
-
 class Paused(DownloadCancelled):  # type: ignore[misc]
-    """Breaker open, gate lost or the run ends; the source goes back, its attempt does not count."""
+    """The breaker is open or the run ends; the source is released and its attempt does not count."""
 
 
 class TooSlow(DownloadCancelled):  # type: ignore[misc]
-    """A download stayed below the least speed."""
+    """A download stayed below the minimum speed."""
 
 
-class Refused(Exception):  # noqa: N818
-    """The source exists and is not wanted."""
+class Rejected(Exception):  # noqa: N818
+    """The source exists and fails the prefilter."""
 
     def __init__(self, reason: str, license: str | None, info_sha256: str) -> None:
         super().__init__(reason)
@@ -61,7 +54,7 @@ class Refused(Exception):  # noqa: N818
 
 
 class DownloadFailed(Exception):  # noqa: N818
-    """The attempt gave nothing, for a reason that is no exception of yt-dlp."""
+    """The attempt failed for a reason that is not an exception of yt-dlp."""
 
     def __init__(self, failure: DownloadFailure) -> None:
         super().__init__(failure.message)
@@ -69,67 +62,26 @@ class DownloadFailed(Exception):  # noqa: N818
 
 
 class NoRoom(Exception):  # noqa: N818
-    """The file would not fit into the disk's budget now."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """How hosts are reached: cookies as the text of a Netscape file, and a proxy's address."""
-
-    cookies: str | None = None
-    proxy: str | None = None
-
-
-def read_access(cookies: Path | None, proxy: str | None) -> Access:
-    """Check what the user gave before anything is fetched; the cookies file itself is never written.
-
-    Raises:
-        SessionError: no such file, not in Netscape's format, or no address of a proxy.
-    """
-    if proxy is not None:
-        parts = urlsplit(proxy)
-        if (
-            parts.scheme not in ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-            or not parts.hostname
-        ):
-            raise YtDlpClientError(
-                "proxy: no address of one: give it as http://HOST:PORT or socks5://HOST:PORT"
-            )
-    if cookies is None:
-        return Access(None, proxy)
-    try:
-        text = cookies.read_text(encoding="utf-8")
-        jar = YoutubeDLCookieJar(io.StringIO(text))
-        # It warns of every line that it does not know.
-        with contextlib.redirect_stderr(io.StringIO()):
-            jar.load()
-    except OSError as error:
-        # The cookie jar's own LoadError is an OSError without a number.
-        reason = error.strerror or "it is not in Netscape's format"
-        raise YtDlpClientError(f"cookies {cookies}: {reason}: export them as cookies.txt") from error
-    except ValueError as error:
-        raise YtDlpClientError(f"cookies {cookies}: it is no text: export them as cookies.txt") from error
-    if not len(jar):
-        raise YtDlpClientError(f"cookies {cookies}: it holds no cookie: export them as cookies.txt")
-    clean = io.StringIO()
-    jar.save(clean)
-    return Access(clean.getvalue(), proxy)
+    """The file does not fit the disk budget now."""
 
 
 class YtDlpClient:
-    """Fetches one source after the other; belongs to one thread.
+    """Client that downloads one source at a time; belongs to one thread.
 
     Args:
-        folder: of the acquisition; files come under `sources/KEY/`, unfinished ones under `partial/`.
-        room: bytes that the file of a source, named by its key, may have; None without a limit.
-        stop: ends waiting for a gate.
+        folder: folder of downloads, with `sources/KEY/` for finished and `partial/` for unfinished files.
+        rate_limiter: asked before every request.
+        settings: settings of downloads.
+        access: cookies and proxy.
+        room: returns the bytes that the file of a source, given by its key, may have; None for no limit.
+        stop: ends every wait.
         extractors: classes that yt-dlp tries before its own.
     """
 
     def __init__(
         self,
         folder: Path,
-        gate: RateLimiter,
+        rate_limiter: RateLimiter,
         settings: DownloadSettings,
         access: Access,
         *,
@@ -138,34 +90,34 @@ class YtDlpClient:
         extractors: Sequence[type[InfoExtractor]] = (),
     ) -> None:
         self._folder = folder
-        self._gate = gate
+        self._rate_limiter = rate_limiter
         self._settings = settings
         self._room = room
         self._stop = stop or threading.Event()
         self._key = ""
-        # Whether a file is coming, for which there is room; whoever asked for it takes this back.
+        # True while a file is downloaded that has room on the disk; the caller resets it.
         self.has_claim = False
-        self._ydl = _gated(self._pass, self._saw, self._options(access), extractors)
+        self._ydl = _limited(self._before, self._after, self._options(access), extractors)
         self._slow_since: float | None = None
         self._checked_at = 0.0
-        # Requests for the file that is coming; None while a description is asked for.
+        # Number of requests for the file in progress; None during the look-up of a description.
         self._pieces: int | None = None
 
     def close(self) -> None:
         """Close connections."""
         self._ydl.close()
 
-    def look(self, entry: LedgerEntry) -> dict[str, Any]:
-        """The info JSON of a source, nothing downloaded.
+    def look_up(self, entry: LedgerEntry) -> dict[str, Any]:
+        """Return the info JSON of a source; nothing is downloaded.
 
         Raises:
-            Failed: it is no single video.
-            yt_dlp.utils.YoutubeDLError: whatever stands in the way.
+            DownloadFailed: it is not a single video.
+            yt_dlp.utils.YoutubeDLError: any other failure.
         """
         self._key = entry.key
         info = self._ydl.extract_info(entry.url, download=False)
         if not isinstance(info, dict):
-            raise DownloadFailed(DownloadFailure(Cause.NO_VIDEO, f"{entry.url}: nothing is known of it"))
+            raise DownloadFailed(DownloadFailure(Cause.NO_VIDEO, f"{entry.url}: no description"))
         if info.get("_type", "video") != "video" or "entries" in info:
             raise DownloadFailed(
                 DownloadFailure(Cause.NO_VIDEO, f"{entry.url}: a list of videos: give their addresses")
@@ -173,21 +125,21 @@ class YtDlpClient:
         return info
 
     def audit(self, entry: LedgerEntry) -> FetchedSource:
-        """Whether a source still exists, nothing downloaded; raises as `look` does, and Failed if live."""
-        info = self.look(entry)
+        """Check that a source exists; raises as `look_up`, and DownloadFailed if it is live."""
+        info = self.look_up(entry)
         if is_live(info):
-            raise DownloadFailed(DownloadFailure(Cause.LIVE, "it is live or has not begun"))
+            raise DownloadFailed(DownloadFailure(Cause.LIVE, "live, or not yet begun"))
         digest = provenance.info_sha256(provenance.info_document(info))
         return FetchedSource(
             "", 0, "", info.get("license"), provenance.uploader_id(info), time.time(), digest
         )
 
     def fetch(self, entry: LedgerEntry) -> FetchedSource:
-        """Bring a source to the disk; what an earlier attempt left is used.
+        """Download a source; files of an earlier attempt are continued.
 
         Raises:
-            Refused, Failed, NoRoom, Paused, TooSlow: as their descriptions say.
-            yt_dlp.utils.YoutubeDLError, OSError: whatever stands in the way, for `classify`.
+            Rejected, DownloadFailed, NoRoom, Paused, TooSlow: see their descriptions.
+            yt_dlp.utils.YoutubeDLError, OSError: any other failure, for `classify`.
         """
         finished = self._adopt(entry)
         if finished is not None:
@@ -196,21 +148,21 @@ class YtDlpClient:
         whole = partial.whole()
         if whole is None:
             whole = self._download(entry, partial)
-        problem = integrity.flaw(whole)
+        problem = integrity.find_flaw(whole)
         if problem is not None:
             partial.clear()
             raise DownloadFailed(problem)
         return self._keep(entry, partial, whole)
 
     def _download(self, entry: LedgerEntry, partial: Partial) -> Path:
-        info = self.look(entry)
+        info = self.look_up(entry)
         document = provenance.info_document(info)
         license = info.get("license")
         if is_live(info):
-            raise DownloadFailed(DownloadFailure(Cause.LIVE, "it is live or has not begun"))
-        reason = objection(info, self._settings.prefilter)
+            raise DownloadFailed(DownloadFailure(Cause.LIVE, "live, or not yet begun"))
+        reason = find_objection(info, self._settings.prefilter)
         if reason is not None:
-            raise Refused(reason, license, provenance.info_sha256(document))
+            raise Rejected(reason, license, provenance.info_sha256(document))
         with _CLAIMS:
             self._check_room(info)
             self.has_claim = True
@@ -226,7 +178,7 @@ class YtDlpClient:
         whole = partial.whole()
         if whole is None:
             raise DownloadFailed(
-                DownloadFailure(Cause.UNKNOWN, "yt-dlp ended without an error and without a file")
+                DownloadFailure(Cause.UNKNOWN, "yt-dlp returned neither an error nor a file")
             )
         return whole
 
@@ -235,15 +187,13 @@ class YtDlpClient:
         budget = self._settings.disk.budget_gb
         if budget is not None and size > budget * 1e9:
             raise DownloadFailed(
-                DownloadFailure(
-                    Cause.DISK, f"{size / 1e9:.1f} GB are more than the whole budget of {budget:g} GB"
-                )
+                DownloadFailure(Cause.DISK, f"{size / 1e9:.1f} GB exceed the whole budget of {budget:g} GB")
             )
         if room is not None and (size > room or room <= 0):
             raise NoRoom
 
     def _adopt(self, entry: LedgerEntry) -> FetchedSource | None:
-        """What an earlier attempt brought to its place without living to enter it in the ledger."""
+        """Return the finished file of an attempt that was killed before it entered it in the ledger."""
         folder = self._folder / SOURCES / entry.key
         videos = list(folder.glob("video.*")) if folder.is_dir() else []
         if len(videos) != 1 or not (folder / INFO).is_file():
@@ -251,7 +201,7 @@ class YtDlpClient:
         return self._described(folder / INFO, videos[0])
 
     def _keep(self, entry: LedgerEntry, partial: Partial, whole: Path) -> FetchedSource:
-        """Synced, then in its place: the description first, so that a video is never without one."""
+        """Sync and move the files: the description first, so that no video is without one."""
         folder = self._folder / SOURCES / entry.key
         folder.mkdir(parents=True, exist_ok=True)
         sync(whole)
@@ -287,7 +237,7 @@ class YtDlpClient:
             "quiet": True,
             "noprogress": True,
             "no_warnings": True,
-            "logger": _Silence(),
+            "logger": _SilentLogger(),
             "format": _selector(settings),
             "format_sort": ["vcodec:h264", "res", "fps", "ext:mp4:m4a"],
             "outtmpl": {"default": ""},
@@ -300,7 +250,7 @@ class YtDlpClient:
             "socket_timeout": settings.timeout_s,
             "ratelimit": rate / settings.workers if rate else None,
             "progress_hooks": [self._watch],
-            # The ledger decides about further attempts, and an unfinished file is continued by the next.
+            # The ledger decides about further attempts, and the next one continues an unfinished file.
             "retries": 0,
             "extractor_retries": 0,
             "file_access_retries": 1,
@@ -312,41 +262,36 @@ class YtDlpClient:
             "geo_bypass": False,
         }
 
-    def _pass(self, url: str) -> None:
-        """Before every request: wait for its slot."""
+    def _before(self, url: str) -> None:
+        """Wait for the slot of a request."""
         try:
-            wait_s = self._gate.reserve(urlsplit(url).hostname or "", self._key, bool(self._pieces))
+            wait_s = self._rate_limiter.reserve(urlsplit(url).hostname or "", self._key, bool(self._pieces))
             if wait_s is None or self._stop.wait(wait_s):
                 raise Paused("stopped")
-            # It may have opened while this thread slept.
-            if wait_s > 0 and self._gate.look().breaker.state == "open":
+            # The breaker may have opened during the wait.
+            if wait_s > 0 and self._rate_limiter.state().breaker.state == "open":
                 raise Paused("stopped")
             if self._pieces is not None:
                 self._pieces += 1
-        except RateLimiterLost as lost:
-            raise Paused("the gate is lost") from lost
         except sqlite3.OperationalError as error:
-            if not is_full(error):
+            if not is_disk_full(error):
                 raise
             raise OSError(errno.ENOSPC, "no room for the ledger") from error
 
-    def _saw(self, url: str, answered: str | None, error: HTTPError | None) -> None:
-        """After every request: pay for redirects, count refusals even where an extractor hides them."""
-        try:
-            if error is not None and error.status == 429:
-                value = error.response.headers.get("Retry-After")
-                self._gate.rate_limited(retry_after_s(value, time.time()))
-            if answered is not None and answered != url:
-                self._gate.charge(1)
-        except RateLimiterLost as lost:
-            raise Paused("the gate is lost") from lost
+    def _after(self, url: str, final_url: str | None, error: HTTPError | None) -> None:
+        """Charge redirects, and count 429 answers even if an extractor hides them."""
+        if error is not None and error.status == 429:
+            value = error.response.headers.get("Retry-After")
+            self._rate_limiter.rate_limited(retry_after_s(value, time.time()))
+        if final_url is not None and final_url != url:
+            self._rate_limiter.charge(1)
 
     def _watch(self, progress: Mapping[str, Any]) -> None:
-        """While bytes come: the run may end, and a drip is no download."""
+        """Check a download in progress: end of the run, room on the disk, minimum speed."""
         if self._stop.is_set():
             raise Paused("stopped")
         if time.monotonic() - self._checked_at > _CHECK_ROOM_S:
-            # Of many files nobody says how large they are.
+            # The size of many files is unknown in advance.
             self._checked_at = time.monotonic()
             room = self._room(self._key)
             if room is not None and room < (progress.get("downloaded_bytes") or 0):
@@ -362,46 +307,46 @@ class YtDlpClient:
 
 
 def _selector(settings: DownloadSettings) -> str:
-    """yt-dlp's words for: one file, H.264 first, no larger than asked, without sound unless asked for."""
+    """Return yt-dlp's format selector: one file, H.264 preferred, at most the height, audio on request."""
     limit = settings.formats.max_height
     fits = f"[height<=?{limit}]" if limit else ""
     kinds = ("best",) if settings.formats.audio else ("bestvideo", "best")
     wanted = [f"{kind}[vcodec~='^(avc|h264)']{fits}" for kind in kinds] + [f"{kind}{fits}" for kind in kinds]
-    # Where everything is larger than asked, the smallest.
+    # The smallest if all are larger than the limit.
     return "/".join([*wanted, "worstvideo", "worst"] if not settings.formats.audio else [*wanted, "worst"])
 
 
-def _gated(
-    gate: Callable[[str], None],
-    saw: Callable[[str, str | None, HTTPError | None], None],
+def _limited(
+    before: Callable[[str], None],
+    after: Callable[[str, str | None, HTTPError | None], None],
     options: dict[str, Any],
     extractors: Sequence[type[InfoExtractor]],
 ) -> yt_dlp.YoutubeDL:
-    """A YoutubeDL whose every request passes the gate."""
+    """Return a YoutubeDL that calls `before` and `after` around every request."""
 
-    class Gated(yt_dlp.YoutubeDL):  # type: ignore[misc]
+    class Limited(yt_dlp.YoutubeDL):  # type: ignore[misc]
         def urlopen(self, req: str | Request) -> Response:
             url = req if isinstance(req, str) else req.url
-            gate(url)
+            before(url)
             try:
                 response = super().urlopen(req)
             except HTTPError as error:
-                saw(url, None, error)
+                after(url, None, error)
                 raise
-            saw(url, response.url, None)
+            after(url, response.url, None)
             return response
 
-    ydl = Gated(options, auto_init=False)
+    ydl = Limited(options, auto_init=False)
     for extractor in extractors:
         ydl.add_info_extractor(extractor())
     ydl.add_default_info_extractors()
     return ydl
 
 
-class _Silence:
-    """yt-dlp's log: everything worth knowing comes as an exception."""
+class _SilentLogger:
+    """Logger for yt-dlp that ignores everything: failures arrive as exceptions."""
 
     def debug(self, message: str) -> None:
-        """Nothing."""
+        """Ignore a message."""
 
     warning = error = info = debug

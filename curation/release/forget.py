@@ -1,8 +1,7 @@
-"""Taking a source out of everything: bytes, rows, keypoints, caches, releases."""
+"""Removal of a source from a folder and its releases: files, rows, keypoints, caches."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,26 +10,24 @@ from typing import Any
 
 from curation.dataset.export import export
 from curation.dataset.webdataset import update_webdataset
-from curation.download.downloader import folder_of, open_ledger
 from curation.download.files import CACHE, delete_files
-from curation.download.ledger import Ledger, LedgerEntry
+from curation.download.ledger import Ledger, LedgerEntry, download_folder, open_ledger
 from curation.download.source_list import SourceListError, parse_address
 from curation.records import SourceRecord
 from curation.release.rebuild import MEMORY, REPORT
 from curation.release.release import delete_release, is_published, release_ids
 from curation.settings import ExportSettings
 from curation.store import REPORT_PAGE, Store
-from talkingpose.io.atomic import write_text
 from talkingpose.io.errors import UserError
 
 
 class ForgetError(UserError):
-    """Nothing of that name is known."""
+    """A source that is not in the folder."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What lies in an output folder."""
+    """Content of an output folder."""
 
     sources: int
     clips: int
@@ -41,12 +38,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Difference:
-    """What a forgotten source took with it.
+    """Effect of forgetting a source.
 
     Attributes:
-        before, after: what lay in the folder.
-        releases: folders of releases that were written anew.
-        lost_releases: folders that were released to and are not there any more; nothing was done to them.
+        before, after: content of the folder.
+        releases: folders of releases that were rewritten.
+        lost_releases: folders of releases that do not exist any more and could not be updated.
     """
 
     before: Size
@@ -55,49 +52,49 @@ class Difference:
     lost_releases: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """Return the difference as JSON values."""
         return asdict(self)
 
 
 def forget(out: Path, name: str, settings: ExportSettings) -> Difference:
-    """Take a source out of a folder, and never take it in again.
+    """Remove a source from a folder and bar it from entering again.
+
+    The source is barred first: after an interruption the same command finishes the removal.
 
     Args:
-        name: its id, address, or the hash of its file.
-        settings: layout of the export, for a folder that does not remember its own.
-
-    Whatever interrupts this, the source is barred already, and the same command ends the work.
+        out: output folder.
+        name: id, address, or the hash of the file of a source.
+        settings: layout of the export, if the folder has not stored its own.
 
     Raises:
-        ForgetError: neither the ledger nor the records know it; an id or address is barred for the future
-            all the same.
+        ForgetError: neither the ledger nor the records have the source; it is barred all the same.
         StoreError: another tp-curate works in the folder.
     """
     store = Store(out)
     if not store.state.is_dir():
-        raise ForgetError(f"folder {out}: no run of tp-curate worked here: give the --out of one")
+        raise ForgetError(f"folder {out}: not made by tp-curate: give the --out of a run")
     with store.locked(), open_ledger(out) as ledger:
-        entries, records = _known(ledger, store, name)
+        entries, records = _find(ledger, store, name)
         barred_before = any(ledger.is_forgotten(mark) for mark in _marks(name, (), ()))
-        ledger.bar(_marks(name, entries, records))
+        ledger.add_tombstones(_marks(name, entries, records))
         if not entries and not records and not barred_before:
-            raise ForgetError(f"source {name!r}: nothing of it is in {out}; it will not be taken in either")
+            raise ForgetError(f"source {name!r}: not found in {out}; it is barred from now on")
         before = _size(out, store)
         _remove(store, entries, records)
         remembered = store.exported().get("settings")
         layout = ExportSettings.model_validate(remembered) if remembered else settings
         if store.exported() or store.records():
             export(store, store.records(), layout)
-        done, lost = _release_again(store, ledger)
-        # Last, because it is by the ledger that an interrupted command knows what to end.
+        done, lost = _update_releases(store, ledger)
+        # Last: an interrupted command finds its remaining work in the ledger.
         ledger.delete(entries)
-        # What a worker put there meanwhile; from now on it finds its source gone, and clears up itself.
+        # Files that a downloader wrote in the meantime; from now on it deletes them itself.
         for entry in entries:
-            delete_files(folder_of(out), entry.key)
+            delete_files(download_folder(out), entry.key)
         return Difference(before, _size(out, store), tuple(done), tuple(lost))
 
 
-def _known(ledger: Ledger, store: Store, name: str) -> tuple[list[LedgerEntry], list[SourceRecord]]:
+def _find(ledger: Ledger, store: Store, name: str) -> tuple[list[LedgerEntry], list[SourceRecord]]:
     names = {name}
     try:
         wanted = parse_address(name)
@@ -117,7 +114,7 @@ def _known(ledger: Ledger, store: Store, name: str) -> tuple[list[LedgerEntry], 
 
 
 def _marks(name: str, entries: Sequence[LedgerEntry], records: Sequence[SourceRecord]) -> set[str]:
-    """What tombstones are made of: `source:id` and `sha256:hex`."""
+    """Return the names that are barred: `source:id` and `sha256:hex`."""
     marks = {f"{entry.source}:{entry.source_id}" for entry in entries}
     marks |= {f"{record.source}:{record.source_id}" for record in records}
     marks |= {f"sha256:{entry.sha256}" for entry in entries if entry.sha256}
@@ -130,28 +127,23 @@ def _marks(name: str, entries: Sequence[LedgerEntry], records: Sequence[SourceRe
 
 
 def _remove(store: Store, entries: Sequence[LedgerEntry], records: Sequence[SourceRecord]) -> None:
-    folder = folder_of(store.out)
+    folder = download_folder(store.out)
     for entry in entries:
         delete_files(folder, entry.key)
     for record in records:
         shutil.rmtree(store.state / "clips" / record.source_id, ignore_errors=True)
         for place in ("sources", MEMORY):
             (store.state / place / f"{record.source_id}.json").unlink(missing_ok=True)
-    # What others left about it: printed lines, staged files, pages that yt-dlp kept.
+    # Traces elsewhere: output of libraries, staged files, the cache of yt-dlp.
     store.log.unlink(missing_ok=True)
     for cache in (store.state / "export", folder / CACHE):
         shutil.rmtree(cache, ignore_errors=True)
     for page in (REPORT, REPORT_PAGE):
         (store.out / page).unlink(missing_ok=True)
-    contents = {record.source_sha256 for record in records}
-    hashes = store.state / "hashes.json"
-    if hashes.is_file():
-        known = json.loads(hashes.read_text(encoding="utf-8"))
-        kept = {path: value for path, value in known.items() if value[-1] not in contents}
-        write_text(hashes, json.dumps(kept, indent=0, ensure_ascii=True))
+    store.forget_files({record.source_sha256 for record in records})
 
 
-def _release_again(store: Store, ledger: Ledger) -> tuple[list[str], list[str]]:
+def _update_releases(store: Store, ledger: Ledger) -> tuple[list[str], list[str]]:
     done, lost = [], []
     for folder in ledger.releases():
         if any(Path(folder).glob("*.tar")):

@@ -1,8 +1,9 @@
-"""Reading a manifest: the rows of a release of ids."""
+"""Reader of the manifest of a release."""
 
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ _NEEDED = (
     "clip_id", "source", "source_id", "start_pts", "end_pts", "time_base_num", "time_base_den", "start_s",
     "end_s", "fps", "width", "height", "num_frames", "crop_xyxy", "sha256", "phash",
 )  # fmt: skip
-# What a picture may measure; more is a number that somebody broke.
+# Larger sides are damaged numbers.
 _LARGEST_SIDE = 16384
 _KNOWN = (*_NEEDED, "url", "source_sha256", "config_hash", "person_id")
 
@@ -49,26 +50,26 @@ class ManifestRow:
 
     @property
     def time_base(self) -> Fraction:
-        """Seconds per tick of `start_pts` and `end_pts`."""
+        """Duration of a tick of `start_pts` and `end_pts` in seconds."""
         return Fraction(self.time_base_num, self.time_base_den)
 
 
 def read_manifest(location: Path) -> list[ManifestRow]:
-    """All rows of a release folder, of a folder of Parquet files, or of one such file.
+    """Read all rows of a release folder, of a folder of Parquet files, or of one such file.
 
     Raises:
-        ReleaseError: there is no manifest, or it lacks a column.
+        ReleaseError: no manifest, a missing column, or an invalid row.
     """
-    if location.is_file():
+    if os.path.isfile(location):  # noqa: PTH113  False for every invalid path
         shards = [location]
     else:
         shards = sorted((location / "manifest").glob("*.parquet")) or sorted(location.glob("*.parquet"))
     if not shards:
-        raise ReleaseError(f"manifest {location}: no Parquet file in it: give the folder of a release")
+        raise ReleaseError(f"manifest {location}: no Parquet file: give the folder of a release")
     rows = [row for shard in shards for row in _rows(shard)]
     twice = [clip_id for clip_id, number in Counter(row.clip_id for row in rows).items() if number > 1]
     if twice:
-        raise ReleaseError(f"manifest {location}: clip {twice[0]} is in it twice: fetch it again")
+        raise ReleaseError(f"manifest {location}: clip {twice[0]} occurs twice: download the release again")
     return rows
 
 
@@ -79,7 +80,9 @@ def _rows(shard: Path) -> list[ManifestRow]:
     try:
         table = pq.read_table(shard)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ReleaseError(f"manifest {shard}: it cannot be read as Parquet: fetch it again") from error
+        raise ReleaseError(
+            f"manifest {shard}: not readable as Parquet: download the release again"
+        ) from error
     missing = [name for name in _NEEDED if name not in table.column_names]
     if missing:
         raise ReleaseError(f"manifest {shard}: no column {', '.join(missing)}: give a manifest of tp-curate")
@@ -89,22 +92,24 @@ def _rows(shard: Path) -> list[ManifestRow]:
 
 def _row(values: dict[str, Any], shard: Path) -> ManifestRow:
     clip_id = str(values["clip_id"])
-    # It becomes the name of a file.
+    # The id becomes a file name.
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", clip_id):
-        raise ReleaseError(f"manifest {shard}: clip id {clip_id!r} is no file name: fetch the manifest again")
+        raise ReleaseError(
+            f"manifest {shard}: clip id {clip_id!r} is not a valid file name: download the release again"
+        )
     try:
         crop = tuple(float(edge) for edge in values["crop_xyxy"])
         rest = {name: values.get(name) for name in _KNOWN if name != "crop_xyxy"}
         row = ManifestRow(split=shard.name.split("-")[0], crop_xyxy=crop, **rest)  # type: ignore[arg-type]
-        possible = _is_possible(row)
-    except (TypeError, ValueError):  # a null where a number belongs, or too few of them
-        possible = False
-    if not possible:
-        raise ReleaseError(f"manifest {shard}: clip {clip_id}: its numbers cannot be: fetch it again")
+        valid = _is_valid(row)
+    except (TypeError, ValueError):  # a null or a missing number
+        valid = False
+    if not valid:
+        raise ReleaseError(f"manifest {shard}: clip {clip_id}: invalid numbers: download the release again")
     return row
 
 
-def _is_possible(row: ManifestRow) -> bool:
+def _is_valid(row: ManifestRow) -> bool:
     x0, y0, x1, y1 = row.crop_xyxy
     return (
         0 <= x0 < x1 <= 1.001

@@ -1,4 +1,4 @@
-"""From a release of ids back to the clips: fetch, cut, check by hash, search by look."""
+"""Rebuilding of the clips of a release: cut, check by hash, search by perceptual hash."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from curation.clips.crop import Crop, boxes_in, keypoints_in, person_boxes
 from curation.clips.writer import ClipError, dense_keypoints, verify
 from curation.config import Config
 from curation.dataset.export import export
-from curation.detect.detectors import Detectors, Image, sample_size
-from curation.executors.base import JobFailure, Limits
-from curation.executors.local_executor import LocalExecutor
+from curation.detect.detectors import Detectors, sample_size
+from curation.executors.base import Executor, JobFailure, Limits
 from curation.records import ClipRecord, SourceRecord
 from curation.release.manifest import ManifestRow
-from curation.run import recipe
+from curation.run import recipe_of
 from curation.sources import LocalSource
 from curation.store import Store
 from talkingpose.io.atomic import atomic_write, write_text
+from talkingpose.io.image import Image
 from talkingpose.media import MediaError, VideoReader, VideoWriter
 from talkingpose.pose import PoseError, smooth
 
 REPORT = "rebuild.json"
-# Under the folder's state: what came of the rows of a source.
+# Folder of results per source, in the state of an output folder.
 MEMORY = "rebuilt"
-# Perceptual hashes of the same picture after another encoding differ in few of their 64 bits, those of
-# different pictures in about half.
+# Perceptual hashes of the same picture in another encoding differ in few of 64 bits, those of different
+# pictures in about half.
 _SAME_LOOK_BITS = 10.0
 _LONGEST_SIDE = 1280
-# ImageHash's hash of one frame; the column `phash` has those of several, evenly spread.
+# Hex digits of ImageHash's hash of one frame; the column `phash` has those of several, evenly spread.
 _HASH_DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What became of one row of the manifest.
+    """Result for one row of the manifest.
 
     Attributes:
         verdict: `identical` (the same bytes), `same frames` (the same source, written by another encoder),
-            `re-encoded, offset N frames`, `different` (no place in the source looks like the clip), or
+            `re-encoded, offset N frames`, `different` (no place in the source matches the clip), or
             `missing: CAUSE`.
-        offset: frames by which the clip lies later in the source than the manifest says.
-        distance: mean bits by which the perceptual hashes differ, of 64.
+        offset: frames by which the clip is later in the source than in the manifest.
+        distance: mean number of differing bits of the perceptual hashes, of 64.
     """
 
     clip_id: str
@@ -67,11 +67,13 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class RebuildMaker:
-    """What clips are made anew with.
+    """Configuration and tools of rebuilt clips.
 
     Attributes:
-        versions: of the tools, for the column of that name.
-        search_frames: how far from its place a clip is searched, in both directions.
+        config: configuration.
+        detectors: models.
+        versions: versions of the tools, for the dataset.
+        search_frames: search range around the place of a clip, in frames in both directions.
     """
 
     config: Config
@@ -81,13 +83,13 @@ class RebuildMaker:
 
     @property
     def recipe(self) -> str:
-        """See `curation.run.recipe`."""
-        return recipe(self.config, self.versions)
+        """Identifier of configuration and tools, see `curation.run.recipe_of`."""
+        return recipe_of(self.config, self.versions)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A fetched source with its rows; travels to worker processes."""
+    """Job of a worker process: a downloaded source with its rows."""
 
     found: LocalSource
     rows: tuple[ManifestRow, ...]
@@ -100,70 +102,75 @@ def rebuild_sources(
     maker: RebuildMaker,
     sources: Sequence[tuple[LocalSource, tuple[ManifestRow, ...]]],
     workers: int,
+    executor: Executor,
 ) -> Iterator[tuple[LocalSource, list[Rebuilt], bool]]:
-    """Make the clips of fetched sources; what came of each is remembered as soon as it has ended.
+    """Rebuild the clips of downloaded sources and store the results of each source when it ends.
 
-    Yields each source with what came of its rows, and whether the next run need not try again.
+    Yields:
+        Source, results of its rows, and whether the results are final.
     """
     jobs = []
     for found, rows in sources:
         assert found.origin is not None
-        # Its own id, not the manifest's word for it: it names a folder.
+        # The id is that of the download, not that of the manifest: it names a folder.
         jobs.append(_Job(found, rows, store.clip_folder(found.origin.source_id, maker.recipe), maker))
     settings = maker.config.workers
     limits = Limits(workers, store.log, settings.source_limit_s, settings.sources_per_process)
-    results = LocalExecutor().run(jobs, _rebuild_source, limits)
+    results = executor.run(jobs, _rebuild_source, limits)
     for number, result in results:
         rows = jobs[number].rows
         if isinstance(result, JobFailure):
-            # A fault of this machine or project: the next run tries again.
+            # The failure is not that of the source: the next run tries again.
             missing = [Rebuilt(r.clip_id, r.source_id, f"missing: {result.message}") for r in rows]
             yield jobs[number].found, missing, False
             continue
-        answers, record = result
+        made, record = result
         store.write(record)
-        lines = [_digest(maker, record.source_sha256, rows), json.dumps([asdict(one) for one in answers])]
-        _memory(store, record.source_id).parent.mkdir(exist_ok=True)
-        write_text(_memory(store, record.source_id), "".join(f"{line}\n" for line in lines))
-        yield jobs[number].found, answers, True
+        lines = [_digest(maker, record.source_sha256, rows), json.dumps([asdict(one) for one in made])]
+        _results_file(store, record.source_id).parent.mkdir(exist_ok=True)
+        write_text(_results_file(store, record.source_id), "".join(f"{line}\n" for line in lines))
+        yield jobs[number].found, made, True
 
 
 def remembered(
     store: Store, maker: RebuildMaker, source_id: str, source_sha256: str | None, rows: Sequence[ManifestRow]
 ) -> list[Rebuilt] | None:
-    """What an earlier run made of these rows; None where there is something left to do."""
+    """Return the results of an earlier run for these rows; None if they are missing or outdated."""
     try:
-        digest, answers = _memory(store, source_id).read_text(encoding="utf-8").splitlines()
-        found = [Rebuilt(**answer) for answer in json.loads(answers)]
+        digest, results = _results_file(store, source_id).read_text(encoding="utf-8").splitlines()
+        found = [Rebuilt(**result) for result in json.loads(results)]
     except (OSError, ValueError, TypeError):
         return None
     record = store.record(source_id)
     if record is None or digest != _digest(maker, source_sha256, rows):
         return None
-    there = {answer.clip_id for answer in found if answer.is_there}
-    return found if there == {clip.clip_id for clip in record.clips} else None
+    made = {result.clip_id for result in found if result.is_there}
+    return found if made == {clip.clip_id for clip in record.clips} else None
 
 
-def _memory(store: Store, source_id: str) -> Path:
+def _results_file(store: Store, source_id: str) -> Path:
     return store.state / MEMORY / f"{source_id}.json"
 
 
 def _digest(maker: RebuildMaker, source_sha256: str | None, rows: Sequence[ManifestRow]) -> str:
-    """Names everything that decides what is made of a source's rows."""
+    """Return a digest of everything that affects the results of a source's rows.
+
+    The representation of the rows is stored: their class and its fields keep their names.
+    """
     parts = (maker.recipe, maker.search_frames, source_sha256, list(rows))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _rebuild_source(job: _Job) -> tuple[list[Rebuilt], SourceRecord]:
-    """Make all clips of one source; what looks different is not kept."""
+    """Rebuild all clips of one source; clips that differ are not kept."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    answers, clips = [], []
+    results, clips = [], []
     for row in job.rows:
         try:
-            answer, clip = _rebuild(job, row)
+            result, clip = _rebuild(job, row)
         except (MediaError, PoseError, ClipError) as error:
-            answer, clip = Rebuilt(row.clip_id, row.source_id, f"missing: {error}"), None
-        answers.append(answer)
+            result, clip = Rebuilt(row.clip_id, row.source_id, f"missing: {error}"), None
+        results.append(result)
         clips += [clip] if clip else []
     origin, maker = job.found.origin, job.maker
     assert origin is not None
@@ -183,20 +190,20 @@ def _rebuild_source(job: _Job) -> tuple[list[Rebuilt], SourceRecord]:
         rights_evidence=origin.rights_evidence,
         clips=tuple(clips),
     )
-    return answers, record
+    return results, record
 
 
-def publish(out: Path, config: Config, answers: Sequence[Rebuilt]) -> dict[str, Any]:
-    """Write the dataset of everything that was rebuilt, and the report; returns the report."""
+def publish(out: Path, config: Config, results: Sequence[Rebuilt]) -> dict[str, Any]:
+    """Write the dataset of all rebuilt clips, and the report; returns the report."""
     store = Store(out)
     records = store.records()
     store.tidy(records)
     export(store, records, config.export)
     report = {
-        "clips": len(answers),
-        "rebuilt": sum(answer.is_there for answer in answers),
-        "verdicts": dict(Counter(answer.verdict for answer in answers).most_common()),
-        "rows": [asdict(answer) for answer in answers],
+        "clips": len(results),
+        "rebuilt": sum(result.is_there for result in results),
+        "verdicts": dict(Counter(result.verdict for result in results).most_common()),
+        "rows": [asdict(result) for result in results],
     }
     write_text(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return report
@@ -207,22 +214,22 @@ def _rebuild(job: _Job, row: ManifestRow) -> tuple[Rebuilt, ClipRecord | None]:
     same_file = found.origin is not None and found.origin.sha256 == row.source_sha256
     source = Place(found, row)
     if same_file:
-        answer = Rebuilt(row.clip_id, row.source_id, "same frames", 0, 0.0)
+        result = Rebuilt(row.clip_id, row.source_id, "same frames", 0, 0.0)
     else:
         offset, distance = source.search(job.maker.search_frames)
         if distance > _SAME_LOOK_BITS:
             return Rebuilt(row.clip_id, row.source_id, "different", None, distance), None
         frames = "frame" if abs(offset) == 1 else "frames"
         verdict = f"re-encoded, offset {offset} {frames}"
-        answer = Rebuilt(row.clip_id, row.source_id, verdict, offset, distance)
-    clip = _write(source, answer.offset or 0, job.folder, job.maker.config, job.maker.detectors)
+        result = Rebuilt(row.clip_id, row.source_id, verdict, offset, distance)
+    clip = _write(source, result.offset or 0, job.folder, job.maker.config, job.maker.detectors)
     if clip.sha256 == row.sha256:
-        answer = replace(answer, verdict="identical", offset=0, distance=0.0)
-    return answer, clip
+        result = replace(result, verdict="identical", offset=0, distance=0.0)
+    return result, clip
 
 
 class Place:
-    """A row's place in a source whose file may be another one than it was."""
+    """Place of a row in a source whose file may have changed."""
 
     def __init__(self, found: LocalSource, row: ManifestRow) -> None:
         self.row = row
@@ -230,7 +237,7 @@ class Place:
         with VideoReader(self._path, name=self._name) as reader:
             self._info = reader.info
         x0, y0, x1, y1 = row.crop_xyxy
-        # The source's size when the clip was made; a file of another size is scaled to it.
+        # Size of the source when the clip was made; a file of another size is scaled to it.
         self.width, self.height = round(row.width / (x1 - x0)), round(row.height / (y1 - y0))
         left, top = round(x0 * self.width), round(y0 * self.height)
         self.crop = Crop(left, top, left + row.width, top + row.height)
@@ -238,7 +245,7 @@ class Place:
         self._size = None if same else (self.width, self.height)
 
     def search(self, frames: int) -> tuple[int, float]:
-        """Where the clip is: (offset in frames, mean distance of the hashes in bits)."""
+        """Search the clip; returns its offset in frames and the mean distance of the hashes in bits."""
         import imagehash
         from PIL import Image as Pictures
 
@@ -253,32 +260,32 @@ class Place:
                 image = frame.image[self.crop.y0 : self.crop.y1, self.crop.x0 : self.crop.x1]
                 seen[round((frame.time - begin) / interval)] = imagehash.phash(Pictures.fromarray(image))
         hashes = [row.phash[i : i + _HASH_DIGITS] for i in range(0, len(row.phash), _HASH_DIGITS)]
-        looks = {
+        expected = {
             (2 * i + 1) * row.num_frames // (2 * len(hashes)): imagehash.hex_to_hash(text)
             for i, text in enumerate(hashes)
         }
         found = {
-            offset: fmean(float(seen[place + offset] - look) for place, look in looks.items())
+            offset: fmean(float(seen[place + offset] - look) for place, look in expected.items())
             for offset in range(-frames, frames + 1)
-            if all(place + offset in seen for place in looks)
+            if all(place + offset in seen for place in expected)
         }
         distance = min(found.values(), default=64.0)
-        # Where little moves, several places in a row look the same; it is most likely the middle one.
+        # With little motion several neighbouring places match; the middle one is most likely.
         alike = [offset for offset, own in found.items() if own == distance] or [0]
         return alike[(len(alike) - 1) // 2], round(distance, 3)
 
     def span(self, offset: int) -> tuple[int, int | None]:
-        """Ticks of this file from the clip's first frame to its end (None: the end of the file)."""
+        """Return the ticks from the first frame of the clip to its end; None: end of the file."""
         row, interval = self.row, 1 / Fraction(self.row.fps).limit_denominator(100_000)
         tick = self._info.time_base
         if offset == 0 and tick == row.time_base:
             return row.start_pts, None
-        # Half a frame early, so that rounding of times to other ticks loses no frame.
+        # Half a frame early: rounding to other ticks must not lose a frame.
         begin = row.start_pts * row.time_base + (offset - Fraction(1, 2)) * interval
         return max(int(begin / tick), 0), None
 
     def frames(self, offset: int, size: tuple[int, int] | None = None) -> Iterator[Image]:
-        """Exactly the row's number of frames, or fewer where the file ends."""
+        """Yield the frames of the row, or fewer if the file ends."""
         start, end = self.span(offset)
         with VideoReader(
             self._path, name=self._name, size=size or self._size, downscaled=size is not None
@@ -290,7 +297,7 @@ class Place:
 
     @property
     def pose_size(self) -> tuple[int, int] | None:
-        """The size at which poses are looked for."""
+        """Size of the frames for pose detection; None for the size of the file."""
         shown = replace(self._info, width=self.width, height=self.height)
         return sample_size(shown, _LONGEST_SIDE)
 
@@ -306,7 +313,7 @@ def _write(source: Place, offset: int, folder: Path, config: Config, detectors: 
             count += 1
     if count != row.num_frames:
         video.unlink()
-        raise MediaError(f"only {count} of {row.num_frames} frames are in the source")
+        raise MediaError(f"the source has only {count} of {row.num_frames} frames")
     look = verify(video, count, fps)
     keypoints = dense_keypoints(source.frames(offset, source.pose_size), detectors.estimator)
     keypoints = smooth(keypoints, row.fps, source.width, source.height, window_s=config.pose.smooth_s)

@@ -1,4 +1,4 @@
-"""A release of ids alone: what is needed to make the clips anew, no pixel and no keypoint."""
+"""Release of a dataset as ids: what is needed to rebuild the clips, without pixels and keypoints."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 import yaml
 
 from curation.store import Store
-from talkingpose.io.atomic import write_text
+from talkingpose.io.atomic import atomic_write, write_text
 from talkingpose.io.errors import UserError
 
 _TEXT = """# Upper-body clips: ids, spans, hashes, licences
 
-No pixel and no keypoint is in here. Each row names a source, an exact span and crop in it, and the hashes of
-the clip. This makes the clips anew from the sources, checks them, and says what is missing and why:
+This release has no pixels and no keypoints. Each row has a source, an exact span and crop of it, and the
+hashes of the clip. This command rebuilds the clips from the sources, checks them, and lists what is missing:
 
     tp-curate rebuild THIS_FOLDER --out DIR
 
-Each source keeps its licence (`license`, as it was seen at `fetched_at`). Who wants to be taken out writes to
-whoever published this folder, who runs `tp-curate forget ID`.
+Each source keeps its licence (`license`, as seen at `fetched_at`). To have a source removed, write to the
+publisher of this release, who runs `tp-curate forget ID`.
 """
 
 
@@ -27,21 +27,25 @@ class ReleaseError(UserError):
 
 
 def release_ids(out: Path, to: Path) -> list[Path]:
-    """Write the manifest of a dataset, and a card, into a folder of its own.
+    """Write the manifest of a dataset and a card into another folder.
 
-    The same dataset gives the same bytes; files of an earlier release of it are replaced.
+    The same dataset gives the same bytes; files of an earlier release are replaced.
+
+    Args:
+        out: output folder of a run.
+        to: folder of the release.
 
     Returns:
         The files.
 
     Raises:
-        ReleaseError: no dataset in `out`, or `to` holds files of other hands.
+        ReleaseError: no dataset in `out`, or `to` holds other files.
     """
     import pyarrow.parquet as pq
 
     shards = sorted((out / "manifest").glob("*.parquet"))
     if not shards:
-        raise ReleaseError(f"folder {out}: it holds no manifest: give the --out of a tp-curate run")
+        raise ReleaseError(f"folder {out}: no manifest: give the --out of a tp-curate run")
     earlier = to / "README.md"
     ours = earlier.is_file() and "tp-curate rebuild" in earlier.read_text(encoding="utf-8")
     if to.exists() and not ours and (not to.is_dir() or any(to.iterdir())):
@@ -52,9 +56,8 @@ def release_ids(out: Path, to: Path) -> list[Path]:
     for shard in shards:
         target = to / "manifest" / shard.name
         table = pq.read_table(shard)
-        temporary = target.with_name(f".{target.name}.part")
-        pq.write_table(table, temporary, compression="zstd")
-        temporary.replace(target)
+        with atomic_write(target) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
         splits.setdefault(shard.name.split("-")[0], []).append(f"manifest/{shard.name}")
         written.append(target)
     for stale in set((to / "manifest").glob("*.parquet")) - set(written):
@@ -73,19 +76,19 @@ def release_ids(out: Path, to: Path) -> list[Path]:
 
 
 def remember_release(out: Path, to: Path) -> None:
-    """Note in the dataset's ledger where a release went, for `forget`."""
-    from curation.download.downloader import open_ledger
+    """Enter the folder of a release in the ledger of the dataset, for `forget`."""
+    from curation.download.ledger import open_ledger
 
     with open_ledger(out) as ledger:
         ledger.remember_release(str(to.absolute()))
 
 
 def delete_release(to: Path) -> None:
-    """Delete the files of a release, nothing else."""
+    """Delete the files of a release."""
     for path in [*(to / "manifest").glob("*.parquet"), to / "README.md"]:
         path.unlink(missing_ok=True)
 
 
 def is_published(store: Store) -> bool:
-    """Whether the export of a dataset has clips."""
+    """Return whether the exported dataset has clips."""
     return any(name.startswith("manifest/") for name in store.exported().get("files", []))

@@ -91,15 +91,15 @@ def sample_sources(chosen: Inputs, size: int, seed: int) -> SourceSample:
     """
     seconds: dict[str | None, float] = {}
     unreadable = []
-    if not chosen.wanted:
+    if not chosen.remote:
         for found in chosen.local:
             try:
                 seconds[found.name] = _duration(found.path)
             except MediaError:
                 unreadable.append(found.name)
         seconds[None] = sum(seconds.values())
-    usable = [found for found in chosen.local if chosen.wanted or found.name in seconds]
-    everything: list[LocalSource | RemoteSource] = [*usable, *chosen.wanted]
+    usable = [found for found in chosen.local if chosen.remote or found.name in seconds]
+    everything: list[LocalSource | RemoteSource] = [*usable, *chosen.remote]
     if not everything:
         raise EstimateError("sources: none of them can be opened: give videos, folders of them, or ids")
     drawn = random.Random(seed).sample(everything, min(size, len(everything)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.dataset.dedup import find_duplicates
+from curation.dataset.export import dropped_duplicates
 from curation.dataset.persons import groups_of, persons_of
 from curation.dataset.splits import split_of
 from curation.records import STEPS, ClipRecord, FilterResult, ShotVerdict, SourceRecord
@@ -115,7 +115,7 @@ def _exported(store: Store, records: Sequence[SourceRecord]) -> tuple[Mapping[st
     layout = ExportSettings.model_validate(settings)
     groups = groups_of(records, persons_of(store, records, layout.persons))
     splits = {source: split_of(group, layout.splits) for source, group in groups.items()}
-    return splits, find_duplicates(records, layout.duplicates)
+    return splits, dropped_duplicates(store, records)
 
 
 def _decisions(

@@ -93,15 +93,14 @@ def _sheets(store: Store, records: Sequence[SourceRecord], pictures: int) -> lis
 
 def _source_files(store: Store, records: Sequence[SourceRecord]) -> dict[str, Path]:
     """Find the files of sources that still exist, by source id."""
-    from curation.download.downloader import open_ledger
-    from curation.download.downloads import fetched_files
-    from curation.orchestrator import has_ledger
+    from curation.download.downloads import downloaded_files
+    from curation.download.ledger import has_ledger, open_ledger
 
     known = store.known_files()
     found = {r.source_id: known[r.source_sha256] for r in records if r.source_sha256 in known}
     if has_ledger(store.out):
         with open_ledger(store.out) as ledger:
-            for file in fetched_files(store.out, ledger):
+            for file in downloaded_files(store.out, ledger):
                 if file.origin is not None and file.path.is_file():
                     found[file.origin.source_id] = file.path
     return found

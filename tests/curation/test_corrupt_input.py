@@ -1,4 +1,4 @@
-"""Broken, odd and hostile files: none stops a run, each ends with a clear word or is processed rightly."""
+"""Damaged, unusual and hostile files: none stops a run; each is processed or gives one clear error."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ import av
 import numpy as np
 import pytest
 from fake_detectors import FAKE, NOBODY, SPEAKER
+from in_process import IN_PROCESS
 from shot_videos import frames, write_shots
 
-from curation.config import load_config
-from curation.run import curate, find
+from curation import curate
+from curation.run import RunOptions
 from talkingpose.data.clips import ClipDataset
 from talkingpose.media import VideoReader
 
-PLACES = 10
+PLACES = 5
+OPTIONS = RunOptions(detectors=FAKE, executor=IN_PROCESS)
 NAMES = ("with spaces .mp4", "quotes'\".mp4", "new\nline.mp4", "-rf.mp4", "ünï$(touch x)`;.mp4")
 
 
 def encode(
     path: Path, pictures, *, codec="libx264", pixel_format="yuv420p", pts=None, rotation=None, rate=25, g=250
 ):
-    """With PyAV alone; `pts` in hundredths of a second."""
+    """Encode with PyAV; `pts` in hundredths of a second."""
     pictures = list(pictures)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options={"preset": "ultrafast", "g": str(g)})
@@ -85,7 +87,7 @@ def made(tmp_path_factory) -> tuple[Path, object, Path]:
     out = tmp_path_factory.mktemp("out") / "data"
     write_shots(folder.parent / "beside" / "up.mp4", [(SPEAKER, 90)], seed=40)
     outside = folder / ".." / "beside" / "up.mp4"
-    summary = curate(find([folder, outside], None), out, load_config(), workers=2, detectors=FAKE)
+    summary = curate([folder, outside], out, options=OPTIONS)
     return out, summary, folder
 
 
@@ -102,7 +104,7 @@ def only(out: Path, name: str) -> dict:
     return row
 
 
-def test_every_file_has_its_verdict_and_the_good_one_is_kept(made):
+def test_every_file_has_a_verdict_and_the_good_one_is_kept(made):
     out, _, folder = made
     found = verdicts(out)
     assert {path.name for path in folder.iterdir()} | {"up.mp4"} == set(found)
@@ -110,7 +112,7 @@ def test_every_file_has_its_verdict_and_the_good_one_is_kept(made):
     assert not (folder / "x").exists()
 
 
-def test_what_is_no_video_is_an_error_in_one_line(made):
+def test_a_file_that_is_not_a_video_is_an_error_of_one_line(made):
     out, summary, _ = made
     for name in ("empty.mp4", "text.mp4", "audio.mp4"):
         row = only(out, name)
@@ -118,7 +120,7 @@ def test_what_is_no_video_is_an_error_in_one_line(made):
     assert {name for name, _ in summary.errors} >= {"footage/audio.mp4", "footage/text.mp4"}
 
 
-def test_files_cut_off_anywhere_give_what_they_have_or_an_error(made):
+def test_truncated_files_are_curated_or_give_an_error(made):
     out, _, folder = made
     kept = 0
     for suffix in ("mp4", "ts"):
@@ -136,7 +138,7 @@ def test_files_cut_off_anywhere_give_what_they_have_or_an_error(made):
     assert kept >= 1
 
 
-def test_sizes_and_lengths_that_nobody_expects(made):
+def test_unusual_sizes_and_lengths(made):
     out, _, _ = made
     assert only(out, "8k.mkv")["reason"] == "too short"
     assert only(out, "one.mp4")["reason"] == "too short"
@@ -145,7 +147,7 @@ def test_sizes_and_lengths_that_nobody_expects(made):
     assert pixel["verdict"] in ("reject", "error") and pixel["reason"]
 
 
-def test_variable_rate_and_rotation_are_processed_rightly(made):
+def test_variable_rate_and_rotation(made):
     out, _, folder = made
     dataset = ClipDataset(str(out))
     clips = {c.clip_id: c for split in dataset.splits for c in dataset.clips(split)}
@@ -159,20 +161,20 @@ def test_variable_rate_and_rotation_are_processed_rightly(made):
     assert rotated.num_frames == 100 and rotated.width <= 96
 
 
-def test_a_header_that_lies_about_the_duration_is_not_believed(made):
+def test_a_wrong_duration_in_the_header_is_ignored(made):
     out, _, _ = made
     row = only(out, "lying.mp4")
     assert row["verdict"] == "keep" and row["end_frame"] == 100 and row["end_s"] == 4
 
 
 @pytest.mark.parametrize("number", range(len(NAMES)))
-def test_names_are_only_names(made, number):
+def test_unusual_names(made, number):
     out, _, _ = made
     row = only(out, NAMES[number])
     assert row["verdict"] == "keep" and row["end_frame"] == 80 + number
 
 
-def test_a_path_with_dots_is_only_a_path(made):
+def test_a_path_with_dots(made):
     out, _, _ = made
     row = only(out, "up.mp4")
     assert row["verdict"] == "keep" and row["end_frame"] == 90
@@ -185,9 +187,9 @@ def test_nothing_is_written_outside_the_output(made):
     assert not [path for path in out.rglob("*") if "\n" in path.name]
 
 
-def test_a_source_without_people_is_left_out_by_its_key_frames(tmp_path):
+def test_a_source_without_people_is_rejected_by_its_key_frames(tmp_path):
     video = encode(tmp_path / "nobody.mp4", frames(NOBODY, 428, 7), g=50)
-    summary = curate(find([video], None), tmp_path / "data", load_config(), workers=1, detectors=FAKE)
+    summary = curate([video], tmp_path / "data", options=OPTIONS)
     (record,) = summary.records
     (verdict,) = record.shots
     assert (verdict.step, verdict.reason) == ("gate", "no face to be seen")

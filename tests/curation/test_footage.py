@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from fake_detectors import FAKE
 
+from curation import curate
 from curation.config import Config, load_config
 from curation.detect.detectors import MEDIAPIPE
 from curation.detect.scan import scan
 from curation.filters.length import LengthSettings
-from curation.run import curate, find
+from curation.run import RunOptions
 from curation.sources import find_sources, identify
 from curation.worker import Job, process
 from talkingpose.data.clips import ClipDataset
@@ -32,11 +33,11 @@ def any_length() -> Config:
 def test_mixed_reel(footage: Path, tmp_path):
     """Verdicts by the real models; a stand-in for the dense pose, which decides nothing and takes minutes."""
     summary = curate(
-        find([footage / "cuts" / "mixed_reel.mp4"], None),
+        [footage / "cuts" / "mixed_reel.mp4"],
         tmp_path / "data",
         CONFIG,
         workers=1,
-        detectors=replace(MEDIAPIPE, estimator=FAKE.estimator),
+        options=RunOptions(detectors=replace(MEDIAPIPE, estimator=FAKE.estimator)),
     )
     (record,) = summary.records
     assert record.cuts == (150, 450, 700, 825, 895, 1020, 1320)
@@ -58,7 +59,7 @@ def test_mixed_reel(footage: Path, tmp_path):
 def test_a_sign_becomes_a_clip_with_its_keypoints(footage: Path, tmp_path):
     """The whole way with the real models, on one sign: everything but its length is right."""
     source = footage / "upper_body_hands" / "sign_book.mkv"
-    summary = curate(find([source], None), tmp_path / "data", any_length(), workers=1)
+    summary = curate([source], tmp_path / "data", any_length(), workers=1)
     assert not summary.errors
     dataset = ClipDataset(str(tmp_path / "data"))
     (clip,) = [clip for split in dataset.splits for clip in dataset.clips(split)]

@@ -1,4 +1,4 @@
-"""Stopped at any moment, the same command goes on and ends where an undisturbed run ends."""
+"""Runs that are killed or interrupted at any moment resume, and end like an undisturbed run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,84 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
+from commands import tp_curate
 from fake_detectors import NOBODY, SPEAKER
 from shot_videos import write_shots
 
+sys.path.insert(0, str(Path(__file__).parent / "download"))
+
+from loopback import Loopback
+
+from curation.download.ledger import State, open_ledger
+
 PROGRAM = Path(__file__).with_name("interrupted_run.py")
+CONFIG = """
+download:
+  politeness: {requests_per_minute: 6000, burst: 10, pause_s: 0}
+  disk: {min_free_gb: 0}
+  timeout_s: 60
+  min_bytes_per_s: 0
+export: {duplicates: null}
+"""
+# Columns that differ with every download.
+MOMENTS = {"fetched_at", "rights_evidence"}
+# Files whose appearance is the moment of a kill.
+SOME_KILLS = [
+    ("acquisition/sources/*/video.*", 1),  # downloaded, not curated
+    ("clips/*/*/.*.part*", 1),  # a clip is being written
+    ("export/clips/*.parquet", 1),
+]
+MANY_KILLS = (
+    [
+        ("lock", 1),  # workers start
+        ("acquisition/partial/*.part", 1),
+        *SOME_KILLS[:2],
+        ("clips/*/*/*.mp4", 1),
+        ("sources/*.json", 1),
+        ("sources/*.json", 3),
+        ("export/clips/*.parquet", 1),
+        ("exported.json", 1),
+    ]
+    * 4
+)
 
 
-def start(footage: Path, out: Path, *, slow: float = 0.0) -> subprocess.Popen:
-    command = [sys.executable, str(PROGRAM), "run", str(footage), "--out", str(out), "--workers", "2"]
-    environment = {**os.environ, "TEST_SLOW_S": str(slow)}
+class Footage:
+    """Local files and a list of addresses; the same for every run."""
+
+    def __init__(self, folder: Path, site: Loopback) -> None:
+        self.local = folder / "local"
+        self.list = folder / "list.txt"
+        self.config = folder / "config.yaml"
+        self.config.write_text(CONFIG)
+        for number in range(2):
+            shots = [(SPEAKER, 80), (NOBODY, 20)]
+            write_shots(self.local / f"talk_{number}.mp4", shots, seed=number)
+            path = write_shots(folder / f"remote_{number}.mp4", shots, seed=10 + number)
+            site.files[path.name] = path.read_bytes()
+        self.list.write_text("".join(site.url(f"steady/{name}") + "\n" for name in site.files))
+
+    def arguments(self, out: Path) -> list[str]:
+        options = ["--out", str(out), "--config", str(self.config), "--workers", "1", "--delete-sources"]
+        return ["run", str(self.local), str(self.list), *options]
+
+
+@pytest.fixture(scope="module")
+def footage_made(tmp_path_factory):
+    with Loopback() as site:
+        yield Footage(tmp_path_factory.mktemp("made"), site)
+
+
+def start(footage: Footage, out: Path, slow_s: float = 0.01) -> subprocess.Popen:
+    environment = {**os.environ, "TEST_SLOW_S": str(slow_s), "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
+        [sys.executable, str(PROGRAM), *footage.arguments(out)],
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
@@ -30,83 +93,66 @@ def start(footage: Path, out: Path, *, slow: float = 0.0) -> subprocess.Popen:
     )
 
 
-def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    out, error = process.communicate(timeout=60)
-    return process.returncode, out, error
-
-
-def results(out: Path) -> dict[str, bytes]:
-    names = [*out.glob("*/*.parquet"), out / "README.md", out / "verdicts.jsonl"]
-    return {str(path.relative_to(out)): path.read_bytes() for path in names}
-
-
-@pytest.fixture(scope="module")
-def footage_made(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "footage"
-    for number in range(3):
-        shots = [(SPEAKER, 80), (NOBODY, 20), (SPEAKER, 85)]
-        write_shots(folder / f"talk_{number}.mp4", shots, seed=number)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def undisturbed(footage_made, tmp_path_factory) -> dict[str, bytes]:
-    out = tmp_path_factory.mktemp("out") / "data"
-    code, _, error = finish(start(footage_made, out))
-    assert code == 0, error
-    return results(out)
-
-
 def wait_for(out: Path, pattern: str, count: int, process: subprocess.Popen) -> None:
-    """Until the run has written so many such files, or has ended."""
-    until = time.monotonic() + 30
+    """Wait until the run has written so many such files, or has ended."""
+    until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None:
         if len(list((out / ".curation").glob(pattern))) >= count:
             return
-        time.sleep(0.005)
+        time.sleep(0.002)
 
 
-MOMENTS = [
-    ("lock", 1),  # workers start
-    ("clips/*/*/.*.part", 1),  # a clip is being written
-    ("clips/*/*/*.mp4", 1),
-    ("sources/*.json", 1),
-    ("sources/*.json", 3),
-    ("export/clips/*.parquet", 1),
-    ("exported.json", 1),
-]
+def results(out: Path) -> tuple[list[dict[str, Any]], bytes]:
+    rows = [row for path in sorted(out.glob("clips/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    kept = [{name: value for name, value in row.items() if name not in MOMENTS} for row in rows]
+    return kept, (out / "verdicts.jsonl").read_bytes()
 
 
-def test_kill_at_many_moments(footage_made, undisturbed, tmp_path):
-    out = tmp_path / "data"
-    for pattern, count in MOMENTS:
-        process = start(footage_made, out, slow=0.01)
+def kill(process: subprocess.Popen) -> None:
+    workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.kill()
+    assert process.wait() in (-signal.SIGKILL, 0)
+    process.stderr.close()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive, "workers outlive the run"
+
+
+def check_kills(footage: Footage, tmp_path: Path, moments: list[tuple[str, int]]) -> None:
+    """Kill a run at these moments; the same command ends with the dataset of an undisturbed run."""
+    out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
+    assert tp_curate(*footage.arguments(undisturbed))[0] == 0
+    for pattern, count in moments:
+        process = start(footage, out)
         wait_for(out, pattern, count, process)
-        workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.kill()
-        process.communicate()
-        _, alive = psutil.wait_procs(workers, timeout=5)
-        assert not alive, "workers outlive the run"
-        assert not [p for p in out.glob("**/*.part") if not p.name.startswith(".")]
-    code, _, error = finish(start(footage_made, out))
+        kill(process)
+        assert not [path for path in out.glob("**/*.part*") if ".curation" not in path.parts]
+    code, _, error = tp_curate(*footage.arguments(out))
     assert code == 0, error
-    assert results(out) == undisturbed
-    assert not list(out.rglob("*.part"))
+    assert results(out) == results(undisturbed) and len(results(out)[0]) == 4
+    with open_ledger(out) as ledger:
+        assert {(entry.state, entry.attempts) for entry in ledger.entries()} == {(State.DONE, 1)}
+    assert not list(out.glob(".curation/acquisition/sources/*")) and not list(out.rglob("*.part*"))
 
 
-def test_ctrl_c_ends_at_once_without_a_traceback_and_the_rest_is_done_later(
-    footage_made, undisturbed, tmp_path
-):
+@pytest.mark.usefixtures("fake_models", "in_this_process")
+def test_a_killed_run_resumes(footage_made, tmp_path):
+    check_kills(footage_made, tmp_path, SOME_KILLS)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("fake_models", "in_this_process")
+def test_a_run_that_is_killed_many_times_resumes(footage_made, tmp_path):
+    check_kills(footage_made, tmp_path, MANY_KILLS)
+
+
+def test_ctrl_c_ends_a_run_without_a_traceback(footage_made, tmp_path):
     out = tmp_path / "data"
-    process = start(footage_made, out, slow=0.05)
+    process = start(footage_made, out, slow_s=0.05)
     wait_for(out, "sources/*.json", 1, process)
     begun = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
-    code, _, error = finish(process)
-    assert time.monotonic() - begun < 5
-    assert code == 130
-    assert "Traceback" not in error and "the same command goes on" in error
-    code, _, error = finish(start(footage_made, out))
-    assert code == 0, error
-    assert "done before" in error and "3 sources: 3 to do" not in error
-    assert results(out) == undisturbed
+    _, error = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 20
+    assert process.returncode == 130
+    assert "Traceback" not in error and "the same command" in error

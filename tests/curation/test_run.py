@@ -1,4 +1,4 @@
-"""The whole way on self-made videos, with stand-ins for the models: verdicts, clips, Parquet, card."""
+"""Curation of generated videos with stand-ins for the models: verdicts, clips, Parquet, card."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Video, load_dataset
 from fake_detectors import CRASH, FAKE, NO_HANDS, NOBODY, RAISE, SPEAKER
+from in_process import IN_PROCESS
 from shot_videos import write_shots
 
+from curation import curate
 from curation.config import load_config
-from curation.run import curate, find
+from curation.executors.local_executor import LocalExecutor
+from curation.run import RunOptions, dry_run
+from curation.sources import find_sources
 from curation.store import StoreError
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.schema import CONFIGS, features
+from talkingpose.io.progress import SILENT, Progress
 from talkingpose.media import VideoReader
 
 
@@ -30,9 +35,10 @@ def configured(tmp_path, text):
     return load_config(path)
 
 
-def run(sources, out, config=None, **options):
-    found = find([Path(s) for s in (sources if isinstance(sources, list) else [sources])], None)
-    return curate(found, out, config or load_config(), detectors=FAKE, **{"workers": 1} | options)
+def run(sources, out, config=None, *, progress=SILENT, executor=IN_PROCESS, workers=1, **options):
+    given = RunOptions(detectors=FAKE, executor=executor, **options)
+    found = sources if isinstance(sources, list) else [sources]
+    return curate(found, out, config, workers=workers, progress=progress, options=given)
 
 
 def parquet(out: Path) -> dict[str, bytes]:
@@ -44,7 +50,7 @@ def verdicts(out: Path) -> list[dict]:
 
 
 def matroska(path: Path) -> bytes:
-    """The same packets in another container."""
+    """Return the same packets in another container."""
     file = io.BytesIO()
     with av.open(str(path)) as source, av.open(file, "w", format="matroska") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -65,7 +71,7 @@ def footage_made(tmp_path_factory) -> Path:
     )
     write_shots(folder / "talk.mp4", [(SPEAKER, 100)], seed=2, fps=Fraction(30000, 1001))
     (folder / "broken.mp4").write_bytes(b"this is no video")
-    # Matroska keeps no index that a cut could take away.
+    # Matroska has no index at its end that the truncation removes.
     data = matroska(write_shots(tmp_path_factory.mktemp("whole") / "whole.mp4", [(SPEAKER, 120)], seed=3))
     (folder / "cut_off.mkv").write_bytes(data[: int(len(data) * 0.9)])
     return folder
@@ -77,7 +83,7 @@ def made(footage_made, tmp_path_factory) -> tuple[Path, object]:
     return out, run(footage_made, out)
 
 
-def test_verdicts_say_what_and_why(made):
+def test_verdicts_have_reasons(made):
     out, summary = made
     reel = [v for v in verdicts(out) if v["name"] == "footage/reel.mp4"]
     assert [(v["start_frame"], v["end_frame"], v["verdict"], v["reason"]) for v in reel] == [
@@ -95,7 +101,7 @@ def test_verdicts_say_what_and_why(made):
     assert [name for name, _ in summary.errors] == ["footage/broken.mp4"]
 
 
-def test_a_cut_off_video_gives_what_it_has_and_says_what_is_lost(made, footage_made):
+def test_a_truncated_video_is_curated_and_its_loss_reported(made, footage_made):
     out, _ = made
     with VideoReader(footage_made / "cut_off.mkv") as reader:
         there = sum(1 for _ in reader)
@@ -128,7 +134,7 @@ def tables(out: Path, config: str):
     return [pq.read_table(path) for path in sorted((out / config).glob("*.parquet"))]
 
 
-def test_rows_hold_the_truth(made, footage_made):
+def test_rows_agree_with_clips_and_sources(made, footage_made):
     out, _ = made
     rows = [row for table in tables(out, "clips") for row in table.to_pylist()]
     assert len(rows) == 4
@@ -174,7 +180,7 @@ def test_load_dataset(made, tmp_path, config, streaming):
     assert total == 4
 
 
-def test_clips_are_the_default_and_columns_and_rows_can_be_chosen(made, tmp_path):
+def test_clips_are_the_default_and_columns_and_rows_can_be_selected(made, tmp_path):
     out, _ = made
     loaded = load_dataset(str(out), cache_dir=str(tmp_path))
     assert "video" in next(iter(loaded.values())).column_names
@@ -187,7 +193,7 @@ def test_clips_are_the_default_and_columns_and_rows_can_be_chosen(made, tmp_path
     )
 
 
-def test_the_card_names_what_is_there(made):
+def test_the_card_describes_the_dataset(made):
     out, _ = made
     card = (out / "README.md").read_text()
     for text in (
@@ -203,22 +209,22 @@ def test_the_card_names_what_is_there(made):
     assert all((f"- split: {name}" in card) == (name in splits) for name in ("train", "validation", "test"))
 
 
-def test_the_same_run_again_does_only_what_is_left(made, footage_made):
+def test_the_same_run_resumes(made, footage_made):
     out, _ = made
     before = parquet(out)
     again = run(footage_made, out)
-    assert (again.done_before, again.worked_on, again.exported) == (3, 1, False)  # the error is tried again
+    assert (again.done_before, again.worked_on, again.exported) == (3, 1, False)  # the error is retried
     assert parquet(out) == before
 
 
-def test_result_depends_neither_on_workers_nor_on_order(made, footage_made, tmp_path):
+def test_the_result_depends_neither_on_workers_nor_on_order(made, footage_made, tmp_path):
     out, _ = made
     sources = sorted(footage_made.iterdir(), reverse=True)
-    run(sources, tmp_path / "other", workers=3)
+    run(sources, tmp_path / "other", executor=LocalExecutor(), workers=3)
     assert parquet(tmp_path / "other") == parquet(out)
 
 
-def test_sources_of_earlier_runs_stay_and_fresh_forgets_them(footage_made, tmp_path):
+def test_sources_of_earlier_runs_stay_and_fresh_discards_them(footage_made, tmp_path):
     out = tmp_path / "data"
     run(footage_made / "talk.mp4", out)
     summary = run(footage_made / "cut_off.mkv", out)
@@ -229,7 +235,7 @@ def test_sources_of_earlier_runs_stay_and_fresh_forgets_them(footage_made, tmp_p
     assert (out / "notes.txt").read_text() == "mine"
 
 
-def test_another_configuration_works_on_everything_anew(footage_made, tmp_path):
+def test_another_configuration_processes_everything_again(footage_made, tmp_path):
     out = tmp_path / "data"
     run(footage_made / "talk.mp4", out)
     before = parquet(out)
@@ -248,7 +254,7 @@ def test_another_configuration_works_on_everything_anew(footage_made, tmp_path):
     )
 
 
-def test_nothing_kept_is_said_honestly(tmp_path):
+def test_a_card_says_that_no_clip_was_kept(tmp_path):
     out = tmp_path / "data"
     summary = run(write_shots(tmp_path / "a.mp4", [(NOBODY, 90)]), out)
     assert summary.errors == [] and summary.document()["clips"]["kept"] == 0
@@ -256,19 +262,19 @@ def test_nothing_kept_is_said_honestly(tmp_path):
     assert "No clip was kept" in card and "configs" not in card and "no face to be seen" in card
 
 
-def test_a_source_whose_worker_dies_or_fails_is_an_error_and_the_run_goes_on(tmp_path):
+def test_a_source_whose_worker_crashes_or_fails_is_an_error_and_the_run_continues(tmp_path):
     folder = tmp_path / "footage"
     write_shots(folder / "crash.mp4", [(CRASH, 80)])
     write_shots(folder / "raise.mp4", [(RAISE, 80)])
     write_shots(folder / "good.mp4", [(SPEAKER, 80)])
-    summary = run(folder, tmp_path / "data")
+    summary = run(folder, tmp_path / "data", executor=LocalExecutor())
     assert [name for name, _ in summary.errors] == ["footage/crash.mp4", "footage/raise.mp4"]
     assert "crashed" in summary.errors[0][1] and "made to fail" in summary.errors[1][1]
     assert summary.document()["clips"]["kept"] == 1
     assert summary.document()["rejected"] == {}
 
 
-def test_an_error_is_forgotten_when_the_file_was_mended(tmp_path):
+def test_an_error_is_dropped_when_the_file_was_repaired(tmp_path):
     video = tmp_path / "a.mp4"
     video.write_text("no video")
     out = tmp_path / "data"
@@ -292,23 +298,28 @@ def test_shards_are_bounded(tmp_path):
     assert len(ClipDataset(str(out)).clips(split)) == 3
 
 
-def test_twins_are_worked_on_once(tmp_path):
+def test_files_of_equal_content_are_processed_once(tmp_path):
     video = write_shots(tmp_path / "in" / "a.mp4", [(SPEAKER, 80)])
     (tmp_path / "in" / "b.mp4").write_bytes(video.read_bytes())
-    plans = []
-    summary = run(tmp_path / "in", tmp_path / "data", on_plan=plans.append)
-    assert summary.worked_on == 1 and plans[0].twins == ("in/b.mp4",)
+    found = find_sources([tmp_path / "in"])
+    assert dry_run(found, tmp_path / "data", load_config()).same_content == ("in/b.mp4",)
+    assert run(tmp_path / "in", tmp_path / "data").worked_on == 1
 
 
-def test_two_runs_in_one_folder_and_folders_of_other_hands_are_refused(tmp_path):
+def test_a_second_run_in_a_folder_and_folders_of_other_programs_are_refused(tmp_path):
     video = write_shots(tmp_path / "a.mp4", [(NOBODY, 10)])
     out = tmp_path / "data"
 
-    def second(plan):
-        with pytest.raises(StoreError, match="another tp-curate"):
-            run(video, out)
+    refused = []
 
-    run(video, out, on_plan=second)
+    class Second(Progress):
+        def message(self, text):
+            with pytest.raises(StoreError, match="another tp-curate"):
+                run(video, out)
+            refused.append(text)
+
+    run(video, out, progress=Second())
+    assert refused
     other = tmp_path / "other"
     other.mkdir()
     (other / "README.md").write_text("mine")
@@ -317,7 +328,7 @@ def test_two_runs_in_one_folder_and_folders_of_other_hands_are_refused(tmp_path)
     assert [p.name for p in other.iterdir()] == ["README.md"]
 
 
-def test_a_damaged_record_or_clip_is_made_again(footage_made, tmp_path):
+def test_a_damaged_record_or_clip_is_processed_again(footage_made, tmp_path):
     out = tmp_path / "data"
     run(footage_made / "talk.mp4", out)
     before = parquet(out)
@@ -337,8 +348,8 @@ def test_parquet_has_no_local_path(made, footage_made):
     assert next(iter(parquet(out).values()))[:4] == b"PAR1"
 
 
-def test_load_dataset_sees_what_came_later(footage_made, tmp_path):
-    # The library keeps a copy of what it loaded, under a name that it makes of the card.
+def test_load_dataset_sees_later_additions(footage_made, tmp_path):
+    # The library caches what it loaded under a digest of the card.
     out, cache = tmp_path / "data", str(tmp_path / "cache")
     counts = []
     for name in ("talk.mp4", "reel.mp4"):

@@ -1,4 +1,4 @@
-"""Finding videos, and knowing them by their content."""
+"""Search of local videos, and their identification by content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def touch(path: Path, content: bytes = b"x") -> Path:
     return path
 
 
-def test_folders_are_searched_in_order_and_files_are_taken_as_named(tmp_path):
+def test_folders_are_searched_in_order_and_named_files_are_taken(tmp_path):
     for name in ("b.mp4", "a/z.MKV", "a/c.mov", "notes.txt", ".hidden.mp4", ".cache/d.mp4"):
         touch(tmp_path / "footage" / name)
     named = touch(tmp_path / "raw.bin")
@@ -32,15 +32,15 @@ def test_odd_names(tmp_path):
     assert all(name.encode() for name in names)
 
 
-def test_nothing_there(tmp_path):
-    with pytest.raises(SourceError, match="no such file or folder"):
+def test_missing_files_and_empty_folders(tmp_path):
+    with pytest.raises(SourceError, match="No such file"):
         find_sources([tmp_path / "missing"])
     touch(tmp_path / "folder" / "notes.txt")
     with pytest.raises(SourceError, match="no video in this folder"):
         find_sources([tmp_path / "folder"])
 
 
-def test_the_id_is_that_of_the_content(tmp_path):
+def test_the_id_is_the_hash_of_the_content(tmp_path):
     one, two = (
         identify(f)
         for f in find_sources([touch(tmp_path / "a.mp4", b"same"), touch(tmp_path / "b.mp4", b"same")])

@@ -1,10 +1,8 @@
-"""explain, report, calibrate and estimate as they are typed."""
+"""Commands explain, report, calibrate and estimate."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -21,11 +19,9 @@ from curation.release.forget import forget
 from curation.store import Store
 from talkingpose.io.errors import UserError
 
-PROGRAM = Path(__file__).parents[1] / "interrupted_run.py"
-
 
 def tp_curate(*words: object):
-    # As `console.run` calls it: the exit code is what the command returns.
+    # As `console.run` does: the exit code is the value that the command returns.
     return CliRunner().invoke(app, [str(word) for word in words], standalone_mode=False)
 
 
@@ -57,7 +53,7 @@ def test_explain(folder):
     assert isinstance(tp_curate("explain", folder, "nothing").exception, UserError)
 
 
-def test_report_and_what_forget_does_to_it(folder):
+def test_report_is_deleted_by_forget(folder):
     done = tp_curate("report", folder, "--pictures", 1)
     assert done.return_value == 0 and done.output.strip() == str(folder / "report.html")
     assert "bad sharp" in (folder / "report.html").read_text()
@@ -65,7 +61,7 @@ def test_report_and_what_forget_does_to_it(folder):
     assert not (folder / "report.html").exists()
 
 
-def test_forget_reaches_tar_files(folder, tmp_path):
+def test_forget_updates_tar_files(folder, tmp_path):
     store = Store(folder)
     export(store, store.records(), load_config().export)
     done = tp_curate("webdataset", folder, "--to", tmp_path / "tar")
@@ -91,15 +87,12 @@ def test_calibrate(folder, tmp_path):
     assert isinstance(tp_curate("calibrate", table, folder, "--column", "good").exception, UserError)
 
 
-def test_estimate_judges_a_sample_and_keeps_the_work_if_told(tmp_path):
+def test_estimate_curates_a_sample_and_keeps_the_results(tmp_path, fake_models, in_this_process):
     for number in range(3):
         write_shots(tmp_path / "in" / f"{number}.mp4", [((60, 180, 60), 80)], seed=number)
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), "estimate", str(tmp_path / "in"), "--sample", "2", "--workers", "1",
-         "--out", str(tmp_path / "data"), "--json"],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    words = ("--sample", 2, "--workers", 1, "--out", tmp_path / "data", "--json")
+    done = tp_curate("estimate", tmp_path / "in", *words)
+    assert done.return_value == 0
     document = json.loads(done.stdout)
     assert (document["sources"], document["sampled"], document["errors"]) == (3, 2, 0)
     assert document["hours_kept"]["value"] == pytest.approx(3 * 80 / 25 / 3600)

@@ -12,13 +12,14 @@ from fake_detectors import KNOWS_FACES, SPEAKER, person, sample
 from made_records import clip, source, span
 from shot_videos import write_shots
 
+from curation import curate
 from curation.config import load_config
 from curation.dataset.persons import group_faces, groups_of, persons_of
 from curation.dataset.splits import split_of
 from curation.detect.face_embedding import mean_face, read_face, write_face
 from curation.records import SourceRecord
 from curation.report.explain import document, find_decisions
-from curation.run import curate, find
+from curation.run import RunOptions
 from curation.settings import PersonsSettings
 from curation.store import Store
 
@@ -114,7 +115,7 @@ def test_a_run_with_the_identity_model_names_persons_and_keeps_their_features_to
     folder.mkdir()
     for number in range(2):
         write_shots(folder / f"{number}.mp4", [(SPEAKER, 80)], seed=number)
-    summary = curate(find([folder], None), out, load_config(), workers=1, detectors=KNOWS_FACES)
+    summary = curate([folder], out, load_config(), workers=1, options=RunOptions(detectors=KNOWS_FACES))
     assert not summary.errors, summary.errors
     (shard,) = (out / "clips").glob("*.parquet")  # one person, so one split
     rows = pq.read_table(shard).to_pylist()

@@ -21,12 +21,13 @@ from shot_videos import write_shots
 from typer.testing import CliRunner
 
 import talkingpose.data.clips
+from curation import curate
 from curation.cli.app import app
 from curation.config import load_config
 from curation.dataset.push import PushError, plan_upload, push
 from curation.dataset.webdataset import WebDatasetError, write_webdataset
 from curation.report.pages import write_report
-from curation.run import CurationSummary, curate, find
+from curation.run import CurationSummary, RunOptions
 from talkingpose.data.clips import ClipDataset, decodable, video_frames
 from talkingpose.media import VideoReader
 
@@ -38,7 +39,8 @@ def summary(tmp_path_factory) -> CurationSummary:
     write_shots(folder / "in" / "b.mp4", [(SPEAKER, 90)], seed=2)
     # Kept, but a duplicate: the beginning of another source.
     write_shots(folder / "in" / "excerpt.mp4", [(SPEAKER, 80)], seed=2)
-    return curate(find([folder / "in"], None), folder / "data", load_config(), workers=1, detectors=FAKE)
+    options = RunOptions(detectors=FAKE)
+    return curate([folder / "in"], folder / "data", load_config(), workers=1, options=options)
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "talkingpose" / "pose"))
 from dwpose_stand_ins import write_detector, write_pose
 
 import talkingpose.weights.lock
+from curation import curate
 from curation.config import load_config
 from curation.detect.detectors import MEDIAPIPE
 from curation.detect.pose_backends import detectors_of
-from curation.run import curate, find
+from curation.run import RunOptions
 from talkingpose.data.clips import ClipDataset
 from talkingpose.weights import WeightsError
 
@@ -68,8 +69,10 @@ def test_a_clip_gets_the_keypoints_of_the_backend_and_the_row_says_so(weights, t
     chosen = detectors_of(config.pose)
     video = write_shots(tmp_path / "a.mp4", [(SPEAKER, 80)])
     summary = curate(
-        find([video], None), tmp_path / "data", config, workers=1,
-        detectors=replace(FAKE, estimator=chosen.estimator, versions=chosen.versions),
+        [video], tmp_path / "data", config, workers=1,
+        options=RunOptions(
+            detectors=replace(FAKE, estimator=chosen.estimator, versions=chosen.versions)
+        ),
     )  # fmt: skip
     assert summary.errors == []
     dataset = ClipDataset(str(tmp_path / "data"))

@@ -1,4 +1,4 @@
-"""The acquisition's programs and stand-ins are imported by name, also by processes of their own."""
+"""Programs and stand-ins of the download tests are imported by name, also by other processes."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def footage_bytes(tmp_path_factory) -> list[bytes]:
     from scenario import make_footage
 
     return make_footage(tmp_path_factory.mktemp("footage"))
+
+
+@pytest.fixture(scope="session")
+def downloader_process():
+    from downloader_process import DownloaderProcess
+
+    process = DownloaderProcess()
+    yield process
+    process.close()

@@ -1,60 +1,76 @@
-"""Runs of the acquisition in processes that a test can kill: one a line, forked from a warm parent."""
+"""Downloads in processes that a test can kill, forked from a warm parent."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_tube import FakeTubeIE
 
-from curation import orchestrator
-from curation.download.downloader import Downloader, open_ledger
-from curation.download.machines import parse_shard
-from curation.download.settings import DownloadSettings
-from curation.download.source_list import parse_address
-from curation.download.together import Together
-from curation.download.ytdlp_client import Access
+class DownloaderProcess:
+    """Parent of downloader processes, which share its imports."""
 
-
-def acquire(out: Path, settings: DownloadSettings, together: dict[str, Any] | None) -> None:
-    """Do what the ledger says is left, or as one machine of a run what is its part of a list."""
-    if together is not None:
-        place = Together(
-            parse_shard(together["shard"]),
-            ("127.0.0.1", together["port"]),
-            together["serves"],
-            together["secret"].encode(),
+    def __init__(self) -> None:
+        self._parent = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        wanted = [parse_address(name) for name in together["wanted"]]
-        orchestrator.fetch(wanted, out, settings, Access(), together=place, extractors=[FakeTubeIE])
-        return
-    with open_ledger(out, settings) as ledger:
-        Downloader(out, ledger, settings, Access(), extractors=[FakeTubeIE]).run()
+
+    def start(self, out: Path, settings: dict[str, Any], site: str, copies: int = 1) -> list[int]:
+        """Start downloaders of everything in a ledger; returns their process ids."""
+        order = {"out": str(out), "settings": settings, "site": site, "copies": copies}
+        self._parent.stdin.write(json.dumps(order) + "\n")
+        self._parent.stdin.flush()
+        return json.loads(self._parent.stdout.readline())
+
+    def wait(self) -> list[int]:
+        """Wait for the downloaders; returns their exit codes."""
+        return json.loads(self._parent.stdout.readline())
+
+    def close(self) -> None:
+        """End the parent."""
+        self._parent.stdin.close()
+        self._parent.wait()
+        self._parent.stdout.close()
 
 
 def main() -> None:
-    """Read `{"out": ..., "settings": ..., "together": ...}`; say the process id, then its exit code."""
+    """Serve orders from stdin."""
+    import yt_dlp.extractor.extractors  # noqa: F401
+    from fake_tube import FakeTubeIE
+
+    import curation.download.ytdlp_client  # noqa: F401
+    from curation.download.access import Access
+    from curation.download.downloader import Downloader
+    from curation.download.ledger import open_ledger
+    from curation.download.settings import DownloadSettings
+
+    def download(order: dict[str, Any]) -> None:
+        os.environ["FAKE_TUBE"] = order["site"]
+        out, settings = Path(order["out"]), DownloadSettings.model_validate(order["settings"])
+        with open_ledger(out, settings) as ledger:
+            Downloader(out, ledger, settings, Access(), extractors=[FakeTubeIE]).run()
+
     for line in sys.stdin:
         order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            # A group of its own, so that nothing of it outlives a kill.
-            os.setsid()
-            try:
-                settings = DownloadSettings.model_validate(order["settings"])
-                acquire(Path(order["out"]), settings, order.get("together"))
-            except BaseException as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr)
-                os._exit(1)
-            os._exit(0)
-        print(child, flush=True)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        children = []
+        for _ in range(order["copies"]):
+            child = os.fork()
+            if child == 0:
+                try:
+                    download(order)
+                except BaseException as error:
+                    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+                    os._exit(1)
+                os._exit(0)
+            children.append(child)
+        print(json.dumps(children), flush=True)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(json.dumps(codes), flush=True)
 
 
 if __name__ == "__main__":

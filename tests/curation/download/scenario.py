@@ -1,7 +1,8 @@
-"""300 sources of every kind, and where each has to end."""
+"""Sources of every kind, with the state in which each has to end."""
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from loopback import Loopback
 
 from curation.download.settings import DownloadSettings
 from curation.download.source_list import RemoteSource, parse_address
+from talkingpose.io.progress import Progress
 from talkingpose.media import VideoWriter
 
 LICENSE = "Creative Commons Attribution license (reuse allowed)"
@@ -21,7 +23,7 @@ LICENSE = "Creative Commons Attribution license (reuse allowed)"
 
 @dataclass(frozen=True)
 class Expected:
-    """A source with the state and cause it has to end in, and the file's bytes where it is done."""
+    """A source with its final state and cause, and the bytes of its file."""
 
     wanted: RemoteSource
     kind: str
@@ -30,8 +32,15 @@ class Expected:
     data: bytes | None
 
 
+class Lines(list[str], Progress):
+    """Progress that collects its messages."""
+
+    def message(self, text: str) -> None:
+        self.append(text)
+
+
 def settings(**changes: Any) -> DownloadSettings:
-    """The defaults with the waits of a test."""
+    """Default settings with the waits of a test."""
     values: dict[str, Any] = {
         "workers": 4,
         "politeness": {
@@ -54,7 +63,7 @@ def settings(**changes: Any) -> DownloadSettings:
 
 
 def make_footage(folder: Path, number: int = 4) -> list[bytes]:
-    """A few small videos, each of its own."""
+    """Return small videos, all different."""
     files = []
     for index in range(number):
         path = folder / f"footage{index}.mp4"
@@ -70,22 +79,26 @@ def make_footage(folder: Path, number: int = 4) -> list[bytes]:
 
 
 def own(data: bytes, number: int) -> bytes:
-    """The same video as bytes that no other source has: with a box that players skip."""
+    """Return a video with unique bytes: a box that players skip."""
     return data + struct.pack(">I4sQ", 16, b"free", number)
 
 
 def large(data: bytes, size: int) -> bytes:
-    """The same video with so many bytes behind it that players skip."""
+    """Return a video followed by bytes that players skip."""
     filling = np.random.default_rng(1).bytes(size)
     return data + struct.pack(">I4s", 8 + size, b"free") + filling
 
 
-def scenario(site: Loopback, footage: list[bytes]) -> list[Expected]:
-    """Fill a site and say what has to come out."""
+def scenario(site: Loopback, footage: list[bytes], share: float = 1.0) -> list[Expected]:
+    """Fill a site; returns the expected results.
+
+    Args:
+        share: share of the 300 sources; at least one of every kind.
+    """
     found: list[Expected] = []
 
     def direct(kind: str, number: int, path: str, state: str, cause: str | None) -> None:
-        for index in range(number):
+        for index in range(math.ceil(number * share)):
             place = len(found)
             name = f"{kind}-{index}.mp4"
             site.files[name] = own(footage[place % len(footage)], place)
@@ -96,7 +109,7 @@ def scenario(site: Loopback, footage: list[bytes]) -> list[Expected]:
     def tube(
         kind: str, number: int, info: Callable[[dict[str, Any]], Any], state: str, cause: str | None
     ) -> None:
-        for index in range(number):
+        for index in range(math.ceil(number * share)):
             place = len(found)
             video = f"{kind[:6]:_<6}{index:05d}"
             name = f"{kind}-{index}.mp4"
@@ -139,7 +152,7 @@ def scenario(site: Loopback, footage: list[bytes]) -> list[Expected]:
 
     tube("tube", 74, lambda info: info, "done", None)
     tube("h264", 5, _also_av1, "done", None)
-    # yt-dlp passes on what the site says, with its typographic apostrophe.
+    # The message of the site has a typographic apostrophe.
     bot = (
         "Sign in to confirm you\N{RIGHT SINGLE QUOTATION MARK}re not a bot. "
         "Use --cookies-from-browser or --cookies for the authentication"

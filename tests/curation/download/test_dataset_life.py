@@ -1,4 +1,4 @@
-"""A dataset from fetched sources: its rows, its release, its way back, and how a source leaves it."""
+"""Dataset of downloaded sources: rows, release, rebuild, forget, audit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import errno
 import hashlib
 import io
 import json
+import shutil
 import sys
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,37 +16,39 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import Video, load_dataset
 from fake_detectors import NOBODY, SPEAKER
 from fake_tube import FakeTubeIE
+from in_process import InProcess
 from loopback import Loopback
 from own_keypoints import OWN
-from scenario import LICENSE, own, settings
+from scenario import LICENSE, Lines, own, settings
 from shot_videos import frames, write_shots
 from yt_dlp.downloader.common import FileDownloader
 
 import curation.release.rebuild
-from curation import orchestrator
+from curation import curate, orchestrator
 from curation.config import Config, load_config
-from curation.download.downloader import folder_of, open_ledger
-from curation.download.ledger import State
+from curation.download.ledger import State, download_folder, open_ledger
 from curation.download.settings import DownloadSettings
 from curation.download.source_list import parse_address
-from curation.download.ytdlp_client import Access
 from curation.release.forget import ForgetError, forget
 from curation.release.manifest import read_manifest
 from curation.release.release import ReleaseError, release_ids, remember_release
+from curation.run import CurationSummary, RunOptions
 from curation.store import StoreError
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.schema import CONFIGS
+from talkingpose.io.progress import SILENT, Progress
 from talkingpose.media import VideoReader, VideoWriter
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 IDS = ("speaker00aa", "speaker00bb", "speaker00cc")
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> dict[str, bytes]:
-    """One video a source; each has a shot to keep and one to reject."""
+    """One video per source, with a shot to keep and one to reject."""
     folder = tmp_path_factory.mktemp("videos")
     return {
         name: write_shots(folder / f"{name}.mp4", [(NOBODY, 20), (SPEAKER, 90)], seed=seed).read_bytes()
@@ -75,52 +77,29 @@ def serve(site: Loopback, videos: dict[str, bytes]) -> None:
         }
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """Work without processes of its own, whose start would take most of the time; the pool has its tests."""
-
-    def run(self, jobs, function, limits, **_):
-        yield from ((number, function(job)) for number, job in enumerate(jobs))
-
-    monkeypatch.setattr("curation.executors.local_executor.LocalExecutor.run", run)
-
-
 def patient(**changes) -> DownloadSettings:
-    """No host is slow here, however loaded the machine is."""
+    """Settings for which no host is slow, however loaded the machine is."""
     return settings(timeout_s=60, min_bytes_per_s=0, **changes)
 
 
-def configured() -> Config:
-    """The default, but that drawn speakers, who look alike, are not taken for one."""
-    chosen = load_config()
-    return chosen.model_copy(update={"export": chosen.export.model_copy(update={"duplicates": None})})
+def configured(download: DownloadSettings | None = None) -> Config:
+    """Defaults without the search for duplicates, which takes similar test videos for one."""
+    config = load_config()
+    export = config.export.model_copy(update={"duplicates": None})
+    return config.model_copy(update={"export": export, "download": download or patient()})
 
 
-def run(out: Path, *names: str, chosen: DownloadSettings | None = None, **options):
-    return orchestrator.fetch_and_curate(
-        orchestrator.choose(names),
-        out,
-        configured(),
-        chosen or patient(),
-        (None, None),
-        workers=1,
-        detectors=OWN,
-        extractors=[FakeTubeIE],
-        **options,
-    )
+def run(
+    out: Path, *names: str, chosen: DownloadSettings | None = None, progress: Progress = SILENT, **options
+) -> CurationSummary:
+    given = RunOptions(workers=1, detectors=OWN, extractors=[FakeTubeIE], **options)
+    return curate(names, out, configured(chosen), progress=progress, options=given)
 
 
 def rows(out: Path, config: str = "clips") -> list[dict]:
-    # The library's own cache knows folders by their last name and the second of their files.
-    with tempfile.TemporaryDirectory() as cache:
-        return loaded(out, config, cache)
-
-
-def loaded(out: Path, config: str, cache: str) -> list[dict]:
-    table = load_dataset(str(out), config, cache_dir=cache)
-    if config == "clips":
-        table = table.cast_column("video", Video(decode=False))
-    return [row for split in table.values() for row in split]
+    return [
+        row for path in sorted(out.glob(f"{config}/*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
 
 
 def decoded(data: bytes) -> np.ndarray:
@@ -128,7 +107,7 @@ def decoded(data: bytes) -> np.ndarray:
         return np.stack([frame.image for frame in reader])
 
 
-def test_every_row_says_where_it_is_from_and_what_was_seen(site, tmp_path):
+def test_rows_have_the_provenance_of_their_source(site, tmp_path):
     out = tmp_path / "out"
     address = site.url("ok/direct.mp4")
     site.files["direct.mp4"] = own(site.files[f"{IDS[2]}.mp4"], 1)
@@ -136,8 +115,8 @@ def test_every_row_says_where_it_is_from_and_what_was_seen(site, tmp_path):
     listed.write_text(f"video_id\n{IDS[0]}\n{IDS[1]}\n{IDS[0]}\n../nothing\n")
     local = tmp_path / "local.mp4"
     local.write_bytes(own(site.files[f"{IDS[2]}.mp4"], 2))
-    summary, acquired = run(out, str(listed), address, str(local))
-    assert not summary.errors and not acquired.is_partial
+    summary = run(out, str(listed), address, str(local))
+    assert not summary.is_partial and not summary.downloads.missing
     found = {row["source_id"]: row for row in rows(out)}
     assert len(found) == 4
     for name in IDS[:2]:
@@ -146,12 +125,12 @@ def test_every_row_says_where_it_is_from_and_what_was_seen(site, tmp_path):
         assert row["license"] == LICENSE and row["uploader_id"] == f"@{name}"
         assert row["fetched_at"].tzinfo is not None
         evidence = json.loads(row["rights_evidence"])
-        info = next(folder_of(out).glob(f"sources/{parse_address(name).key}/info.json"))
+        info = next(download_folder(out).glob(f"sources/{parse_address(name).key}/info.json"))
         assert evidence["info_json_sha256"] == hashlib.sha256(info.read_bytes()).hexdigest()
     direct = found[parse_address(address).source_id]
     assert direct["source"] == "url" and direct["url"] == address and direct["license"] is None
     assert next(row for row in found.values() if row["source"] == "file")["url"] is None
-    # The same command again asks nobody for anything.
+    # The same command again sends no request.
     asked = len(site.log)
     run(out, str(listed), address, str(local))
     assert len(site.log) == asked and len(rows(out)) == 4
@@ -165,37 +144,39 @@ def test_spans_of_a_list_bound_the_clips(site, tmp_path):
     assert (row["start_s"], row["end_s"]) == (pytest.approx(1.2), pytest.approx(4.32, abs=0.041))
 
 
-def test_a_required_license_is_a_gate(site, tmp_path):
+def test_a_required_license_is_checked_before_the_download(site, tmp_path):
     site.infos[IDS[1]]["license"] = "Standard YouTube License"
     chosen = patient(prefilter={"require_license": ["creativecommons"]})
-    _, acquired = run(tmp_path / "out", *IDS[:2], chosen=chosen)
-    assert acquired.status["rejected"] == 1 and acquired.status["done"] == 1
+    status = run(tmp_path / "out", *IDS[:2], chosen=chosen).downloads.status
+    assert status["rejected"] == 1 and status["done"] == 1
     assert not site.requests(f"ok/{IDS[1]}")
     assert {row["source_id"] for row in rows(tmp_path / "out")} == {IDS[0]}
 
 
-def test_a_budget_ends_fetching_and_deleted_sources_make_room(site, tmp_path):
+def test_a_budget_ends_downloads_and_deleted_sources_make_room(site, tmp_path):
     out = tmp_path / "out"
     budget = 1.5 * max(len(data) for data in site.files.values()) / 1e9
-    notes: list[str] = []
+    notes = Lines()
     chosen = patient(disk={"budget_gb": budget, "min_free_gb": 0, "poll_s": 0.1}, workers=2)
     for name in IDS:
         site.infos[name]["formats"][0]["filesize"] = len(site.files[f"{name}.mp4"])
-    summary, acquired = run(out, *IDS, chosen=chosen, on_note=notes.append)
-    # Nothing may be deleted, so one has come, is in the dataset, and the rest is for another time.
-    assert acquired.is_partial and (acquired.status["done"], acquired.status["waiting"]) == (1, 2)
+    summary = run(out, *IDS, chosen=chosen, progress=notes)
+    # Nothing may be deleted: one source is downloaded and curated, the others wait.
+    status = summary.downloads.status
+    assert summary.is_partial and (status["done"], status["waiting"]) == (1, 2)
+    assert len(summary.downloads.document()["missing"]) == 2
     assert not summary.errors and len(rows(out)) == 1
-    assert "--delete-sources" in notes[-1] and len(site.requests("/ok/")) == 1
-    summary, acquired = run(out, *IDS, chosen=chosen, delete_sources=True)
-    assert not summary.errors and not acquired.is_partial and len(rows(out)) == 3
-    assert not list(folder_of(out).glob("sources/*")) and len(site.requests("/ok/")) == 3
+    assert any("--delete-sources" in note for note in notes) and len(site.requests("/ok/")) == 1
+    summary = run(out, *IDS, chosen=chosen, delete_sources=True)
+    assert not summary.is_partial and len(rows(out)) == 3
+    assert not list(download_folder(out).glob("sources/*")) and len(site.requests("/ok/")) == 3
     asked = len(site.log)
     run(out, *IDS, chosen=chosen, delete_sources=True)
     assert len(site.log) == asked and len(rows(out)) == 3
 
 
-def test_a_full_disk_pauses_and_goes_on_when_there_is_room(site, tmp_path, monkeypatch):
-    """Three times over a write of the download fails as on a full disk."""
+def test_a_full_disk_pauses_the_run_until_there_is_room(site, tmp_path, monkeypatch):
+    """Three writes of the download fail as on a full disk."""
     real, failures = FileDownloader.sanitize_open, [3]
 
     class Full:
@@ -217,40 +198,43 @@ def test_a_full_disk_pauses_and_goes_on_when_there_is_room(site, tmp_path, monke
         return stream, name
 
     monkeypatch.setattr(FileDownloader, "sanitize_open", opened)
-    summary, _ = run(tmp_path / "out", IDS[0])
+    summary = run(tmp_path / "out", IDS[0])
     assert failures == [0] and not summary.errors
     with open_ledger(tmp_path / "out") as ledger:
         entry = ledger.entries()[0]
     assert entry.state is State.DONE and entry.attempts == 1
-    file = folder_of(tmp_path / "out") / entry.file
+    file = download_folder(tmp_path / "out") / entry.file
     assert file.read_bytes() == site.files[f"{IDS[0]}.mp4"]
 
 
+@pytest.fixture(scope="module")
+def released_once(videos, tmp_path_factory) -> Path:
+    """A dataset of three sources and its release."""
+    folder = tmp_path_factory.mktemp("released")
+    with Loopback() as site, pytest.MonkeyPatch.context() as patch:
+        serve(site, videos)
+        patch.setenv("FAKE_TUBE", site.url(""))
+        patch.setattr("curation.executors.local_executor.LocalExecutor.run", InProcess.run)
+        run(folder / "out", *IDS)
+    release_ids(folder / "out", folder / "release")
+    return folder
+
+
 @pytest.fixture
-def released(site, tmp_path):
-    """A dataset of three sources and its release of ids."""
+def released(released_once, site, tmp_path) -> tuple[Path, Path]:
+    """A copy of the dataset and of its release, which the ledger knows."""
+    shutil.copytree(released_once, tmp_path, dirs_exist_ok=True)
     out, to = tmp_path / "out", tmp_path / "release"
-    run(out, *IDS)
-    release_ids(out, to)
     remember_release(out, to)
     return out, to
 
 
 def rebuild(release: Path, to: Path, chosen: Config | None = None, **options):
-    return orchestrator.rebuild(
-        read_manifest(release),
-        to,
-        chosen or configured(),
-        patient(),
-        Access(),
-        workers=1,
-        detectors=OWN,
-        extractors=[FakeTubeIE],
-        **options,
-    )
+    given = RunOptions(workers=1, detectors=OWN, extractors=[FakeTubeIE], **options)
+    return orchestrator.rebuild(read_manifest(release), to, chosen or configured(), given)
 
 
-def test_a_release_has_ids_and_no_pixel_and_no_keypoint(released):
+def test_a_release_has_neither_pixels_nor_keypoints(released):
     out, to = released
     found = rows(to, "manifest")
     assert len(found) == 3 and not {"video", "keypoints", "boxes"} & set(found[0])
@@ -279,18 +263,18 @@ def test_rebuild_from_the_same_sources_matches_frame_for_frame(released, tmp_pat
             assert row[name] == after[clip_id][name]
 
 
-def test_rebuild_does_only_what_is_left(released, site, tmp_path, monkeypatch):
+def test_rebuild_resumes(released, site, tmp_path, monkeypatch):
     to, again = released[1], tmp_path / "again"
     site.infos[IDS[2]] = {"error": "Private video. Sign in if you've been granted access to this video"}
     real, made = curation.release.rebuild._rebuild_source, []
 
-    def dies_at_the_second(job):
+    def fails_at_the_second(job):
         if made:
             raise KeyboardInterrupt
         made.append(job.found.origin.source_id)
         return real(job)
 
-    monkeypatch.setattr("curation.release.rebuild._rebuild_source", dies_at_the_second)
+    monkeypatch.setattr("curation.release.rebuild._rebuild_source", fails_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         rebuild(to, again, delete_sources=True)
     monkeypatch.setattr(
@@ -298,20 +282,20 @@ def test_rebuild_does_only_what_is_left(released, site, tmp_path, monkeypatch):
     )
     report = rebuild(to, again, delete_sources=True)
     assert report["verdicts"] == {"identical": 2, "missing: private": 1}
-    assert len(made) == 2 and not list(folder_of(again).glob("sources/*"))
-    # Nothing is fetched or cut once more, though the sources' files are gone; the dataset is as it was.
+    assert len(made) == 2 and not list(download_folder(again).glob("sources/*"))
+    # Nothing is downloaded or cut again, although the files of the sources are deleted.
     asked, before = len(site.log), {path: path.read_bytes() for path in again.glob("*/*.parquet")}
     assert rebuild(to, again) == report and len(made) == 2
-    assert len(site.log) == asked and len(site.requests("/ok/")) == 3 + 2
+    assert len(site.log) == asked and len(site.requests("/ok/")) == 2
     assert before == {path: path.read_bytes() for path in again.glob("*/*.parquet")}
-    # Other settings make other clips: the files are fetched again.
+    # Other settings make other clips: the files are downloaded again.
     coarse = load_config().encode.model_copy(update={"crf": 30})
     report = rebuild(to, again, configured().model_copy(update={"encode": coarse}))
     assert report["verdicts"] == {"same frames": 2, "missing: private": 1}
-    assert len(site.requests("/ok/")) == 3 + 2 + 2
+    assert len(site.requests("/ok/")) == 2 + 2
 
 
-def test_rebuild_leaves_folders_of_other_hands_alone(released, tmp_path):
+def test_rebuild_refuses_folders_of_other_programs(released, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("mine")
@@ -321,7 +305,7 @@ def test_rebuild_leaves_folders_of_other_hands_alone(released, tmp_path):
 
 
 def moving(seed: int, count: int) -> list[np.ndarray]:
-    """Pictures that look different every few frames, so that three frames make a difference."""
+    """Return frames that change fast, so that an offset of three frames is measurable."""
     rng = np.random.default_rng(seed)
     keys = [np.kron(rng.integers(0, 256, (6, 10)), np.ones((16, 16))) for _ in range(count // 12 + 3)]
     pictures = []
@@ -339,7 +323,7 @@ def written(path: Path, pictures: list[np.ndarray], crf: int = 18) -> bytes:
     return path.read_bytes()
 
 
-def test_rebuild_says_what_is_re_encoded_changed_or_gone(site, tmp_path):
+def test_rebuild_detects_re_encoded_changed_and_deleted_sources(site, tmp_path):
     pictures = {name: moving(seed, 100) for seed, name in enumerate(IDS, 1)}
     for name in IDS:
         site.files[f"{name}.mp4"] = written(tmp_path / f"{name}.mp4", pictures[name])
@@ -379,7 +363,7 @@ def test_rebuild_finds_a_clip_in_another_container_and_time_base(site, tmp_path)
                 packet.stream = stream
                 target.mux(packet)
     site.files[f"{IDS[0]}.mp4"] = file.getvalue()
-    # A manifest is another's word: what it calls the source names no folder here.
+    # The source id of a manifest is not trusted: it must not name a folder.
     (shard,) = (to / "manifest").glob("*.parquet")
     table = pq.read_table(shard)
     column = table.column_names.index("source_id")
@@ -390,7 +374,7 @@ def test_rebuild_finds_a_clip_in_another_container_and_time_base(site, tmp_path)
 
 
 def traces(out: Path, name: str) -> list[str]:
-    """Everything by which a source can be recognised, taken from the dataset while it is still in there."""
+    """Return everything in the dataset that identifies a source."""
     row = next(row for row in rows(out) if row["source_id"] == name)
     found = [name, row["url"], row["clip_id"], row["sha256"], row["source_sha256"], row["phash"]]
     found += [row["uploader_id"], json.loads(row["rights_evidence"])["info_json_sha256"]]
@@ -398,7 +382,7 @@ def traces(out: Path, name: str) -> list[str]:
 
 
 def everything(*folders: Path) -> bytes:
-    """All names and all bytes, Parquet also as it reads, since it is packed."""
+    """Return all names and bytes; Parquet also as text, since it is compressed."""
     parts = []
     for folder in folders:
         for path in sorted(folder.rglob("*")):
@@ -412,7 +396,7 @@ def everything(*folders: Path) -> bytes:
     return b"\n".join(parts)
 
 
-def test_forget_leaves_nothing_behind_and_never_fetches_again(released, site, tmp_path):
+def test_forget_removes_all_traces_and_bars_the_source(released, site, tmp_path):
     out, to = released
     name = IDS[1]
     marks = traces(out, name)
@@ -438,8 +422,8 @@ def test_forget_leaves_nothing_behind_and_never_fetches_again(released, site, tm
     )
     for config in ("clips", "annotations"):
         for row in rows(out, config):
-            left = np.asarray(row["keypoints"], np.float16)
-            assert not (left[: len(keypoints)] == keypoints[: len(left)]).all(axis=(1, 2)).any()
+            other = np.asarray(row["keypoints"], np.float16)
+            assert not (other[: len(keypoints)] == keypoints[: len(other)]).all(axis=(1, 2)).any()
     assert all(frame not in data for frame in present)
     for config in CONFIGS:
         assert {row["source_id"] for row in rows(out, config)} == {IDS[0], IDS[2]}
@@ -451,32 +435,32 @@ def test_forget_leaves_nothing_behind_and_never_fetches_again(released, site, tm
             assert dataset.keypoints(one).shape[0] == one.num_frames and dataset.video(one)
 
     asked = len(site.log)
-    summary, _ = run(out, *IDS)
+    summary = run(out, *IDS)
     assert len(site.log) == asked and len(rows(out)) == 2 and not summary.errors
-    # Nor does its file come in by another door.
+    # A local copy of its file is barred, too.
     local = tmp_path / "copy.mp4"
     local.write_bytes(site.files[f"{name}.mp4"])
     run(out, str(local))
     assert len(rows(out)) == 2
-    # Once more is no error: an interrupted command is ended so.
+    # Repetition is no error: it finishes an interrupted command.
     again = forget(out, name, configured().export)
     assert again.before == again.after
-    with pytest.raises(ForgetError, match="nothing of it"):
+    with pytest.raises(ForgetError, match="not found"):
         forget(out, "neverSeen00", configured().export)
 
 
-@pytest.mark.parametrize("step", ["_remove", "export", "_release_again"])
-def test_an_interrupted_forget_is_ended_by_the_same_command(released, monkeypatch, step):
+@pytest.mark.parametrize("step", ["_remove", "export", "_update_releases"])
+def test_an_interrupted_forget_is_finished_by_the_same_command(released, monkeypatch, step):
     out, to = released
     marks = traces(out, IDS[1])
     module = sys.modules["curation.release.forget"]
     real = getattr(module, step)
 
-    def dies(*arguments, **options):
+    def interrupted(*arguments, **options):
         real(*arguments, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, step, dies)
+    monkeypatch.setattr(module, step, interrupted)
     with pytest.raises(KeyboardInterrupt):
         forget(out, IDS[1], configured().export)
     monkeypatch.setattr(module, step, real)
@@ -501,14 +485,13 @@ def test_forget_a_local_file_and_the_last_source(tmp_path, videos):
     assert not list(out.glob("clips/*.parquet"))
 
 
-def test_audit_says_what_is_gone_without_downloading(site, tmp_path):
+def test_audit_counts_deleted_sources_without_downloads(site, tmp_path):
     site.infos[IDS[1]] = {"error": "Video unavailable. This video has been removed by the uploader"}
     wanted = [parse_address(name) for name in IDS] + [parse_address(site.url("status/404/x"))]
 
     def audit(wanted=wanted, **options):
-        return orchestrator.audit(
-            wanted, tmp_path / "out", patient(), Access(), extractors=[FakeTubeIE], **options
-        )
+        given = RunOptions(extractors=[FakeTubeIE], **options)
+        return orchestrator.audit(wanted, tmp_path / "out", patient(), given)
 
     report = audit()
     assert (report["available"], report["gone"], report["attrition"]) == (2, 2, 0.5)

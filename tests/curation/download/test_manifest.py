@@ -1,4 +1,4 @@
-"""A manifest is another's word: what cannot be in it is one line, before anything is fetched."""
+"""Manifests of strangers: invalid content is one line, before anything is downloaded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def manifest(folder: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
-def test_a_manifest_as_it_should_be(tmp_path):
+def test_a_valid_manifest(tmp_path):
     (row,) = read_manifest(manifest(tmp_path, ROW))
     assert row.split == "train" and row.crop_xyxy == (0.25, 0.0, 0.75, 1.0)
 
@@ -71,17 +71,17 @@ def test_a_manifest_as_it_should_be(tmp_path):
         ("phash", None),
     ],
 )
-def test_what_cannot_be_is_one_line(tmp_path, name, value):
-    with pytest.raises(ReleaseError, match=r"fetch (it|the manifest) again") as error:
+def test_an_invalid_row_is_one_line(tmp_path, name, value):
+    with pytest.raises(ReleaseError, match="download the release again") as error:
         read_manifest(manifest(tmp_path, {**ROW, name: value}))
     assert "\n" not in str(error.value) and "train-00000" in str(error.value)
 
 
-def test_a_clip_that_is_there_twice_and_a_column_that_is_not_there(tmp_path):
+def test_repeated_clips_missing_columns_and_damaged_files(tmp_path):
     with pytest.raises(ReleaseError, match="twice"):
         read_manifest(manifest(tmp_path, ROW, ROW))
     with pytest.raises(ReleaseError, match="no column phash"):
         read_manifest(manifest(tmp_path, {name: value for name, value in ROW.items() if name != "phash"}))
     (tmp_path / "train-00000-of-00001.parquet").write_bytes(b"PAR1 rubbish")
-    with pytest.raises(ReleaseError, match="cannot be read as Parquet"):
+    with pytest.raises(ReleaseError, match="not readable as Parquet"):
         read_manifest(tmp_path)

@@ -1,4 +1,4 @@
-"""Where a clip of real footage lies in a file that somebody has cut and encoded anew."""
+"""Search of a clip of real footage in a file that was cut and encoded again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START, COUNT, SEARCHED = 30, 100, 12
 
 
 @pytest.mark.parametrize("name", ["stage_talk_1.mp4", "stage_talk_2.mp4"])
-def test_enough_hashes_find_the_very_frame_in_slow_movement(footage: Path, tmp_path, name):
+def test_hashes_find_the_exact_frame_in_slow_motion(footage: Path, tmp_path, name):
     source = footage / "upper_body_hands" / name
     with VideoReader(source) as reader:
         fps, tick = reader.info.fps, reader.info.time_base
@@ -56,5 +56,5 @@ def test_enough_hashes_find_the_very_frame_in_slow_movement(footage: Path, tmp_p
     )
     offset, distance = Place(LocalSource(changed, name), row).search(SEARCHED)
     assert offset == 3 and distance < 4
-    # In the file itself it lies where the manifest says.
+    # In the file itself the clip is at the place of the manifest.
     assert Place(LocalSource(source, name), row).search(0) == (0, pytest.approx(0, abs=1))

@@ -1,10 +1,10 @@
-"""What is judged by the description alone."""
+"""Conditions on the description of a source."""
 
 from __future__ import annotations
 
 import pytest
 
-from curation.download.prefilter import is_live, objection, permits
+from curation.download.prefilter import find_objection, is_live, permits
 from curation.download.settings import PrefilterSettings
 
 ALL = PrefilterSettings(
@@ -35,7 +35,7 @@ GOOD = {"duration": 10, "height": 1080, "fps": 25, "language": "en-GB", "license
     ],
 )
 def test_objections(change, message):
-    found = objection(GOOD | change, ALL)
+    found = find_objection(GOOD | change, ALL)
     assert found is None if message is None else message in found
 
 

@@ -15,11 +15,12 @@ from fake_detectors import FAKE, NOBODY, SPEAKER
 from pool_jobs import answers_of_this_machine, die_once, note_process, work
 from shot_videos import write_shots
 
+from curation import curate
 from curation.config import load_config
 from curation.executors.base import JobFailure, Limits
 from curation.executors.local_executor import LocalExecutor
 from curation.executors.ray_executor import RayExecutorError, connect
-from curation.run import curate, find
+from curation.run import RunOptions
 from talkingpose.io import console
 
 
@@ -141,10 +142,11 @@ def test_the_dataset_of_a_cluster_is_that_of_local_processes(cluster, tmp_path):
     write_shots(footage / "reel.mp4", [(NOBODY, 20), (SPEAKER, 80)], seed=1)
     write_shots(footage / "talk.mp4", [(SPEAKER, 80)], seed=2)
     (footage / "broken.mp4").write_bytes(b"this is no video")
-    found, config = find([footage], None), load_config()
+    found, config = [footage], load_config()
     here, there = tmp_path / "here", tmp_path / "there"
-    first = curate(found, here, config, workers=1, detectors=FAKE)
-    second = curate(found, there, config, workers=2, executor=cluster, detectors=FAKE)
+    first = curate(found, here, config, workers=1, options=RunOptions(detectors=FAKE))
+    on_cluster = RunOptions(detectors=FAKE, executor=cluster)
+    second = curate(found, there, config, workers=2, options=on_cluster)
     assert second.errors == first.errors and len(second.errors) == 1
     tables = sorted(path.relative_to(here) for path in here.glob("*/*.parquet"))
     assert tables and tables == sorted(path.relative_to(there) for path in there.glob("*/*.parquet"))

@@ -9,7 +9,7 @@ import pytest
 from made_records import source, span
 from shot_videos import write_shots
 
-from curation.orchestrator import choose
+from curation.orchestrator import read_inputs
 from curation.report.estimate import EstimateError, estimate_totals, sample_sources
 from curation.report.ratio_estimator import ratio_total
 
@@ -62,7 +62,7 @@ def footage(tmp_path_factory) -> Path:
 
 
 def test_a_draw_is_by_seed_and_leaves_out_what_cannot_be_opened(footage):
-    chosen = choose([str(footage)])
+    chosen = read_inputs([str(footage)])
     drawn = sample_sources(chosen, 2, seed=3)
     assert drawn.count == 4 and len(drawn.chosen.local) == 2
     assert drawn.unreadable == (f"{footage.name}/broken.mp4",)
@@ -73,7 +73,7 @@ def test_a_draw_is_by_seed_and_leaves_out_what_cannot_be_opened(footage):
 
 
 def test_totals_by_length(footage):
-    drawn = sample_sources(choose([str(footage)]), 2, seed=0)
+    drawn = sample_sources(read_inputs([str(footage)]), 2, seed=0)
     names = [found.name for found in drawn.chosen.local]
     records = [
         source(names[0], span(0, clip_id="k"), seconds=36.0),
@@ -90,8 +90,8 @@ def test_totals_by_length(footage):
 
 
 def test_what_is_fetched_counts_by_number(tmp_path):
-    drawn = sample_sources(choose(["dQw4w9WgXcQ", "9bZkp7q19f0", "kJQP7kiw5Fk"]), 2, seed=0)
-    assert drawn.seconds == {} and len(drawn.chosen.wanted) == 2
+    drawn = sample_sources(read_inputs(["dQw4w9WgXcQ", "9bZkp7q19f0", "kJQP7kiw5Fk"]), 2, seed=0)
+    assert drawn.seconds == {} and len(drawn.chosen.remote) == 2
     records = [source("x", span(0, clip_id="k")), source("y", error="gone")]
     found = estimate_totals(drawn, records)
     assert found.hours_in is None and found.clips.value == 1.5 and found.errors == 1
@@ -100,6 +100,6 @@ def test_what_is_fetched_counts_by_number(tmp_path):
 def test_nothing_to_predict_from(footage, tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(EstimateError, match="none of them can be opened"):
-        sample_sources(choose([str(tmp_path / "a.mp4")]), 3, seed=0)
+        sample_sources(read_inputs([str(tmp_path / "a.mp4")]), 3, seed=0)
     with pytest.raises(EstimateError, match="none of its sources"):
-        estimate_totals(sample_sources(choose([str(footage)]), 2, seed=0), [])
+        estimate_totals(sample_sources(read_inputs([str(footage)]), 2, seed=0), [])
