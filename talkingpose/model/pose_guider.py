@@ -1,4 +1,4 @@
-"""The way the pose picture takes into the denoising UNet."""
+"""The pose guider: from pose pictures to an input of the denoising UNet."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 
 
 class PoseGuider(ControlNetConditioningEmbedding, ModelMixin, ConfigMixin):
-    """Pose pictures (n, 3, H, W), RGB in [0, 1], to features (n, C, H / 8, W / 8).
+    """Network from pose pictures (n, 3, H, W), RGB in [0, 1], to features (n, C, H / 8, W / 8).
 
-    diffusers' `ControlNetConditioningEmbedding` as a model that can be saved and loaded; the keys of its
-    weights are those of the official `pose_guider.pth`. The picture is halved once per entry of
+    It is the `ControlNetConditioningEmbedding` of diffusers as a model that can be saved and loaded; the keys
+    of its weights are those of the official `pose_guider.pth`. The picture is halved once per entry of
     `block_out_channels` after the first.
 
     Args:
@@ -38,19 +38,18 @@ class PoseGuider(ControlNetConditioningEmbedding, ModelMixin, ConfigMixin):
 
 
 class PoseConvIn(nn.Conv2d):
-    """A UNet's `conv_in` that takes [latents, pose feature], joined along the channels, and adds the
-    feature after.
+    """Input convolution of a UNet that also adds the pose feature to its output.
 
-    Its parameters and their names are those of the convolution it replaces.
+    The parameters and their names are those of the convolution it replaces.
     """
 
     def forward(self, sample: torch.Tensor) -> torch.Tensor:
-        """Map (n, in_channels + out_channels, h, w) to (n, out_channels, h, w)."""
+        """Map [latents, feature], (n, in_channels + out_channels, h, w), to (n, out_channels, h, w)."""
         return super().forward(sample[:, : self.in_channels]) + sample[:, self.in_channels :]
 
 
 def install_pose_input(unet: UNet2DConditionModel) -> None:
-    """Make `unet` take [latents, pose feature] as its sample. Doing it twice changes nothing."""
+    """Make `unet` take [latents, pose feature] as its sample. A second call changes nothing."""
     conv = unet.conv_in
     if isinstance(conv, PoseConvIn):
         return

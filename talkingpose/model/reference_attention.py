@@ -1,10 +1,10 @@
-"""How the portrait enters the denoising UNet: attention processors and the cache they read.
+"""Attention to the portrait: the processors of both UNets and the cache they read.
 
-The reference UNet writes the input of every `attn1` into a bank. The denoising UNet reads the bank's keys
-and values, projected by its own `to_k` and `to_v`, next to those of its own tokens. Cross-attention sees
-one token, so its softmax is 1 and its output is one row per layer, the same for every query. Bank, keys,
-values and rows are constant for a video: `ReferenceCache` holds them and travels through
-`cross_attention_kwargs`; no module is changed in a run.
+The reference UNet writes the input of every `attn1` into a bank. The denoising UNet attends to the keys and
+values of the bank, projected by its own `to_k` and `to_v`, next to those of its own tokens. Cross-attention
+sees one token, so its softmax is 1 and its output is one row per layer, the same for every query. Bank, keys,
+values and rows are constant for a video: `ReferenceCache` holds them and is passed through
+`cross_attention_kwargs`; no module changes during a run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class ReferenceCache:
-    """All that a video's frames need of its portrait; n portraits side by side.
+    """Everything that the frames of a video need of the portrait; n portraits side by side.
 
     Attributes:
         keys: per `attn1`, by its name in the UNet, (n, tokens, channels).
         values: the same for the values.
         rows: per `attn2`, its output for the CLIP token, (n, 1, channels).
         null_rows: per `attn2`, its output for a token of zeros, (1, 1, channels).
-        latents: of the portraits, scaled, float32 (n, C, h, w); None where only attention was of interest.
+        latents: of the portraits, scaled, float32 (n, C, h, w); None in training.
     """
 
     keys: dict[str, torch.Tensor]
@@ -40,24 +40,29 @@ class ReferenceCache:
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> ReferenceCache:
         """Return the cache on another device or in another floating point type."""
-        parts = (self.keys, self.values, self.rows, self.null_rows)
+
+        def moved(part: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            return {name: tensor.to(device=device, dtype=dtype) for name, tensor in part.items()}
+
         latents = None if self.latents is None else self.latents.to(device=device)
-        return ReferenceCache(
-            *({k: v.to(device=device, dtype=dtype) for k, v in p.items()} for p in parts), latents
-        )
+        parts = (moved(part) for part in (self.keys, self.values, self.rows, self.null_rows))
+        keys, values, rows, null_rows = parts
+        return ReferenceCache(keys, values, rows, null_rows, latents)
 
     def select(self, portraits: Sequence[int] | torch.Tensor) -> ReferenceCache:
-        """Return the cache of the portraits at these positions only, in this order; int64 if a tensor."""
-        parts = (self.keys, self.values, self.rows)
-        place = next(iter(self.rows.values())).device
-        rows = torch.as_tensor(portraits, dtype=torch.long, device=place)
-        latents = None if self.latents is None else self.latents[rows]
-        chosen = ({k: v.index_select(0, rows) for k, v in part.items()} for part in parts)
-        return ReferenceCache(*chosen, self.null_rows, latents)
+        """Return the cache of the portraits at these positions, in this order; a tensor is int64."""
+        device = next(iter(self.rows.values())).device
+        chosen = torch.as_tensor(portraits, dtype=torch.long, device=device)
+        latents = None if self.latents is None else self.latents[chosen]
+        keys, values, rows = (
+            {name: tensor.index_select(0, chosen) for name, tensor in part.items()}
+            for part in (self.keys, self.values, self.rows)
+        )
+        return ReferenceCache(keys, values, rows, self.null_rows, latents)
 
     @property
     def num_references(self) -> int:
-        """Portraits in the cache."""
+        """Number of portraits."""
         return len(next(iter(self.rows.values())))
 
     @property
@@ -68,7 +73,7 @@ class ReferenceCache:
 
 
 class ReferenceWriter(AttnProcessor2_0):
-    """Ordinary attention of the reference UNet that leaves the input of self-attention in `bank[name]`."""
+    """Stock attention of the reference UNet that stores the input of self-attention in `bank[name]`."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -86,13 +91,15 @@ class ReferenceWriter(AttnProcessor2_0):
         """Attend as diffusers does; hidden_states (n, tokens, channels)."""
         if encoder_hidden_states is None:
             bank[self.name] = hidden_states
-        return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask)
+        output: torch.Tensor = super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask)
+        return output
 
 
 class ReferenceReader:
     """Self-attention of the denoising UNet over its own tokens and those of n portraits.
 
-    The last n rows see the portraits; those before are the unconditional half and see their own tokens only.
+    The last n rows attend to the portraits; the rows before are the unconditional half and attend to their
+    own tokens only.
     """
 
     def __init__(self, name: str) -> None:
@@ -117,11 +124,12 @@ class ReferenceReader:
             joint_key = torch.cat([key[alone:], reference.keys[self.name]], dim=1)
             joint_value = torch.cat([value[alone:], reference.values[self.name]], dim=1)
             parts.append(_attend(attn.heads, query[alone:], joint_key, joint_value))
-        return attn.to_out[0](torch.cat(parts))
+        output: torch.Tensor = attn.to_out[0](torch.cat(parts))
+        return output
 
 
 class SingleTokenAttention:
-    """Cross-attention to one token: the cached row, whatever the query. Unconditional rows come first."""
+    """Cross-attention to one token: the cached row for every query. Unconditional rows come first."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -163,7 +171,7 @@ def write_bank(
     """Run the reference UNet once, at timestep 0, and return the input of every `attn1` by its name.
 
     Args:
-        unet: the reference UNet, after `install_reference_writer`.
+        unet: the reference UNet with `install_reference_writer`.
         latents: of the portraits, scaled, (n, channels, h, w).
         token: their CLIP embeddings, (n, 1, dim).
     """
@@ -204,5 +212,5 @@ def _attentions(unet: UNet2DConditionModel) -> Iterator[tuple[str, Attention]]:
 
 
 def _attend(heads: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    query, key, value = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    query, key, value = (torch.unflatten(x, -1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)

@@ -1,8 +1,8 @@
-"""The sampler: from a frame's initial latents to its final ones.
+"""The sampler: from the initial latents of a frame to its final ones.
 
-DDIM without noise (Song et al., arXiv 2010.02502, equation 12 with eta 0) is, from one step to the next, a
-sum of the latents and the model's output with two factors that depend on the step alone. They are computed
-once per video, so that a step is one line of arithmetic and no step waits for a number from the GPU.
+A step of DDIM without noise (Song et al., arXiv 2010.02502, equation 12 with eta 0) is a sum of the latents
+and the output of the model, with two factors that depend on the step alone. They are computed once per video,
+so that a step is one line of arithmetic and does not wait for a number from the GPU.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from talkingpose.pipeline.inputs import PipelineError
 
 @dataclass(frozen=True)
 class Guidance:
-    """Classifier-free guidance, on all steps or on an interval of them.
+    """Classifier-free guidance on all steps or on an interval of them.
 
     Attributes:
         scale: 1 or less runs without, in about half the time.
         interval: first and last share of the steps that are guided, 0 <= first <= last <= 1. Guidance helps
-            in the middle of the way and harms at its ends (Kynkaanniemi et al., arXiv 2404.07724); steps
-            outside take about half the time.
+            in the middle steps and harms at both ends (Kynkaanniemi et al., arXiv 2404.07724); steps outside
+            the interval take about half the time.
 
     Raises:
-        PipelineError: a setting is outside.
+        PipelineError: a setting is out of range.
     """
 
     scale: float
@@ -47,18 +47,21 @@ class Guidance:
             )
 
     def applies(self, step: int, num_steps: int) -> bool:
-        """Whether step 0, 1, ... of `num_steps` is guided."""
+        """Return True if step 0, 1, ... of `num_steps` is guided."""
         first, last = (round(share * num_steps) for share in self.interval)
         return self.scale > 1 and first <= step < last
 
 
 class Sampler(Protocol):
-    """Steps from noise to latents; `timesteps` lie on the device of the model."""
+    """Steps from noise to latents; `timesteps` are on the device of the model."""
 
-    timesteps: torch.Tensor
+    @property
+    def timesteps(self) -> torch.Tensor:
+        """Timesteps, int64 (steps,)."""
+        ...
 
     def step(self, number: int, latents: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """Return the latents after step `number` from those before it and the model's output there."""
+        """Return the latents after step `number`, from those before it and the output of the model."""
         ...
 
 
@@ -82,16 +85,16 @@ class LinearSampler:
 
 
 class SchedulerSampler:
-    """Any other scheduler of diffusers, by its own `step`."""
+    """Sampler of any other scheduler of diffusers, by its own `step`."""
 
     def __init__(self, scheduler: Any, num_steps: int, device: torch.device) -> None:
-        # A copy, so that videos of different numbers of steps can run side by side.
+        # A copy, because videos with different numbers of steps may run at the same time.
         self._scheduler = copy.deepcopy(scheduler)
         self._num_steps, self._device = num_steps, device
         self._restart()
 
     def step(self, number: int, latents: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """Return the latents after step `number`; step 0 begins a new frame."""
+        """Return the latents after step `number`; step 0 starts a new frame."""
         if number == 0:
             self._restart()
         following: torch.Tensor = self._scheduler.step(
@@ -135,10 +138,10 @@ def denoise(
     """Denoise n frames that do not depend on each other.
 
     Args:
-        unet: the denoising UNet, with the pipeline's attention processors and pose input.
+        unet: the denoising UNet with the attention processors and the pose input of the pipeline.
         sampler: from `make_sampler`.
         guidance: scale and interval.
-        initial: z_T, float (n, C, h, w); the sampler computes in its type, whatever that of the weights.
+        initial: z_T, float (n, C, h, w); the sampler computes in this type, whatever the type of the weights.
         feature: pose features (n, F, h, w), in the type of the weights.
         reference: of n portraits.
 
@@ -149,7 +152,7 @@ def denoise(
     for number, timestep in enumerate(sampler.timesteps):
         guided = guidance.applies(number, steps)
         sample = torch.cat([latents.to(feature.dtype), feature], dim=1)
-        # The CLIP token is in `reference`, as the constant rows of cross-attention.
+        # The CLIP token is in `reference`, as constant rows of cross-attention.
         output = unet(
             torch.cat([sample, sample]) if guided else sample,
             timestep,
@@ -174,8 +177,7 @@ def _ddim(scheduler: DDIMScheduler, num_steps: int, device: torch.device) -> Lin
         alpha = float(plan.alphas_cumprod[timestep])
         next_alpha = float(plan.alphas_cumprod[before] if before >= 0 else plan.final_alpha_cumprod)
         a, b, factors = math.sqrt(alpha), math.sqrt(1 - alpha), []
-        # Prediction of the clean latents and of the noise: each a factor of the latents and one of the
-        # output.
+        # Predictions of the clean latents and of the noise, each as factors of the latents and of the output.
         match plan.config.prediction_type:
             case "v_prediction":
                 factors = [(a, -b), (b, a)]

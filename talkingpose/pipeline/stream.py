@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -83,8 +83,8 @@ class StreamItem:
     state: StreamState
 
 
-class FrameStream(Iterator[Frame | list[Frame]]):
-    """Iterator over the frames of one clip, or over lists of frames of several clips.
+class FrameStream(Iterator[Any]):
+    """Iterator over the frames of one clip, each a `Frame`, or over lists of frames of several clips.
 
     Attributes:
         state: of the stream after the last frame it gave, for `stream(state=...)`; None before the first.
@@ -96,7 +96,7 @@ class FrameStream(Iterator[Frame | list[Frame]]):
         self.state: StreamState | None = None
         self.running: tuple[int, ...] = ()
 
-    def __next__(self) -> Frame | list[Frame]:
+    def __next__(self) -> Any:
         item = next(self._items)
         self.state, self.running = item.state, item.running
         return item.frames if self._batched else item.frames[0]

@@ -178,13 +178,13 @@ class TalkingPosePipeline(DiffusionPipeline):
         Memory grows with the video.
         """
         stream = self.stream(reference, poses, **settings)
-        batched = isinstance(reference, list | tuple)
-        videos: list[list[Any]] = [[] for _ in (cast("Sequence[Picture]", reference) if batched else [0])]
+        references = reference if isinstance(reference, list | tuple) else [reference]
+        videos: list[list[Any]] = [[] for _ in references]
         for item in stream:
-            for clip, frame in zip(stream.running, item if batched else [item], strict=True):
+            for clip, frame in zip(stream.running, item if references is reference else [item], strict=True):
                 videos[clip].append(frame)
         stacked = [np.stack(v) if isinstance(v[0], np.ndarray) else torch.stack(v) for v in videos]
-        return TalkingPoseOutput(frames=stacked if batched else stacked[0])
+        return TalkingPoseOutput(frames=stacked if references is reference else stacked[0])
 
     def stream(
         self,

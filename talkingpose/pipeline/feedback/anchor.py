@@ -2,9 +2,9 @@
 
     z_T(k) = e + gain * (z0(0) - e)    for k > 0
 
-Nothing can build up over time: every frame sees the same anchor. Holding on to the first frame is the means
-of Text2Video-Zero (Khachatryan et al., arXiv 2303.13439), there by the keys and values of attention; the
-reference model has those of the portrait already.
+Nothing accumulates over time: every frame has the same anchor. Text2Video-Zero (Khachatryan et al.,
+arXiv 2303.13439) anchors to the first frame by the keys and values of attention; the reference model has
+those of the portrait already.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from talkingpose.pipeline.feedback.state import FeedbackState, FrameContext, Mem
 
 @dataclass(frozen=True)
 class FirstFrameAnchor:
-    """Every frame is drawn towards the first.
+    """Feedback of the first frame to every later frame.
 
     Attributes:
         gain: 0 or more and less than 1.
 
     Raises:
-        FeedbackError: the gain is outside.
+        FeedbackError: the gain is out of range.
     """
 
     gain: float = 0.05
@@ -43,5 +43,5 @@ class FirstFrameAnchor:
     def finish(
         self, state: FeedbackState, frame: FrameContext | None, final: torch.Tensor
     ) -> tuple[torch.Tensor, Memory]:
-        """Return `final`, and remember the first one."""
+        """Return `final`, and the first final latents as memory."""
         return final, {"first": state.memory.get("first", final)}

@@ -1,4 +1,4 @@
-"""The error of this package."""
+"""Errors of feedback controllers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from talkingpose.io.errors import UserError
 
 
 class FeedbackError(UserError):
-    """A controller or a setting that cannot be; the message is one line for the user."""
+    """An unknown controller, or a setting that is unknown or out of range."""
 
 
 def check_range(name: str, value: float, least: float, below: float = math.inf) -> None:

@@ -1,7 +1,7 @@
 """The paper's loop with a slow correction towards the portrait's latent statistics.
 
-A proportional loop lets a small error of every frame stand. Two integrators per channel take it away, one
-for the mean (colour, brightness), one for the spread (contrast, sharpness), over the places of the latents:
+A proportional loop keeps a small error in every frame. Two integrators per channel remove it, one for the
+mean (colour, brightness), one for the spread (contrast, sharpness), over the positions of the latents:
 
     s(k) = clip(s(k-1) + rate * (mean(r) - mean(z0(k-1))), -limit, limit)
     q(k) = clip(q(k-1) + rate * log(std(r) / std(z0(k-1))), -limit, limit)
@@ -9,9 +9,9 @@ for the mean (colour, brightness), one for the spread (contrast, sharpness), ove
 
 r are the portrait's latents; s(0) = q(0) = 0. The clip is the anti-windup of integral control (Astrom and
 Murray, Feedback Systems). A constant added to the noise moves the mean of the picture (offset noise,
-Guttenberg 2023; Lin et al., arXiv 2305.08891); the default limit is the noise offset that the reference model
-was trained with, so the model has seen as much. A pose unlike the portrait's has other statistics for good
-reason: the rate is low, and the limit small.
+Guttenberg 2023; Lin et al., arXiv 2305.08891); the default limit is the noise offset of the
+training of the reference model, so the model has seen such shifts. A pose unlike that of the portrait
+rightly has other statistics: therefore the rate is low and the limit small.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class IntegralStatistics:
     Attributes:
         gain: of the paper's loop, 0 or more and less than 1.
         rate: of the integrators, per frame, 0 or more and less than 1.
-        limit: of what they may add, 0 or more.
+        limit: of the corrections, 0 or more.
 
     Raises:
-        FeedbackError: a setting is outside.
+        FeedbackError: a setting is out of range.
     """
 
     gain: float = 0.05

@@ -4,8 +4,8 @@
 
 L is a Gaussian low-pass filter in the frequency domain, exp(-f^2 / (2 * cutoff^2)) with f = 1 at the Nyquist
 frequency along an axis: a filter of FreeInit (Wu et al., arXiv 2312.07537), which found that the low
-frequencies of the initial latents steer a video, and keeps fresh high frequencies beside them. Here the fine
-noise stays fixed and of unit variance, where a diffusion model wants it.
+frequencies of the initial latents determine a video, and draws the high frequencies again. Here the fine
+noise stays fixed and has unit variance, as a diffusion model expects it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from talkingpose.pipeline.feedback.state import FeedbackState, FrameContext, Ini
 
 @dataclass(frozen=True)
 class LowPass(InitialOnly):
-    """Feedback of what is coarse in the previous frame; the fine noise stays as it was drawn.
+    """Feedback of the low frequencies of the previous frame; the high frequencies stay those of the noise.
 
     Attributes:
         gain: of the low frequencies, 0 or more and less than 1.
         cutoff: width of the Gaussian, in Nyquist frequencies, more than 0; FreeInit's default is 0.25.
 
     Raises:
-        FeedbackError: a setting is outside.
+        FeedbackError: a setting is out of range.
     """
 
     gain: float = 0.05

@@ -4,8 +4,8 @@
 
 m(x) is the change of the pose picture from frame k-1 to frame k near place x, in [0, 1]
 (`pose_grid.pose_motion`). It is the rule of motion-adaptive recursive filters of video
-(Dubois and Sabri, IEEE Transactions on Communications 32 (7), 1984): hold on to the past where nothing moves,
-let go where something does, or it leaves a ghost.
+(Dubois and Sabri, IEEE Transactions on Communications 32 (7), 1984): keep the past where nothing moves, drop
+it where something does, because it would leave a ghost.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from talkingpose.pipeline.feedback.state import FeedbackState, FrameContext, Mem
 
 @dataclass(frozen=True)
 class MotionGain:
-    """The paper's loop with a gain that follows the motion of the pose.
+    """The loop of the paper with a gain that decreases with the motion of the pose.
 
     Attributes:
         gain: where nothing moves, 0 or more and less than 1.
         softness: change of the picture at which the gain has fallen to 37 %, more than 0.
-        reach: how far around a moved line the body counts as moving, in shares of the picture's longer side.
+        reach: how far around a moved line the body counts as moving, as a share of the longer side of the
+            picture.
 
     Raises:
-        FeedbackError: a setting is outside.
+        FeedbackError: a setting is out of range.
     """
 
     gain: float = 0.1
@@ -52,7 +53,7 @@ class MotionGain:
     def finish(
         self, state: FeedbackState, frame: FrameContext, final: torch.Tensor
     ) -> tuple[torch.Tensor, Memory]:
-        """Return `final`, and remember the pose picture."""
+        """Return `final`, and the pose picture as memory."""
         return final, {"pictures": frame.pictures}
 
 

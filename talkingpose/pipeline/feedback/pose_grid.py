@@ -1,8 +1,7 @@
-"""What a pose picture says about the places of the latents: where face and hands are, where the pose moved.
+"""Regions and motion of a pose picture on the grid of the latents.
 
-Everything is read from the picture, by the colours of `talkingpose.pose.draw_pose`: face points are white and
-nothing else is, joints of hands are pure blue. So it works for pose pictures from any source that draws as
-DWPose does.
+Both are read from the picture, by the colours of `talkingpose.pose.draw_pose`: only face points are white,
+and joints of hands are pure blue. This works for pose pictures of any source that draws as DWPose does.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-# Of 255: the face's white, and how far blue stands above red and green in a hand's joint. The bluest limb of
-# an upper body has 102; a picture that was reduced by averaging has less than the full 255.
+# Thresholds of 255: white of a face point, and blue above red and green in the joint of a hand. The bluest
+# limb of an upper body has 102; a picture that was reduced by averaging has less than the full 255.
 _WHITE = 128
 _HAND_BLUE = 128
-# Grids of 16 places a side are closed by 3 places, of 64 by 9: gaps between the points of a face.
+# Closes the gaps between the points of a face: 3 positions on grids of 16, 9 on grids of 64.
 _CLOSING_SHARE = 16
 
 
@@ -48,16 +47,16 @@ def pose_regions(pictures: torch.Tensor, size: tuple[int, int]) -> PoseRegions:
 def pose_motion(
     pictures: torch.Tensor, before: torch.Tensor, size: tuple[int, int], reach: float
 ) -> torch.Tensor:
-    """How much the pose changed near each place of the latents, in [0, 1].
+    """Measure the change of the pose near each position of the latents, in [0, 1].
 
-    The mean absolute difference of the pictures in the pixels of a place, and the largest such value within
-    `reach`: a body moves around the lines that are drawn of it.
+    The value is the mean absolute difference of the pictures in the pixels of a position, maximised over
+    `reach`, because a body moves around the lines that represent it.
 
     Args:
-        pictures: uint8 (clips, H, W, 3) RGB, the pose now.
-        before: the same, one frame ago.
+        pictures: uint8 (clips, H, W, 3) RGB, the current pose.
+        before: the same of the previous frame.
         size: (h, w) of the latents.
-        reach: in shares of the longer side of the grid, 0 or more.
+        reach: as a share of the longer side of the grid, 0 or more.
 
     Returns:
         float32 (clips, 1, h, w).
@@ -67,10 +66,10 @@ def pose_motion(
 
 
 def _closed(mask: torch.Tensor, reach: int) -> torch.Tensor:
-    """Fill gaps narrower than twice the reach, in places."""
+    """Fill gaps narrower than twice the reach, in positions."""
     return -_widened(-_widened(mask, reach), reach)
 
 
 def _widened(values: torch.Tensor, reach: int) -> torch.Tensor:
-    """The largest value within a square of so many places each way; beyond the edge there is none."""
+    """Maximum over a square of `reach` positions in each direction, cut at the edge."""
     return F.max_pool2d(values, 2 * reach + 1, stride=1, padding=reach)

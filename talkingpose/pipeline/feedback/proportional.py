@@ -1,7 +1,7 @@
 """The loop of the paper.
 
-TalkingPose (arXiv 2512.00909): with e the noise drawn once per video and z0(k-1) the previous frame's final
-latent,
+TalkingPose (arXiv 2512.00909): with e the noise drawn once per video and z0(k-1) the final latents of the
+previous frame,
 
     z_T(0) = e
     z_T(k) = e + gain * (z0(k-1) - e)
@@ -22,7 +22,7 @@ from talkingpose.pipeline.feedback.state import FeedbackState, FrameContext, Ini
 
 @dataclass(frozen=True)
 class FixedGain(InitialOnly):
-    """The controller of the paper: the same gain for every frame and place.
+    """The controller of the paper: the same gain for every frame and position.
 
     Attributes:
         gain: beta, finite, 0.05 in the official configuration; 0 makes the frames independent.

@@ -1,10 +1,10 @@
-"""A gain for the face, one for the hands, one for the rest.
+"""Separate gains for face, hands and background.
 
     z_T(k) = e + B(x) * (z0(k-1) - e)
 
-B(x) is the gain of the region that place x of the latents lies in, read from the pose picture of frame k
-(`pose_grid`); where face and hands overlap the hands'. Own definition. The thought:
-hands move most and suffer from what the previous frame left behind, a background should stay as it was.
+B(x) is the gain of the region of position x of the latents, read from the pose picture of frame k
+(`pose_grid`); hands take precedence over the face. The definition is new here. The idea: hands move most, and
+residue of the previous frame harms them, while a background should stay constant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from talkingpose.pipeline.feedback.state import FeedbackState, FrameContext, Ini
 
 @dataclass(frozen=True)
 class RegionGain(InitialOnly):
-    """The paper's loop with a gain by region.
+    """The loop of the paper with a gain by region.
 
     Attributes:
         face: gain in the face, 0 or more and less than 1.
@@ -29,7 +29,7 @@ class RegionGain(InitialOnly):
         background: everywhere else.
 
     Raises:
-        FeedbackError: a gain is outside.
+        FeedbackError: a gain is out of range.
     """
 
     face: float = 0.05

@@ -1,9 +1,10 @@
-"""Controllers by name, with settings as text: what a command line gives."""
+"""Registry of controllers: made by name, with settings as text, as from a command line."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any, cast
 
 from talkingpose.pipeline.feedback.anchor import FirstFrameAnchor
 from talkingpose.pipeline.feedback.errors import FeedbackError
@@ -35,10 +36,10 @@ def make_controller(name: str, settings: Mapping[str, str | float] | None = None
 
     Args:
         name: one of `CONTROLLERS`.
-        settings: values of its attributes, numbers or their text; its defaults stand for the others.
+        settings: values of its attributes, numbers or their text; others take their defaults.
 
     Raises:
-        FeedbackError: no such controller, no such setting, or a value that it cannot have.
+        FeedbackError: no such controller, no such setting, or a value out of range.
     """
     kind = CONTROLLERS.get(name)
     if kind is None:
@@ -57,12 +58,12 @@ def make_controller(name: str, settings: Mapping[str, str | float] | None = None
 
 
 def setting_names(controller: FeedbackController | type) -> list[str]:
-    """Names of the settings of a controller, or of its class."""
-    return [field.name for field in dataclasses.fields(controller)]  # type: ignore[arg-type]
+    """Return the names of the settings of a controller, or of its class."""
+    return [field.name for field in dataclasses.fields(cast("Any", controller))]
 
 
 def describe(controller: FeedbackController) -> str:
-    """A controller in words, as `proportional, gain 0.05`."""
+    """Describe a controller, for example `proportional, gain 0.05`."""
     kinds = {kind: name for name, kind in CONTROLLERS.items()}
     name = kinds.get(type(controller), type(controller).__name__)
     settings = [f", {key} {getattr(controller, key):g}" for key in setting_names(controller)]

@@ -1,14 +1,14 @@
-"""Control and lever: the video's noise made smaller, without feedback.
+"""Control: scaled noise without feedback.
 
-The paper's loop does two things at once: it adds some of the previous frame, and it takes some of the noise
-away, gain * e. This controller does the second alone,
+The loop of the paper has two effects: it adds a part of the previous frame, and it removes a part of the
+noise, gain * e. This controller has only the second,
 
     z_T(k) = scale * e    for every k.
 
-What it reaches with scale = 1 - gain is no merit of the feedback. Smaller noise is nearer to the mode of
-what the model was trained on, so it trades variety of detail for a smaller squared error; with scale = 0 the
-first step of a sampler with zero terminal SNR predicts the mean of all pictures that fit (Lin et al.,
-arXiv 2305.08891).
+An improvement at scale = 1 - gain is not due to the feedback. Smaller noise is nearer to the mode of the
+training distribution, so it trades variety of detail for a smaller squared error; with scale = 0 the first
+step of a sampler with zero terminal SNR predicts the mean of all pictures that fit (Lin et al., arXiv
+2305.08891).
 """
 
 from __future__ import annotations

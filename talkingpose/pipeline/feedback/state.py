@@ -1,4 +1,4 @@
-"""What a feedback controller is given, what it gives back, and what is kept from frame to frame."""
+"""Contract of a feedback controller, its inputs, and the state between frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Memory = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class FrameContext:
-    """What is known when a frame begins, beside the state of the loop.
+    """Inputs of a frame, beside the state of the loop.
 
     Attributes:
         pictures: uint8 (clips, H, W, 3) RGB, the pose pictures of this frame, on any device.
@@ -31,13 +31,13 @@ class FrameContext:
 
 @dataclass(frozen=True)
 class FeedbackState:
-    """What the loop remembers between two frames; it does not grow with the video.
+    """State of the loop between two frames; its size does not depend on the length of the video.
 
     Attributes:
         noise: e, float (clips, channels, height, width), standard normal, constant for a video.
         previous: z0(k-1), the final latents of the previous frame, same shape; None before the first frame.
-        index: k, the frame that comes next, from 0.
-        memory: what a controller keeps beside these, each tensor (clips, ...).
+        index: k, the next frame, from 0.
+        memory: tensors of the controller, each (clips, ...).
     """
 
     noise: torch.Tensor
@@ -84,7 +84,7 @@ class FeedbackState:
 
 
 class FeedbackController(Protocol):
-    """The law of the loop. It holds settings and no state, and treats every clip by itself."""
+    """Control law of the loop. It has settings but no state, and treats every clip separately."""
 
     def initial_latents(self, state: FeedbackState, frame: FrameContext) -> torch.Tensor:
         """Return z_T(k), float (clips, channels, height, width), for k = `state.index`."""
@@ -96,9 +96,9 @@ class FeedbackController(Protocol):
         """Take the denoised latents of frame k.
 
         Args:
-            state: as `initial_latents` saw it: frame k is not part of it yet.
+            state: the same as for `initial_latents`, without frame k.
             frame: of frame k.
-            final: z0(k), as the sampler left it, (clips, channels, height, width).
+            final: z0(k), the output of the sampler, (clips, channels, height, width).
 
         Returns:
             The latents to decode and to feed back, same shape, and the memory for frame k + 1.
@@ -107,7 +107,7 @@ class FeedbackController(Protocol):
 
 
 class InitialOnly:
-    """Base of the controllers that act on the initial latents alone and remember nothing of their own."""
+    """Base of controllers that change the initial latents only and need no memory."""
 
     def finish(
         self, state: FeedbackState, frame: FrameContext | None, final: torch.Tensor

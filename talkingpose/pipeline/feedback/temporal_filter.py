@@ -1,19 +1,19 @@
-"""Feedback at the other end: the final latents are filtered over time before they are decoded.
+"""Feedback behind the sampler: the final latents are filtered over time before they are decoded.
 
-What goes into the sampler has little say in what comes out of it where portrait and pose settle the picture:
-the gain from z_T to z0 is small there, and with it the pole of the paper's loop. A recursive filter of what
-comes out acts in full:
+Where portrait and pose determine the picture, the input of the sampler has little effect on its output: the
+gain from z_T to z0 is small there, and with it the pole of the loop of the paper. A recursive filter of the
+output acts in full:
 
     z_T(k) = scale * e
     y(k)   = z0(k) + a(x) * (y(k-1) - z0(k)),    y(0) = z0(0)
     a(x)   = hold * exp(-m(x) / softness) * exp(-d(x)^2 / tolerance^2)
 
-y is decoded. m(x) is the change of the pose picture near place x, d(x) the root mean square difference of
-z0(k) and y(k-1) over the channels of x and its eight neighbours: where the pose stands still and the latents
-differ by little, the difference is jitter and goes; else the frame is taken as it is. The recursion and its
-dependence on motion are those of Dubois and Sabri (IEEE Transactions on Communications 32 (7), 1984), the
-weight by difference is that of the bilateral filter (Tomasi and Manduchi, ICCV 1998). The pole is a(x), at
-most hold and less than 1, so y is bounded by what the sampler gives.
+y is decoded. m(x) is the change of the pose picture near position x, d(x) the root mean square difference of
+z0(k) and y(k-1) over the channels of x and its eight neighbours. Where the pose does not move and the latents
+differ by little, the difference is jitter and is removed; elsewhere the frame stays as it is. The recursion
+and its dependence on motion are those of Dubois and Sabri (IEEE Transactions on Communications 32 (7), 1984),
+the weight by difference is that of the bilateral filter (Tomasi and Manduchi, ICCV 1998). The pole is a(x),
+at most hold and less than 1, so y is bounded by the output of the sampler.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class TemporalFilter:
     """Fixed noise, frames sampled independently, and a motion-adaptive recursive filter behind the sampler.
 
     Attributes:
-        hold: a where nothing changes, 0 or more and less than 1; 0 leaves the filter out.
+        hold: a where nothing changes, 0 or more and less than 1; 0 turns the filter off.
         softness: as for `MotionGain`.
-        reach: as for `MotionGain`; less than there, as the weight by difference sees motion too.
-        tolerance: difference of the latents at which a has fallen to 37 %, more than 0; latents have a
+        reach: as for `MotionGain`; smaller, because the weight by difference depends on motion too.
+        tolerance: difference of the latents at which a falls to 37 %, more than 0; latents have a
             standard deviation of about 1.
         scale: of the noise, as for `ShrunkNoise`.
 
     Raises:
-        FeedbackError: a setting is outside.
+        FeedbackError: a setting is out of range.
     """
 
     hold: float = 0.8
@@ -65,7 +65,7 @@ class TemporalFilter:
     def finish(
         self, state: FeedbackState, frame: FrameContext, final: torch.Tensor
     ) -> tuple[torch.Tensor, Memory]:
-        """Return y(k), and remember the pose picture."""
+        """Return y(k), and the pose picture as memory."""
         memory = {"pictures": frame.pictures}
         if state.previous is None or self.hold == 0:
             return final, memory

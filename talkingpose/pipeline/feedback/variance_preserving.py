@@ -1,12 +1,12 @@
-"""Mixing that keeps the moments of the noise.
+"""Mixture with the moments of the noise.
 
-(1 - gain) * e + gain * z0 has less variance than e, and the mean of z0, so a large gain leaves the
-distribution that the model was trained on. Here
+(1 - gain) * e + gain * z0 has less variance than e, and a part of the mean of z0, so a large gain leaves the
+training distribution of the model. Here
 
     y(k)   = sqrt(1 - gain^2) * e + gain * z0(k-1)
     z_T(k) = mean(e) + std(e) * (y(k) - mean(y(k))) / std(y(k))
 
-with mean and std over the places of each channel of each clip. The weights are of the kind of PYoCo's
+with mean and std over the positions of each channel of each clip. The weights are of the kind of PYoCo's
 progressive noise (Ge et al., arXiv 2305.10474), which keep the variance of independent parts; the second
 line, AdaIN (Huang and Belongie, arXiv 1703.06868), keeps it exactly whatever z0 is.
 """
@@ -27,13 +27,13 @@ _LEAST_STD = 1e-6
 
 @dataclass(frozen=True)
 class VariancePreserving(InitialOnly):
-    """Feedback whose initial latents have the mean and the variance of the noise, channel by channel.
+    """Feedback with the mean and the variance of the noise in each channel.
 
     Attributes:
         gain: weight of the previous frame, 0 or more and less than 1.
 
     Raises:
-        FeedbackError: the gain is outside.
+        FeedbackError: the gain is out of range.
     """
 
     gain: float = 0.05
@@ -42,7 +42,7 @@ class VariancePreserving(InitialOnly):
         check_range("gain", self.gain, 0, 1)
 
     def initial_latents(self, state: FeedbackState, frame: FrameContext | None = None) -> torch.Tensor:
-        """Return e before the first frame, the mixture with e's moments after it."""
+        """Return e before the first frame, the mixture with the moments of e after it."""
         noise = state.noise
         if state.previous is None or self.gain == 0:
             return noise
@@ -51,7 +51,7 @@ class VariancePreserving(InitialOnly):
 
 
 def with_moments_of(latents: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Shift and scale each channel of each clip to the mean and standard deviation that `other` has there.
+    """Shift and scale each channel of each clip to the mean and standard deviation of `other`.
 
     Args:
         latents: (clips, channels, h, w).
