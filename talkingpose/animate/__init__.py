@@ -1,1 +1,1 @@
-"""Portrait and driving video to a film: the work behind `tp-animate`."""
+"""Videos from a portrait and driving poses: the work of `tp-animate`."""

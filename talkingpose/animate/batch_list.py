@@ -1,64 +1,64 @@
-"""The list of films that `tp-animate --batch` makes: a CSV file."""
+"""Jobs of `tp-animate`, and the CSV file of `--batch` that lists them."""
 
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from talkingpose.io.documents import read_text
 from talkingpose.io.errors import UserError
 
 COLUMNS = ("reference", "driving", "out")
 
 
 class BatchListError(UserError):
-    """A list that cannot be used; the message names its line."""
+    """A list that cannot be used; the message names the line."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """One film to make: paths of the portrait, of what drives it, and of the mp4."""
+class AnimateJob:
+    """One video to make: paths of the portrait, of the driving video or poses, and of the mp4."""
 
     reference: Path
     driving: Path
     out: Path
 
 
-def read_batch_list(path: Path) -> list[Job]:
-    """Read a CSV file with a header line and the columns reference, driving, out; others are ignored.
+def read_batch_list(path: Path) -> list[AnimateJob]:
+    """Read a CSV file with a header and the columns reference, driving, out; other columns are ignored.
 
     Relative paths start at the folder of the list.
 
     Raises:
-        BatchListError: no such file, a column or a cell is missing, a file is not there, two films of one
-            name.
+        BatchListError: a column, a cell or a file is missing, or two jobs have the same output.
+        DocumentError: the list does not exist or is not UTF-8 text.
     """
+    reader = csv.DictReader(io.StringIO(read_text(path, "batch")), strict=True)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            lines = [(reader.line_num, row) for row in reader]
-            columns = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a CSV file in UTF-8"
-        raise BatchListError(f"batch {path}: {reason}: give a list with {', '.join(COLUMNS)}") from error
+        rows = [(reader.line_num, row) for row in reader]
+        columns = reader.fieldnames or []
+    except csv.Error as error:
+        raise BatchListError(f"batch {path}: not a CSV file: list {', '.join(COLUMNS)}") from error
     missing = [column for column in COLUMNS if column not in columns]
-    if missing or not lines:
-        what = f"no column {missing[0]}" if missing else "no line below the header"
+    if missing or not rows:
+        problem = f"no column {missing[0]}" if missing else "no line below the header"
         raise BatchListError(
-            f"batch {path}: {what}: give the columns {', '.join(COLUMNS)} and one line a film"
+            f"batch {path}: {problem}: give the columns {', '.join(COLUMNS)} and one line per video"
         )
-    films: dict[Path, Job] = {}
-    for number, row in lines:
-        film = _film(path, number, row)
-        if film.out in films:
+    jobs: dict[Path, AnimateJob] = {}
+    for number, row in rows:
+        job = _job(path, number, row)
+        if job.out in jobs:
             raise BatchListError(
-                f"batch {path}, line {number}: {film.out} twice: give each film its own name"
+                f"batch {path}, line {number}: {job.out} twice: give each video its own name"
             )
-        films[film.out] = film
-    return list(films.values())
+        jobs[job.out] = job
+    return list(jobs.values())
 
 
-def _film(path: Path, number: int, row: dict[str, str | None]) -> Job:
+def _job(path: Path, number: int, row: dict[str, str | None]) -> AnimateJob:
     cells = {column: (row[column] or "").strip() for column in COLUMNS}
     empty = next((column for column, cell in cells.items() if not cell), None)
     if empty is not None:
@@ -67,4 +67,4 @@ def _film(path: Path, number: int, row: dict[str, str | None]) -> Job:
     absent = next((c for c in ("reference", "driving") if not paths[c].is_file()), None)
     if absent is not None:
         raise BatchListError(f"batch {path}, line {number}: {absent} {paths[absent]}: no such file")
-    return Job(**paths)
+    return AnimateJob(**paths)

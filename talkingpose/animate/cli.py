@@ -1,109 +1,111 @@
-"""`tp-animate`: a portrait and a driving video become a video; the command line alone."""
+"""Command line of `tp-animate`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from talkingpose.animate.batch_list import Job, read_batch_list
+from talkingpose.animate.batch_list import AnimateJob, read_batch_list
 from talkingpose.io import console
 from talkingpose.io.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from talkingpose.animate.animator import Animator
     from talkingpose.pipeline.feedback import FeedbackController
 
 PROGRAM = "tp-animate"
 
-app = console.application("Animate one portrait with the poses of a driving video (the reference model).")
+app = console.application("Animate a portrait with the poses of a driving video.")
 
 
 class AnimateError(UserError):
-    """Options that do not go together."""
+    """Options that exclude each other or are incomplete."""
 
 
 @app.command()
 def animate(
-    reference: Annotated[Path | None, typer.Option(help="The portrait: a picture.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Portrait: a picture.")] = None,
     driving: Annotated[
         Path | None,
-        typer.Option(help="A video, or poses as .npz (keypoints [T, 133, 3], fps, width, height)."),
+        typer.Option(help="Driving video, or poses as .npz (keypoints [T, 133, 3], fps, width, height)."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The video to write, .mp4.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Video to write, .mp4.")] = None,
     batch: Annotated[
         Path | None,
-        typer.Option(help="CSV with the columns reference, driving, out instead: one film a line."),
+        typer.Option(help="CSV with the columns reference, driving, out: one video per line."),
     ] = None,
     checkpoint: Annotated[
-        str, typer.Option(help="tiny (bundled), hub (published), or a folder of weights of either layout.")
+        str, typer.Option(help="tiny (bundled), hub (published), or a folder of weights in either layout.")
     ] = "tiny",
     gain: Annotated[
         float | None, typer.Option(help="Feedback gain; 0 makes frames independent. [default: 0.05]")
     ] = None,
     feedback: Annotated[
-        str,
-        typer.Option(
-            help="Controller: NAME or NAME,SETTING=VALUE,... (docs/reference/feedback-controllers.md)"
-        ),
+        str, typer.Option(help="Feedback controller: NAME or NAME,SETTING=VALUE,... (docs/feedback.md).")
     ] = "proportional",
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Denoising steps per frame. [default: the checkpoint's]")
+        int | None, typer.Option(min=1, help="Denoising steps per frame. [default: of the checkpoint]")
     ] = None,
     guidance: Annotated[
         float | None,
-        typer.Option(help="Classifier-free guidance; 1 turns it off. [default: the checkpoint's]"),
+        typer.Option(help="Classifier-free guidance; 1 turns it off. [default: of the checkpoint]"),
     ] = None,
     retarget: Annotated[
         Literal["auto", "on", "off"],
-        typer.Option(help="Poses in the portrait's proportions; auto: unless it is the first driving frame."),
+        typer.Option(
+            help="Adapt poses to the portrait; auto: unless the portrait is the first driving frame."
+        ),
     ] = "auto",
-    audio: Annotated[bool, typer.Option("--audio", help="Keep the sound of the driving video.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the noise, drawn once for the video.")] = 42,
+    audio: Annotated[bool, typer.Option("--audio", help="Keep the audio of the driving video.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 42,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="Of the weights; auto: float16 on a GPU, float32 on a CPU."),
+        typer.Option(help="Type of the weights; auto: float16 on a GPU, float32 on a CPU."),
     ] = "auto",
     cpu_offload: Annotated[
         bool | None,
         typer.Option(
             "--cpu-offload/--no-cpu-offload",
-            help="Keep one part of the model on the GPU at a time. [default: where memory is short]",
+            help="Keep one part of the model on the GPU at a time. [default: if memory is short]",
         ),
     ] = None,
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile the model first, for minutes; CUDA graphs on a GPU."),
+        typer.Option("--compile", help="Compile the model first, in minutes; CUDA graphs on a GPU."),
     ] = False,
     parallel_frames: Annotated[
-        int, typer.Option(min=1, help="Frames that are denoised at once: pays on a large GPU.")
+        int, typer.Option(min=1, help="Frames that are denoised at once: faster on a large GPU.")
     ] = 1,
-    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Maximum number of frames.")] = None,
     max_missing: Annotated[
         float,
-        typer.Option(min=0, max=100, help="Report a part that more than this % of the driving frames lack."),
+        typer.Option(min=0, max=100, help="Warn if more than this % of the driving frames lack a part."),
     ] = 20.0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop where a part is missing, instead of reporting it.")
+        bool, typer.Option("--strict", help="Stop at a missing part instead of a warning.")
     ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="With --batch: make films again that are there already.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="With --batch: make existing videos again.")] = False,
 ) -> int:
-    """Portrait and driving video in, video at the driving rate out. Exit code 3: some films were not made."""
+    """Animate a portrait with the poses of a driving video, at its frame rate.
+
+    Exit code 3: some videos of --batch failed.
+    """
     if batch is not None:
         if reference or driving or out:
-            raise AnimateError("--batch: its list names portrait, driving and out: leave the options out")
-        films = read_batch_list(batch)
+            raise AnimateError("--batch: not together with --reference, --driving or --out: leave them out")
+        jobs = read_batch_list(batch)
     elif reference is None or driving is None or out is None:
         raise AnimateError("--reference, --driving and --out: give all three, or --batch")
     else:
-        films = [Job(reference, driving, out)]
+        jobs = [AnimateJob(reference, driving, out)]
 
     from talkingpose.animate.animator import AnimateOptions, Animator
+    from talkingpose.io.progress import ConsoleProgress
 
     options = AnimateOptions(
         feedback=_controller(feedback, gain),
@@ -117,48 +119,44 @@ def animate(
         max_missing=max_missing,
         strict=strict,
     )
-    maker = Animator(
-        checkpoint,
-        options,
-        device=device,
-        precision=precision,
-        cpu_offload=cpu_offload,
-        compiled=compiled,
-        say=lambda line: console.note(f"{PROGRAM}: {line}"),
-    )
-    if batch is not None:
-        return _make_all(films, maker, fresh=fresh)
-    maker.check(films[0])
-    maker.make(films[0])
-    print(films[0].out)
+    with ConsoleProgress() as progress:
+        animator = Animator(
+            checkpoint,
+            options,
+            device=device,
+            precision=precision,
+            cpu_offload=cpu_offload,
+            compiled=compiled,
+            progress=progress,
+        )
+        if batch is not None:
+            return _make_all(jobs, animator, fresh=fresh)
+        animator.check(jobs[0])
+        animator.make(jobs[0])
+    print(jobs[0].out)
     return console.EXIT_COMPLETE
 
 
-def _make_all(films: Sequence[Job], maker: Animator, *, fresh: bool) -> int:
-    """Make the films of a list; one that fails is named, and the others are made."""
-    wanted = [film for film in films if fresh or not film.out.is_file()]
-    if len(wanted) < len(films):
-        maker.say(f"{len(films) - len(wanted)} of {len(films)} films are there already")
-    for film in wanted:
-        maker.check(film)
-    failed = 0
-    for number, film in enumerate(wanted, start=1):
-        maker.say(f"film {number} of {len(wanted)}: {film.out}")
-        try:
-            maker.make(film)
-        except UserError as error:
-            failed += 1
-            maker.say(f"not made: {' '.join(str(error).split())}")
-            continue
-        print(film.out, flush=True)
-    if not failed:
+def _make_all(jobs: Sequence[AnimateJob], animator: Animator, *, fresh: bool) -> int:
+    """Make the videos of a list that do not exist yet, or all with `fresh`."""
+    due = [job for job in jobs if fresh or not job.out.is_file()]
+    if len(due) < len(jobs):
+        animator.progress.message(f"{len(jobs) - len(due)} of {len(jobs)} videos exist already")
+    for job in due:
+        animator.check(job)
+    finished = 0
+    for job in animator.make_all(due):
+        finished += 1
+        print(job.out, flush=True)
+    if finished == len(due):
         return console.EXIT_COMPLETE
-    maker.say(f"{failed} of {len(wanted)} films were not made; the same command tries them again")
+    failed = len(due) - finished
+    animator.progress.message(f"{failed} of {len(due)} videos failed; run the same command to try them again")
     return console.EXIT_PARTIAL
 
 
 def _controller(text: str, gain: float | None) -> FeedbackController:
-    """`NAME,SETTING=VALUE,...` and `--gain` as a controller."""
+    """Make the controller of `NAME,SETTING=VALUE,...` and `--gain`."""
     from talkingpose.pipeline.feedback import make_controller, setting_names
 
     name, *parts = text.split(",")
@@ -177,4 +175,4 @@ def _controller(text: str, gain: float | None) -> FeedbackController:
 
 def main() -> None:
     """Entry point of `tp-animate`."""
-    console.run(app, PROGRAM, stopped="a film that was not finished is made anew")
+    console.run(app, PROGRAM, stopped="an unfinished video is made again from its first frame")

@@ -64,6 +64,7 @@ class ConsoleProgress(Progress):
                 TimeRemainingColumn(),
                 console=self._console,
                 transient=True,
+                redirect_stdout=False,  # results on stdout stay there
             )
             self._bar.start()
         return self

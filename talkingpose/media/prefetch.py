@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ class _End:
     pass
 
 
-def prefetch(items: Iterable[Item], depth: int = 8) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], depth: int = 8) -> Generator[Item, None, None]:
     """Yield `items` in order, read up to `depth` ahead by a background thread.
 
     Decoding and drawing overlap with the model, because the libraries release the interpreter lock. Nothing

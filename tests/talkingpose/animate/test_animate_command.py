@@ -1,4 +1,4 @@
-"""`tp-animate` and the loading of checkpoints, as a user meets them."""
+"""The command `tp-animate`, and the loading of checkpoints."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 
 from talkingpose import TalkingPosePipeline
+from talkingpose.animate import cli
+from talkingpose.io import console
 from talkingpose.media import VideoWriter
 from talkingpose.model.checkpoint_folder import CheckpointError
 from talkingpose.pipeline.device import DeviceError, pick_device
@@ -37,16 +39,23 @@ def poses(tmp_path: Path, parity_folder: Path) -> Path:
     return tmp_path / "poses.npz"
 
 
-def animate(*options: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMAND, *map(str, options)], capture_output=True, text=True, check=False)
+def refused(capsys: pytest.CaptureFixture[str], *options: str | Path) -> str:
+    """Run the command in this process and return its line on stderr."""
+    with pytest.raises(SystemExit) as left:
+        console.run(cli.app, cli.PROGRAM, list(map(str, options)))
+    captured = capsys.readouterr()
+    assert left.value.code == 2 and not captured.out
+    assert len(captured.err.strip().splitlines()) == 1
+    return captured.err
 
 
-def test_film_is_what_the_pipeline_makes(
+def test_the_video_is_that_of_the_pipeline(
     tmp_path: Path, portrait: Path, poses: Path, parity_folder: Path, pipe: TalkingPosePipeline
 ) -> None:
     out = tmp_path / "film.mp4"
     options = ("--checkpoint", parity_folder, "--out", out, "--steps", "2", "--guidance", "1", "--seed", "7")
-    result = animate("--reference", portrait, "--driving", poses, *options)
+    command = [COMMAND, "--reference", portrait, "--driving", poses, *options]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == str(out)
     with np.load(poses) as data:
@@ -69,7 +78,7 @@ def test_film_is_what_the_pipeline_makes(
     [
         ({"--reference": "nothing.png"}, "nothing.png"),
         ({"--driving": "nothing.mp4"}, "nothing.mp4"),
-        ({"--driving": "nothing.npz"}, "cannot be read"),
+        ({"--driving": "nothing.npz"}, "nothing.npz"),
         ({"--checkpoint": "nowhere"}, "no such folder"),
         ({"--out": "film.gif"}, "ends in .mp4"),
         ({"--device": "abacus"}, "unknown"),
@@ -77,7 +86,13 @@ def test_film_is_what_the_pipeline_makes(
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
-    tmp_path: Path, portrait: Path, poses: Path, parity_folder: Path, change: dict[str, str], message: str
+    tmp_path: Path,
+    portrait: Path,
+    poses: Path,
+    parity_folder: Path,
+    change: dict[str, str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = {
         "--reference": str(portrait),
@@ -86,20 +101,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         "--out": str(tmp_path / "film.mp4"),
     } | change
     before = set(tmp_path.iterdir())
-    result = animate(*(part for pair in options.items() for part in pair))
-    assert result.returncode == 2
-    assert message in result.stderr
-    assert len(result.stderr.strip().splitlines()) <= 2
-    assert "Traceback" not in result.stderr
+    assert message in refused(capsys, *(part for pair in options.items() for part in pair))
     assert set(tmp_path.iterdir()) == before
-
-
-def test_portrait_of_another_shape_is_refused(tmp_path: Path, poses: Path, parity_folder: Path) -> None:
-    Image.new("RGB", (200, 100)).save(tmp_path / "wide.png")
-    options = ("--checkpoint", parity_folder, "--out", tmp_path / "film.mp4")
-    result = animate("--reference", tmp_path / "wide.png", "--driving", poses, *options)
-    assert result.returncode == 2
-    assert "crop the portrait" in result.stderr
 
 
 def test_both_layouts_load_alike(tmp_path: Path, pipe: TalkingPosePipeline, parity_folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Films as `tp-animate` makes them; what needs no process of its own."""
+"""Videos of `tp-animate`, without a process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from PIL import Image
 import talkingpose.animate.animator
 from talkingpose import TalkingPosePipeline
 from talkingpose.animate import cli
-from talkingpose.animate.animator import AnimateOptions, Animator
-from talkingpose.animate.batch_list import Job
-from talkingpose.animate.driving_poses import missing_parts
+from talkingpose.animate.animator import AnimateOptions, Animator, _fit
+from talkingpose.animate.batch_list import AnimateJob
+from talkingpose.animate.driving_poses import DrivingPoses, missing_parts
 from talkingpose.io.errors import UserError
+from talkingpose.io.progress import SILENT, Progress
 from talkingpose.media import VideoReader, VideoWriter
 from talkingpose.pipeline.feedback import FixedGain, LowPass
 from tests.talkingpose.animate.test_driving_poses import person, save
@@ -36,26 +37,44 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipe: TalkingPosePipe
     return tmp_path
 
 
-def maker(parity_folder: Path, lines: list[str], **options: object) -> Animator:
+class Lines(Progress):
+    """Messages and events in order."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.events: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+    def start(self, label: str, total: int | None, unit: str = "") -> None:
+        self.events.append(f"{label} {total}")
+
+    def advance(self, steps: int = 1) -> None:
+        self.events.append("advance")
+
+
+def animator(parity_folder: Path, progress: Progress = SILENT, **options: object) -> Animator:
     chosen = AnimateOptions(feedback=FixedGain(), **{"steps": 1, "guidance": 1.0, **options})
-    return Animator(str(parity_folder), chosen, device="cpu", say=lines.append)
+    return Animator(str(parity_folder), chosen, device="cpu", progress=progress)
 
 
-def film(place: Path, **changes: str) -> Job:
+def job(place: Path, **changes: str) -> AnimateJob:
     names = {"reference": "a.png", "driving": "p.npz", "out": "f.mp4"} | changes
-    return Job(**{key: place / name for key, name in names.items()})
+    return AnimateJob(**{key: place / name for key, name in names.items()})
 
 
-def test_a_film_with_its_preview_and_what_is_said(place: Path, parity_folder: Path) -> None:
-    lines: list[str] = []
-    made = film(place)
-    maker(parity_folder, lines).make(made)
+def test_a_video_with_its_preview_and_messages(place: Path, parity_folder: Path) -> None:
+    progress = Lines()
+    made = job(place)
+    animator(parity_folder, progress).make(made)
     info = VideoReader(made.out).info
     assert (info.width, info.height, info.fps, info.num_frames) == (96, 128, Fraction(25, 2), 3)
     assert Image.open(place / "f.preview.png").size == (3 * 96, 128)
-    said = "\n".join(lines)
-    assert "on cpu, float32; 1 steps, guidance 1, feedback proportional, gain 0.05" in said
-    assert "3 frames, 96x128, 12.5 frames/s, poses in the portrait's proportions" in said
+    messages = "\n".join(progress.lines)
+    assert "on cpu, float32; 1 steps, guidance 1, feedback proportional, gain 0.05" in messages
+    assert "3 frames, 96x128, 12.5 frames/s, poses in the proportions of the portrait" in messages
+    assert progress.events == ["frames 3", *["advance"] * 3]
     assert {p.name for p in place.iterdir()} == {"a.png", "p.npz", "f.mp4", "f.preview.png"}
 
 
@@ -71,28 +90,28 @@ def test_the_model_stays_in_one_thread_and_writing_out_of_it(
 
     monkeypatch.setattr(TalkingPosePipeline, "decode", seen("model", decode))
     monkeypatch.setattr(VideoWriter, "write", seen("writing", write))
-    maker(parity_folder, []).make(film(place))
+    animator(parity_folder).make(job(place))
     assert at["model"] == {threading.get_ident()}
     assert len(at["writing"]) == 1 and not at["writing"] & at["model"]
 
 
-def test_time_left_does_not_count_what_comes_before_the_first_item(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred seconds of compiling, then a frame each half second."""
-    now = [0.0]
-    monkeypatch.setattr(talkingpose.animate.animator.time, "monotonic", lambda: now[0])
-    lines: list[str] = []
-    with talkingpose.animate.animator._progress("frames", 200, lines.append) as advance:
-        now[0] = 100.0
-        advance()
-        for _ in range(100):
-            now[0] += 0.5
-            advance()
-    assert lines == ["frames: 1 of 200, after 0:01:40", "frames: 61 of 200, 0:01:10 left, 2.00 frames/s"]
+def test_progress_starts_with_the_first_frame(
+    place: Path, parity_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time left does not count loading and compiling."""
+    progress = Lines()
+    decode = TalkingPosePipeline.decode
+    at_decode: list[int] = []
+    monkeypatch.setattr(
+        TalkingPosePipeline, "decode", lambda *a: (at_decode.append(len(progress.events)), decode(*a))[1]
+    )
+    animator(parity_folder, progress).make(job(place))
+    assert at_decode[:2] == [0, 2]
 
 
 def test_a_preview_gets_a_second_row_when_the_person_has_moved(place: Path, parity_folder: Path) -> None:
     save(place / "p.npz", keypoints=np.stack([person()] * 4), fps=1.0)
-    maker(parity_folder, []).make(film(place))
+    animator(parity_folder).make(job(place))
     assert Image.open(place / "f.preview.png").size == (3 * 96, 2 * 128)
 
 
@@ -102,27 +121,29 @@ def test_self_reenactment_leaves_the_poses_alone(
     keypoints = np.stack([person(0.45, 0.3), person(0.5, 0.25)])
     save(place / "p.npz", keypoints=keypoints, width=96, height=128)
     drawn: list[np.ndarray] = []
-    one = maker(parity_folder, lines := [])
+    one = animator(parity_folder, progress := Lines())
     monkeypatch.setattr(
         type(one._inference),
         "draw",
         lambda self, k, h, w: (drawn.append(k), np.zeros((h, w, 3), np.uint8))[1],
     )
-    one.make(film(place))
+    one.make(job(place))
     np.testing.assert_array_equal(np.stack(drawn), keypoints)
-    assert "the portrait is the first driving frame" in "\n".join(lines)
+    assert "the portrait is the first driving frame" in "\n".join(progress.lines)
 
 
-@pytest.mark.parametrize(("retarget", "size"), [("auto", (96, 128)), ("on", (96, 128))])
-def test_another_shape_is_retargeted(
-    place: Path, parity_folder: Path, retarget: str, size: tuple[int, int]
-) -> None:
-    maker(parity_folder, [], retarget=retarget).make(film(place))
-    info = VideoReader(place / "f.mp4").info
-    assert (info.width, info.height) == size
+def test_a_portrait_of_another_shape_needs_retargeting() -> None:
+    driving = DrivingPoses(np.stack([person()] * 2), Fraction(25), 640, 480)
+    for retarget in ("auto", "on"):
+        fitted, how = _fit(driving, person(0.45, 0.3), 96, 128, retarget)
+        assert (fitted.width, fitted.height) == (96, 128) and "proportions" in how
+    with pytest.raises(UserError, match="poses are not retargeted"):
+        _fit(driving, person(0.45, 0.3), 96, 128, "off")
+    with pytest.raises(UserError, match="no person found in the portrait"):
+        _fit(driving, np.zeros((133, 3), np.float32), 640, 480, "on")
 
 
-def test_what_is_missing_is_reported_before_the_model_is_loaded(
+def test_missing_parts_are_reported_before_the_model_is_loaded(
     place: Path, parity_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faceless = person()
@@ -132,25 +153,25 @@ def test_what_is_missing_is_reported_before_the_model_is_loaded(
     handless = person()
     handless[91:] = 0
     save(place / "p.npz", keypoints=np.stack([person()] * 3 + [handless]))
-    lines: list[str] = []
-    one = maker(parity_folder, lines, max_missing=24.0)
+    progress = Lines()
+    one = animator(parity_folder, progress, max_missing=24.0)
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(talkingpose.animate.animator, "load_pipeline", stop)
     with pytest.raises(KeyboardInterrupt):
-        one.make(film(place))
-    assert lines == [
+        one.make(job(place))
+    assert progress.lines == [
         f"warning: portrait {place / 'a.png'}: no face found",
         f"warning: driving {place / 'p.npz'}: no hands in 25 % of 4 frames",
     ]
     with pytest.raises(UserError, match=r"no face found; .*no hands in 25 %.*--strict"):
-        maker(parity_folder, [], max_missing=24.0, strict=True).make(film(place))
-    lines.clear()
+        animator(parity_folder, max_missing=24.0, strict=True).make(job(place))
+    progress.lines.clear()
     with pytest.raises(KeyboardInterrupt):
-        maker(parity_folder, lines, max_missing=25.0).make(film(place))
-    assert len(lines) == 1
+        animator(parity_folder, progress, max_missing=25.0).make(job(place))
+    assert len(progress.lines) == 1
 
 
 @pytest.mark.parametrize(
@@ -158,14 +179,14 @@ def test_what_is_missing_is_reported_before_the_model_is_loaded(
     [
         ({"out": "f.gif"}, {}, "ends in .mp4"),
         ({"out": "nowhere/f.mp4"}, {}, "folder that exists"),
-        ({"driving": "f.mp4"}, {}, "replace its own source"),
-        ({}, {"audio": True}, "poses has no sound"),
-        ({"driving": "silent.mp4"}, {"audio": True}, "has no sound"),
-        ({"reference": "p.npz"}, {}, "not a picture"),
+        ({"driving": "f.mp4"}, {}, "is an input"),
+        ({}, {"audio": True}, "poses have no audio"),
+        ({"driving": "silent.mp4"}, {"audio": True}, "has no audio"),
+        ({"reference": "p.npz"}, {}, "not a readable picture"),
         ({"driving": "a.png"}, {}, "a.png"),
     ],
 )
-def test_a_film_that_cannot_be_made_is_refused_at_once(
+def test_an_impossible_job_is_refused_at_once(
     place: Path, parity_folder: Path, changes: dict[str, str], options: dict[str, object], message: str
 ) -> None:
     for name in ("silent.mp4", "f.mp4"):
@@ -173,15 +194,15 @@ def test_a_film_that_cannot_be_made_is_refused_at_once(
             writer.write(np.zeros((16, 16, 3), np.uint8))
     before = {path: path.read_bytes() for path in place.iterdir()}
     with pytest.raises((UserError, ValueError), match=message) as caught:
-        maker(parity_folder, [], **options).check(film(place, **changes))
+        animator(parity_folder, **options).check(job(place, **changes))
     assert "\n" not in str(caught.value)
     assert {path: path.read_bytes() for path in place.iterdir()} == before
 
 
-def test_a_film_that_breaks_off_leaves_nothing(
+def test_an_interrupted_video_leaves_nothing(
     place: Path, parity_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = maker(parity_folder, [])
+    one = animator(parity_folder)
 
     def frames(*_: object) -> object:
         poses = _[2]
@@ -193,11 +214,11 @@ def test_a_film_that_breaks_off_leaves_nothing(
     monkeypatch.setattr(one, "_frames", frames)
     before = set(place.iterdir())
     with pytest.raises(UserError, match="broken off"):
-        one.make(film(place))
+        one.make(job(place))
     assert set(place.iterdir()) == before
 
 
-def test_a_list_of_films(place: Path, parity_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_list_of_videos(place: Path, parity_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     save(place / "nobody.npz", keypoints=np.zeros((2, 133, 3), np.float32))
     rows = ["reference,driving,out", "a.png,p.npz,f.mp4", "a.png,p.npz,g.mp4"]
     (place / "list.csv").write_text("\n".join(rows))
@@ -219,31 +240,31 @@ def test_a_list_of_films(place: Path, parity_folder: Path, capfd: pytest.Capture
     (place / "g.mp4").unlink()
     assert run(options) == 0
     captured = capfd.readouterr()
-    assert captured.out.split() == [str(place / "g.mp4")] and "1 of 2 films are there already" in captured.err
+    assert captured.out.split() == [str(place / "g.mp4")] and "1 of 2 videos exist already" in captured.err
     assert (place / "g.mp4").read_bytes() == one
 
-    # Nobody is found where the list is checked, so nothing is made.
+    # The check of the whole list comes first, so nothing is made.
     (place / "g.mp4").unlink()
     (place / "list.csv").write_text("\n".join([*rows, "a.png,nobody.npz,h.mp4"]))
-    with pytest.raises(UserError, match="nobody is found"):
+    with pytest.raises(UserError, match="no person found"):
         run(options)
     assert not (place / "g.mp4").exists()
 
 
-def test_one_film_that_fails_does_not_stop_the_others(
+def test_a_failed_video_does_not_stop_the_others(
     place: Path, parity_folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "list.csv").write_text("reference,driving,out\na.png,p.npz,f.mp4\na.png,p.npz,g.mp4\n")
-    fitted = talkingpose.animate.animator._fitted
+    fit = talkingpose.animate.animator._fit
     calls = []
 
     def first_fails(*arguments: object) -> object:
         calls.append(arguments)
         if len(calls) == 1:
-            raise talkingpose.animate.animator.FilmError("out of luck")
-        return fitted(*arguments)  # type: ignore[arg-type]
+            raise UserError("out of luck")
+        return fit(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(talkingpose.animate.animator, "_fitted", first_fails)
+    monkeypatch.setattr(talkingpose.animate.animator, "_fit", first_fails)
     options = [
         "--batch",
         str(place / "list.csv"),
@@ -257,7 +278,7 @@ def test_one_film_that_fails_does_not_stop_the_others(
     assert run(options) == 3
     captured = capfd.readouterr()
     assert captured.out.split() == [str(place / "g.mp4")]
-    assert "not made: out of luck" in captured.err and "1 of 2 films were not made" in captured.err
+    assert "failed: out of luck" in captured.err and "1 of 2 videos failed" in captured.err
 
 
 def run(options: list[str]) -> int:
@@ -282,7 +303,7 @@ def test_feedback_from_the_command_line(text: str, gain: float | None, expected:
         (["--feedback", "low-pass,0.5"], "SETTING=VALUE"),
         (["--feedback", "shrunk-noise", "--gain", "0.1"], "has no gain"),
         (["--feedback", "pid"], "choose one of"),
-        (["--batch", "list.csv"], "leave the options out"),
+        (["--batch", "list.csv"], "leave them out"),
         (["--cpu-offload", "--device", "cpu"], "leave it out"),
     ],
 )

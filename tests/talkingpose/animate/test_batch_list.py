@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from talkingpose.animate.batch_list import BatchListError, Job, read_batch_list
+from talkingpose.animate.batch_list import AnimateJob, BatchListError, read_batch_list
+from talkingpose.io.errors import UserError
 
 
 @pytest.fixture
@@ -24,8 +25,8 @@ def test_paths_start_at_the_list(folder: Path) -> None:
         folder, f'driving,note,reference,out\nv.mp4,"a, b",a.png, f.mp4\n{folder}/v.mp4,,a.png,g.mp4\n'
     )
     assert read_batch_list(path) == [
-        Job(folder / "a.png", folder / "v.mp4", folder / "f.mp4"),
-        Job(folder / "a.png", folder / "v.mp4", folder / "g.mp4"),
+        AnimateJob(folder / "a.png", folder / "v.mp4", folder / "f.mp4"),
+        AnimateJob(folder / "a.png", folder / "v.mp4", folder / "g.mp4"),
     ]
 
 
@@ -51,8 +52,8 @@ def test_a_list_that_cannot_be_used_is_one_line(folder: Path, text: str, message
 
 
 def test_no_list_and_no_text(folder: Path) -> None:
-    with pytest.raises(BatchListError, match="No such file"):
+    with pytest.raises(UserError, match="No such file"):
         read_batch_list(folder / "nothing.csv")
     (folder / "list.csv").write_bytes(b"reference\xff\xfe\n")
-    with pytest.raises(BatchListError, match="UTF-8"):
+    with pytest.raises(UserError, match="UTF-8"):
         read_batch_list(folder / "list.csv")

@@ -49,7 +49,7 @@ def test_a_file_of_poses_is_read_whole_or_in_part(tmp_path: Path) -> None:
         ({"fps": np.nan}, "invalid"),
         ({"width": 0}, "a rate and a size"),
         ({"keypoints": np.zeros((0, 133, 3), np.float32)}, "a rate and a size"),
-        ({"keypoints": np.zeros((4, 133, 3), np.float32)}, "nobody is found in 4 frames"),
+        ({"keypoints": np.zeros((4, 133, 3), np.float32)}, "no person found in 4 frames"),
         ({"keypoints": np.zeros((4, 18, 3), np.float32)}, "shape"),
         ({"keypoints": np.zeros((4, 133, 3), np.int32)}, "int32"),
         ({"keypoints": np.array([None])}, "invalid"),
