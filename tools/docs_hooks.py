@@ -1,6 +1,6 @@
 """Pages of the documentation that are generated from the code when the site is built.
 
-MkDocs calls `on_files`. Each page is generated in memory, so that nothing generated is committed.
+MkDocs calls `on_config` and `on_files`. Pages are generated in memory: nothing generated is committed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,30 @@ COMMANDS = {
     "tp-train": "talkingpose.training.cli",
     "tp-leaderboard": "leaderboard.cli",
 }
+
+
+SECTIONS = {
+    "tutorials": "Tutorials",
+    "how-to": "How-to",
+    "reference": "Reference",
+    "explanation": "Explanation",
+}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Order the pages as tutorials, how-to, reference and explanation."""
+    nav: list[Any] = ["index.md"]
+    for folder, title in SECTIONS.items():
+        written = {
+            path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs" / folder).glob("*.md")
+        }
+        pages: list[Any] = sorted(written | {page for page in PAGES if page.startswith(f"{folder}/")})
+        for inner in sorted(path for path in (ROOT / "docs" / folder).iterdir() if path.is_dir()):
+            inside = sorted(page.relative_to(ROOT / "docs").as_posix() for page in inner.glob("*.md"))
+            pages.append({inner.name.capitalize(): inside})
+        nav.append({title: pages})
+    config.nav = nav
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
