@@ -42,7 +42,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         pages: list[Any] = sorted(written | {page for page in PAGES if page.startswith(f"{folder}/")})
         for inner in sorted(path for path in (ROOT / "docs" / folder).iterdir() if path.is_dir()):
             inside = sorted(page.relative_to(ROOT / "docs").as_posix() for page in inner.glob("*.md"))
-            pages.append({inner.name.capitalize(): inside})
+            pages.append({f"All {inner.name}": inside})
         nav.append({title: pages})
     config.nav = nav
     return config
