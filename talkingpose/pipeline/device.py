@@ -19,7 +19,7 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 _DRIVERS = ("libcuda.so.1", "libamdhip64.so", "nvcuda.dll")
 # Memory of the activations of UNet and VAE for one frame: an estimate from the sizes of Stable Diffusion 1.5
 # at 512 x 512 in half precision, guidance, the decoder's widest level five times over: 1.6 GB. Measured were
-# 1.1, and 2.8 compiled, as CUDA graphs keep memory of their own (docs/performance.md).
+# 1.1, and 2.8 compiled, as CUDA graphs keep memory of their own (docs/explanation/generation-speed.md).
 _WORK_PER_PIXEL = 6 * 1024
 _COMPILED = 2
 _HALF = 2
