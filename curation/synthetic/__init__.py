@@ -1,4 +1,4 @@
-"""Drawn speakers: a renderer of talking people with exact keypoints, from two seeds."""
+"""Synthetic speakers: a renderer of talking people with exact keypoints, from two seeds."""
 
 from __future__ import annotations
 

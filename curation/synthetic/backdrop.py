@@ -1,64 +1,62 @@
-"""The room behind a speaker: a picture that is made once and never moves."""
+"""Room behind a speaker: a static picture."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+from curation.detect.measurements import FloatArray
 from curation.synthetic import colors
-from curation.synthetic.canvas import Canvas, disc, smooth
+from curation.synthetic.canvas import Canvas, Finish, disc, smooth
 from curation.synthetic.colors import Color
 from curation.synthetic.identity import Identity
 from curation.synthetic.seeds import stream
+from talkingpose.io.image import Image
 
 
-def paint_backdrop(identity: Identity, size: int) -> np.ndarray:
-    """Paint the room as (size, size, 3) uint8 RGB, out of focus as behind a speaker."""
+def paint_backdrop(identity: Identity, size: int) -> Image:
+    """Paint the room out of focus, uint8 (size, size, 3) RGB."""
     backdrop = identity.backdrop
     rng = stream("backdrop", backdrop.seed)
     canvas = Canvas(_wall(identity, size), identity.light)
-    {
-        "gallery": _gallery,
-        "shelf": _shelf,
-        "window": _window,
-        "studio": _studio,
-        "panels": _panels,
-        "office": _office,
-    }[backdrop.kind](canvas, identity, rng)
+    rooms = {"gallery": _gallery, "shelf": _shelf, "window": _window}
+    rooms |= {"studio": _studio, "panels": _panels, "office": _office}
+    rooms[backdrop.kind](canvas, identity, rng)
     if rng.random() < 0.45 and backdrop.kind != "studio":
         _plant(canvas, identity, rng, float(rng.choice((0.08, 0.92))))
     radius = canvas.pixels(0.004 * backdrop.blur)
-    image = cv2.blur(cv2.blur(canvas.image, (2 * radius + 1,) * 2), (2 * radius + 1,) * 2)
-    return _vignette(image, identity.light)
+    kernel = (2 * radius + 1, 2 * radius + 1)
+    image = cv2.blur(cv2.blur(canvas.image, kernel), kernel)
+    return _vignette(np.asarray(image, np.uint8), identity.light)
 
 
-def _wall(identity: Identity, size: int) -> np.ndarray:
+def _wall(identity: Identity, size: int) -> Image:
     axis = (np.arange(size) + 0.5) / size
     x, y = np.meshgrid(axis - 0.5, axis - 0.5)
     slope = np.clip(0.5 + 0.55 * (x * identity.light[0] + y * identity.light[1]), 0.0, 1.0)[..., None]
     wall = np.array(identity.backdrop.wall, np.float64)
     dark, bright = wall * 0.74, wall + (255.0 - wall) * 0.28
-    return np.rint(dark + (bright - dark) * slope).astype(np.uint8)
+    return np.asarray(np.rint(dark + (bright - dark) * slope), np.uint8)
 
 
-def _vignette(image: np.ndarray, light: tuple[float, float]) -> np.ndarray:
+def _vignette(image: Image, light: tuple[float, float]) -> Image:
     axis = (np.arange(image.shape[0]) + 0.5) / image.shape[0] - 0.5
     x, y = np.meshgrid(axis - 0.12 * light[0], axis - 0.12 * light[1])
     gain = 1.03 - 0.36 * (x * x + y * y)
-    return np.clip(np.rint(image * gain[..., None]), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(image * gain[..., None]), 0, 255), np.uint8)
 
 
-def _box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
+def _box(x0: float, y0: float, x1: float, y1: float) -> FloatArray:
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
 
 
 def _solid(
-    canvas: Canvas, shape: np.ndarray, color: Color, depth: float = 0.25, bulge: float = 0.012
+    canvas: Canvas, shape: FloatArray, color: Color, depth: float = 0.25, bulge: float = 0.012
 ) -> None:
-    """Paint a thing that stands before the wall, with its shadow on the wall."""
+    """Paint an object in front of the wall, with its shadow."""
     away = -0.012 * np.array(canvas.light)
     canvas.glow(shape + away, (20, 16, 24), 0.35, 0.012)
-    canvas.paint([shape], colors.cloth_ramp(color), 0, bulge=bulge, depth=depth)
+    canvas.paint([shape], colors.cloth_ramp(color), 0, Finish(bulge, depth))
 
 
 def _gallery(canvas: Canvas, identity: Identity, rng: np.random.Generator) -> None:
@@ -113,7 +111,7 @@ def _shelf(canvas: Canvas, identity: Identity, rng: np.random.Generator) -> None
             palette = (identity.backdrop.accent, *colors.CLOTH)
             color = colors.mix(palette[int(rng.integers(len(palette)))], wood, 0.25)
             book = _box(x, top + 0.25 - height, x + width, top + 0.255)
-            canvas.paint([book], colors.cloth_ramp(color), 0, bulge=0.008, depth=0.3)
+            canvas.paint([book], colors.cloth_ramp(color), 0, Finish(0.008, 0.3))
             canvas.flat(
                 [_box(x + 0.005, top + 0.27 - height, x + width - 0.005, top + 0.285 - height)],
                 colors.mix(color, (250, 236, 200), 0.6),
@@ -167,9 +165,7 @@ def _panels(canvas: Canvas, identity: Identity, rng: np.random.Generator) -> Non
     for index in range(int(1.2 / width) + 1):
         x = index * width - 0.05
         tone = colors.mix(identity.backdrop.wood, identity.backdrop.wall, float(rng.uniform(0.25, 0.55)))
-        canvas.paint(
-            [_box(x, -0.1, x + width - 0.008, 1.1)], colors.cloth_ramp(tone), 0, bulge=0.02, depth=0.18
-        )
+        canvas.paint([_box(x, -0.1, x + width - 0.008, 1.1)], colors.cloth_ramp(tone), 0, Finish(0.02, 0.18))
     for x in (0.13, 0.87):
         y = float(rng.uniform(0.14, 0.3))
         canvas.glow(disc(np.array([x, y]), 0.16), (255, 226, 170), 0.55, 0.10)
@@ -220,4 +216,4 @@ def _plant(canvas: Canvas, identity: Identity, rng: np.random.Generator, x: floa
         tip = base + length * direction + sag
         middle = base + 0.55 * length * direction + 0.2 * sag
         leaf = smooth(np.stack([base, middle + width * across, tip, middle - width * across]), 5)
-        canvas.paint([leaf], colors.cloth_ramp(green), 0, bulge=0.012, depth=0.4)
+        canvas.paint([leaf], colors.cloth_ramp(green), 0, Finish(0.012, 0.4))

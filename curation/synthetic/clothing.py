@@ -1,4 +1,4 @@
-"""Clothes: the torso as one layer that is made once and moved as a whole, and the pattern of sleeves."""
+"""Clothes: the torso as one layer that is painted once and moved as a whole, and patterns."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
 from curation.synthetic import colors, parts
-from curation.synthetic.canvas import Canvas, Touch, disc, moved, smooth
+from curation.synthetic.canvas import Canvas, Finish, Mask, Pattern, Touch, disc, moved, points, smooth
 from curation.synthetic.identity import Identity
+from talkingpose.io.image import Image
 
-# The layer reaches below the frame, so that a torso that rises shows no gap.
+# The layer extends below the frame, so that a raised torso shows no gap.
 LAYER_HEIGHT = 1.12
 _WHITE: colors.Color = (240, 240, 242)
 
 
 @dataclass(frozen=True)
 class Torso:
-    """The clothed torso at rest: `color` (h, s, 3) and `alpha` (h, s) uint8, `outline` (n, 2)."""
+    """Clothed torso at rest: `color` (h, s, 3), `alpha` (h, s) and `outline` (n, 2)."""
 
-    color: np.ndarray
-    alpha: np.ndarray
-    outline: np.ndarray
+    color: Image
+    alpha: Mask
+    outline: FloatArray
 
 
-def fabric_ramp(identity: Identity) -> np.ndarray:
+def fabric_ramp(identity: Identity) -> Image:
     """Shading ramp of the garment's main colour."""
     return colors.cloth_ramp(identity.clothing.color)
 
 
-def pattern_tile(identity: Identity, size: int) -> np.ndarray | None:
-    """Return the garment's pattern as one period, (p, p) uint8, 255 where the second colour is; or None."""
+def pattern_tile(identity: Identity, size: int) -> Mask | None:
+    """One period of the garment's pattern, (p, p), 255 for the second colour; None if it is plain."""
     clothing = identity.clothing
     if clothing.pattern == "plain":
         return None
@@ -47,13 +49,13 @@ def pattern_tile(identity: Identity, size: int) -> np.ndarray | None:
     else:
         radius = np.hypot(*np.meshgrid(axis - 0.5, axis - 0.5))
         tile = np.clip((0.24 - radius) * period + 0.5, 0.0, 1.0)
-    return np.rint(tile * 255).astype(np.uint8)
+    return np.asarray(np.rint(tile * 255), np.uint8)
 
 
 def sleeve_pattern(
-    identity: Identity, tile: np.ndarray | None, size: int, start: np.ndarray, end: np.ndarray, length: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Lay the pattern along a limb of a true `length` that is seen from `start` to `end`."""
+    identity: Identity, tile: Mask | None, size: int, start: FloatArray, end: FloatArray, length: float
+) -> Pattern | None:
+    """Pattern along a limb of this `length`, seen from `start` to `end`."""
     if tile is None:
         return None
     along = (end - start)[:2]
@@ -63,11 +65,11 @@ def sleeve_pattern(
     squeeze = max(seen / length, 0.35)
     origin = start[:2] * size
     matrix = np.array([[down[1], down[0] * squeeze, origin[0]], [-down[0], down[1] * squeeze, origin[1]]])
-    return tile, colors.cloth_ramp(identity.clothing.second), matrix
+    return Pattern(tile, colors.cloth_ramp(identity.clothing.second), matrix)
 
 
-def neckline(identity: Identity) -> np.ndarray:
-    """Return the edge of the garment at the neck from the right to the left, (n, 2)."""
+def neckline(identity: Identity) -> FloatArray:
+    """Edge of the garment at the neck from right to left, (n, 2)."""
     body, garment = identity.body, identity.clothing.garment
     half, top = body.neck_half, body.chin_y + 0.045
     deep = {"vneck": 0.135, "shirt": 0.085, "hoodie": 0.08, "turtleneck": 0.03}.get(garment, 0.07)
@@ -76,17 +78,14 @@ def neckline(identity: Identity) -> np.ndarray:
     wide = {"turtleneck": 1.04, "suit": 1.2, "vneck": 1.3}.get(garment, 1.15)
     pointed = garment in ("vneck", "suit", "shirt")
     x = half * wide * np.array([-1.0, -0.75, -0.4, 0.0, 0.4, 0.75, 1.0])
-    fall = (
-        np.array([0.0, 0.25, 0.6, 1.0, 0.6, 0.25, 0.0])
-        if pointed
-        else np.array([0, 0.5, 0.87, 1.0, 0.87, 0.5, 0])
-    )
-    points = np.stack([body.center_x + x, top + deep * fall], axis=1)
-    return points if pointed else smooth(points, 3, closed=False)
+    near, mid = (0.25, 0.6) if pointed else (0.5, 0.87)
+    fall = np.array([0.0, near, mid, 1.0, mid, near, 0.0])
+    edge = points(body.center_x + x, top + deep * fall)
+    return edge if pointed else smooth(edge, 3, closed=False)
 
 
-def torso_outline(identity: Identity) -> np.ndarray:
-    """Return the outline of the clothed torso at rest, (n, 2)."""
+def torso_outline(identity: Identity) -> FloatArray:
+    """Outline of the clothed torso at rest, (n, 2)."""
     body = identity.body
     s, y = body.shoulder_half, body.shoulder_y
     loose = {"suit": 0.012, "hoodie": 0.014, "sweater": 0.008}.get(identity.clothing.garment, 0.0)
@@ -112,8 +111,8 @@ def torso_outline(identity: Identity) -> np.ndarray:
     return np.concatenate([right + shift, neckline(identity), line + shift])
 
 
-def paint_torso(identity: Identity, size: int, tile: np.ndarray | None) -> Torso:
-    """Paint the clothed torso at rest, once for each identity."""
+def paint_torso(identity: Identity, size: int, tile: Mask | None) -> Torso:
+    """Paint the clothed torso at rest, once per identity."""
     rows = round(LAYER_HEIGHT * size)
     canvas = Canvas(np.empty((rows, size, 3), np.uint8), identity.light, rows / size)
     canvas.image[:] = identity.clothing.color
@@ -123,16 +122,13 @@ def paint_torso(identity: Identity, size: int, tile: np.ndarray | None) -> Torso
         shift = np.array(
             [[1.0, 0.0, identity.body.center_x * size - tile.shape[0] / 2], [0.0, 1.0, 0.3 * size]]
         )
-        pattern = (tile, colors.cloth_ramp(identity.clothing.second), shift)
+        pattern = Pattern(tile, colors.cloth_ramp(identity.clothing.second), shift)
     canvas.paint(
         [outline],
         fabric_ramp(identity),
         parts.TORSO,
-        bulge=0.10,
-        depth=0.62,
-        rim=0.12,
+        Finish(0.10, 0.62, 0.12, soften=0.014),
         touches=_folds(identity),
-        soften=0.014,
         pattern=pattern,
         beyond=_shoulders(identity),
     )
@@ -141,16 +137,16 @@ def paint_torso(identity: Identity, size: int, tile: np.ndarray | None) -> Torso
     return Torso(canvas.image, np.maximum(alpha, canvas.cover), outline)
 
 
-def _shoulders(identity: Identity) -> list[np.ndarray]:
-    """Return where the torso goes on into the upper arms."""
+def _shoulders(identity: Identity) -> list[FloatArray]:
+    """Discs where the torso continues into the upper arms."""
     body = identity.body
     middle = np.array([body.center_x, body.shoulder_y + 0.065])
     reach = np.array([body.shoulder_half + 0.045, 0.0])
     return [disc(middle + sign * reach, (0.075, 0.085)) for sign in (-1.0, 1.0)]
 
 
-def paint_collar_behind(canvas: Canvas, identity: Identity, torso_map: np.ndarray) -> None:
-    """Paint the part of the garment that is seen behind the neck."""
+def paint_collar_behind(canvas: Canvas, identity: Identity, torso_map: FloatArray) -> None:
+    """Paint the part of the garment behind the neck."""
     garment = identity.clothing.garment
     if garment not in ("shirt", "suit", "hoodie"):
         return
@@ -171,7 +167,7 @@ def paint_collar_behind(canvas: Canvas, identity: Identity, torso_map: np.ndarra
     )
     color = identity.clothing.color if garment != "suit" else _WHITE
     shape = shape @ torso_map[:, :2].T + torso_map[:, 2]
-    canvas.paint([shape], colors.cloth_ramp(colors.mix(color, (24, 22, 34), 0.35)), parts.NECK, bulge=0.02)
+    canvas.paint([shape], colors.cloth_ramp(colors.mix(color, (24, 22, 34), 0.35)), parts.NECK, Finish(0.02))
 
 
 def _folds(identity: Identity) -> list[Touch]:
@@ -192,8 +188,8 @@ def _folds(identity: Identity) -> list[Touch]:
     return touches
 
 
-def _band(identity: Identity, width: float) -> np.ndarray:
-    """Return a band that follows the neckline outside."""
+def _band(identity: Identity, width: float) -> FloatArray:
+    """Band along the outside of the neckline."""
     edge = neckline(identity)
     center = np.array([identity.body.center_x, edge[0, 1] - 0.01])
     outward = edge - center
@@ -208,7 +204,7 @@ def _tee(canvas: Canvas, identity: Identity) -> None:
         [_band(identity, 0.018)],
         colors.cloth_ramp(colors.mix(color, (20, 20, 30), 0.12)),
         parts.TORSO,
-        bulge=0.008,
+        Finish(0.008),
     )
 
 
@@ -216,7 +212,7 @@ def _sweater(canvas: Canvas, identity: Identity) -> None:
     band = _band(identity, 0.028)
     color = colors.mix(identity.clothing.color, (20, 20, 30), 0.14)
     canvas.glow(moved(band, 0.0, 0.006), (10, 8, 16), 0.3, 0.008, on_cover=True)
-    canvas.paint([band], colors.cloth_ramp(color), parts.TORSO, bulge=0.012)
+    canvas.paint([band], colors.cloth_ramp(color), parts.TORSO, Finish(0.012))
 
 
 def _turtleneck(canvas: Canvas, identity: Identity) -> None:
@@ -238,18 +234,15 @@ def _turtleneck(canvas: Canvas, identity: Identity) -> None:
     canvas.glow(moved(shape, 0.0, 0.008), (10, 8, 16), 0.3, 0.01, on_cover=True)
     touches = [
         Touch(
-            np.array(
-                [
-                    [body.center_x - half * 1.1, top + 0.05],
-                    [body.center_x, top + 0.085],
-                    [body.center_x + half * 1.1, top + 0.05],
-                ]
+            points(
+                [body.center_x - half * 1.1, body.center_x, body.center_x + half * 1.1],
+                [top + 0.05, top + 0.085, top + 0.05],
             ),
             -26,
             0.008,
         )
     ]
-    canvas.paint([shape], fabric_ramp(identity), parts.TORSO, bulge=0.03, depth=0.6, touches=touches)
+    canvas.paint([shape], fabric_ramp(identity), parts.TORSO, Finish(0.03, 0.6), touches=touches)
 
 
 def _vneck(canvas: Canvas, identity: Identity) -> None:
@@ -258,7 +251,7 @@ def _vneck(canvas: Canvas, identity: Identity) -> None:
         (255, 255, 255) if colors.luminance(identity.clothing.color) < 90 else (20, 20, 30),
         0.16,
     )
-    canvas.paint([_band(identity, 0.02)], colors.cloth_ramp(color), parts.TORSO, bulge=0.008)
+    canvas.paint([_band(identity, 0.02)], colors.cloth_ramp(color), parts.TORSO, Finish(0.008))
 
 
 def _tie(canvas: Canvas, identity: Identity, top: float) -> None:
@@ -273,8 +266,8 @@ def _tie(canvas: Canvas, identity: Identity, top: float) -> None:
         Touch(np.array([[x - 0.05, y + 0.03], [x + 0.05, y - 0.03]]), 46, 0.011)
         for y in np.arange(top + 0.06, 0.96, 0.055)
     ]
-    canvas.paint([blade], ramp, parts.TORSO, bulge=0.012, depth=0.4, touches=stripes, soften=0.0)
-    canvas.paint([knot], ramp, parts.TORSO, bulge=0.012, depth=0.5)
+    canvas.paint([blade], ramp, parts.TORSO, Finish(0.012, 0.4, soften=0.0), touches=stripes)
+    canvas.paint([knot], ramp, parts.TORSO, Finish(0.012, 0.5))
 
 
 def _collar_leaves(canvas: Canvas, identity: Identity, color: colors.Color, tip: float) -> None:
@@ -292,7 +285,7 @@ def _collar_leaves(canvas: Canvas, identity: Identity, color: colors.Color, tip:
             ]
         )
         canvas.glow(moved(leaf, 0.0, 0.008), (10, 8, 16), 0.38, 0.008, on_cover=True)
-        canvas.paint([leaf], colors.cloth_ramp(color), parts.TORSO, bulge=0.012, depth=0.35)
+        canvas.paint([leaf], colors.cloth_ramp(color), parts.TORSO, Finish(0.012, 0.35))
 
 
 def _shirt(canvas: Canvas, identity: Identity) -> None:
@@ -320,7 +313,7 @@ def _suit(canvas: Canvas, identity: Identity) -> None:
     low, fall = body.shoulder_y + 0.30, float(edge[:, 1].max())
     chest = np.concatenate([edge, [[x + 0.095, body.shoulder_y], [x, low], [x - 0.095, body.shoulder_y]]])
     shirt = _WHITE if colors.luminance(identity.clothing.accent) < 190 else colors.mix(_WHITE, color, 0.35)
-    canvas.paint([chest], colors.cloth_ramp(shirt), parts.TORSO, bulge=0.03, depth=0.3)
+    canvas.paint([chest], colors.cloth_ramp(shirt), parts.TORSO, Finish(0.03, 0.3))
     if identity.clothing.tie:
         _tie(canvas, identity, fall - 0.014)
     _collar_leaves(canvas, identity, shirt, -0.004)
@@ -338,7 +331,7 @@ def _suit(canvas: Canvas, identity: Identity) -> None:
         )
         canvas.glow(moved(lapel, 0.0, 0.010), (6, 6, 12), 0.45, 0.010, on_cover=True)
         lit = colors.mix(color, (255, 255, 255), 0.07)
-        canvas.paint([lapel], colors.cloth_ramp(lit), parts.TORSO, bulge=0.014, depth=0.45)
+        canvas.paint([lapel], colors.cloth_ramp(lit), parts.TORSO, Finish(0.014, 0.45))
     dark = colors.mix(color, (8, 8, 12), 0.55)
     canvas.line(np.array([[x, low + 0.015], [x - 0.006, 1.2]]), dark, 0.005)
     for y in (low + 0.045, low + 0.135):
@@ -353,16 +346,13 @@ def _hoodie(canvas: Canvas, identity: Identity) -> None:
     outer = center + (edge - center) * (1.75, 1.55)
     roll = np.concatenate([edge, outer[::-1]])
     canvas.glow(moved(roll, 0.0, 0.012), (8, 6, 14), 0.45, 0.014, on_cover=True)
-    canvas.paint([roll], fabric_ramp(identity), parts.TORSO, bulge=0.022, depth=0.6)
+    canvas.paint([roll], fabric_ramp(identity), parts.TORSO, Finish(0.022, 0.6))
     low = float(edge[:, 1].max())
     for sign, length in ((-1.0, 0.145), (1.0, 0.165)):
         cord = smooth(
-            np.array(
-                [
-                    [x + sign * 0.030, low + 0.012],
-                    [x + sign * 0.036, low + 0.5 * length],
-                    [x + sign * 0.032, low + length],
-                ]
+            points(
+                [x + sign * 0.030, x + sign * 0.036, x + sign * 0.032],
+                [low + 0.012, low + 0.5 * length, low + length],
             ),
             4,
             closed=False,

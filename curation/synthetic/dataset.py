@@ -19,6 +19,7 @@ from curation.clips.writer import verify
 from curation.dataset.card import CardText
 from curation.dataset.export import export
 from curation.dataset.splits import split_of
+from curation.detect.measurements import Keypoints
 from curation.executors.base import JobFailure, Limits
 from curation.executors.local_executor import LocalExecutor
 from curation.records import ClipRecord, ShotVerdict, SourceRecord
@@ -309,7 +310,7 @@ def _draw(job: _Job) -> SourceRecord:
     )
 
 
-def _write_video(speaker: Speaker, path: Path) -> np.ndarray:
+def _write_video(speaker: Speaker, path: Path) -> Keypoints:
     """Write the clip and return its keypoints, float32 (T, 133, 3)."""
     from curation.synthetic import frames
 

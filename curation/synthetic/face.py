@@ -1,11 +1,12 @@
-"""The head of a posed figure: skin, eyes, brows, nose, mouth, beard and glasses."""
+"""Head of a posed figure: skin, eyes, brows, nose, mouth, beard and glasses."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
 from curation.synthetic import colors, parts
-from curation.synthetic.canvas import Canvas, Touch, disc, moved, smooth
+from curation.synthetic.canvas import Canvas, Finish, Touch, disc, moved, points, smooth
 from curation.synthetic.head import (
     INNER_MOUTH,
     LEFT_BROW,
@@ -19,12 +20,13 @@ from curation.synthetic.head import (
 )
 from curation.synthetic.identity import Identity
 from curation.synthetic.motion import PoseState
+from talkingpose.io.image import Image
 
 _EYES = ((0, RIGHT_EYE), (1, LEFT_EYE))
 
 
-def paint_neck(canvas: Canvas, identity: Identity, head: HeadPose, torso_map: np.ndarray) -> None:
-    """Paint neck and the skin in the open collar, with the shadow of the head on it."""
+def paint_neck(canvas: Canvas, identity: Identity, head: HeadPose, torso_map: FloatArray) -> None:
+    """Paint the neck and the skin in the open collar, with the shadow of the head."""
     body = identity.body
     half, x, y = body.neck_half, body.center_x, body.chin_y
     low = np.array(
@@ -47,25 +49,22 @@ def paint_neck(canvas: Canvas, identity: Identity, head: HeadPose, torso_map: np
         line = np.stack([x + sign * bones[:, 0], bones[:, 1]], axis=1) @ torso_map[:, :2].T + torso_map[:, 2]
         touches += [Touch(line, 20, 0.010), Touch(moved(line, 0.0, 0.010), -18, 0.008)]
     canvas.paint(
-        [shape], colors.skin_ramp(identity.skin), parts.NECK, bulge=0.04, depth=0.5, touches=touches, tone=-8
+        [shape], colors.skin_ramp(identity.skin), parts.NECK, Finish(0.04, 0.5, tone=-8), touches=touches
     )
     jaw = moved(head.landmarks[2:15], -0.02 * identity.light[0], 0.034)
     canvas.glow(jaw, (70, 24, 18), 0.55, 0.014, on_cover=True)
 
 
 def paint_head(canvas: Canvas, identity: Identity, head: HeadPose, state: PoseState) -> None:
-    """Paint the head from the ears to the glasses; hair comes after it."""
+    """Paint the head without its hair, from the ears to the glasses."""
     skin = colors.skin_ramp(identity.skin)
     _paint_ears(canvas, identity, head, skin)
     canvas.paint(
         [outline(head, identity.face)],
         skin,
         parts.FACE,
-        bulge=0.055,
-        depth=0.46,
-        rim=0.06,
+        Finish(0.055, 0.46, 0.06, soften=0.008),
         touches=_face_touches(identity, head, state),
-        soften=0.008,
     )
     _paint_blush(canvas, identity, head)
     _paint_beard(canvas, identity, head)
@@ -77,7 +76,7 @@ def paint_head(canvas: Canvas, identity: Identity, head: HeadPose, state: PoseSt
     _paint_glasses(canvas, identity, head)
 
 
-def _paint_ears(canvas: Canvas, identity: Identity, head: HeadPose, skin: np.ndarray) -> None:
+def _paint_ears(canvas: Canvas, identity: Identity, head: HeadPose, skin: Image) -> None:
     for side in (0, 1):
         sign = -1.0 if side == 0 else 1.0
         ear = identity.face.ear * head.scale
@@ -87,24 +86,13 @@ def _paint_ears(canvas: Canvas, identity: Identity, head: HeadPose, skin: np.nda
             center
             + ear
             * (
-                np.array(
-                    [
-                        [-0.03, -0.07],
-                        [0.035, -0.085],
-                        [0.06, -0.03],
-                        [0.04, 0.04],
-                        [0.01, 0.09],
-                        [-0.03, 0.07],
-                    ]
-                )
+                points([-0.03, 0.035, 0.06, 0.04, 0.01, -0.03], [-0.07, -0.085, -0.03, 0.04, 0.09, 0.07])
                 * (sign, 1.0)
                 @ np.stack([across, down])
             )
         )
         inner = center + 0.55 * (shape - center) + 0.008 * ear * across * sign
-        canvas.paint(
-            [shape], skin, parts.EAR, bulge=0.016, depth=0.5, touches=[Touch(inner, -34)], soften=0.004
-        )
+        canvas.paint([shape], skin, parts.EAR, Finish(0.016, 0.5, soften=0.004), touches=[Touch(inner, -34)])
         if identity.earrings:
             canvas.flat(
                 [disc(center + 0.105 * ear * down + 0.012 * ear * across * sign, 0.0075)], (236, 204, 120)
@@ -130,7 +118,7 @@ def _face_touches(identity: Identity, head: HeadPose, state: PoseState) -> list[
     return touches
 
 
-def _on_face(head: HeadPose, flat: np.ndarray, raised: float = 0.0) -> np.ndarray:
+def _on_face(head: HeadPose, flat: FloatArray, raised: float = 0.0) -> FloatArray:
     depth = surface(flat[:, 0], flat[:, 1]) + raised
     return head.project(np.concatenate([flat, depth[:, None]], axis=1))
 
@@ -153,7 +141,7 @@ def _paint_nose(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     tip = head.landmarks[30]
     bridge, base = head.landmarks[27], head.landmarks[33]
     dim, wing = (32, 31) if light > 0 else (34, 35)
-    # The side away from the light.
+    # Shaded side.
     canvas.glow(np.stack([bridge, tip, head.landmarks[dim], head.landmarks[wing]]), dark, 0.50, 0.006)
     for side in (31, 35):
         wall = head.landmarks[side] + head.scale * np.array([0.0, -0.018])
@@ -305,14 +293,9 @@ def _paint_beard(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     lift = landmarks[8] - head.project(np.array([[0.0, 0.5, 0.30]]))[0]
     bottom = _on_face(
         head,
-        np.array(
-            [
-                [-face.mouth_half * 1.2, mouth + 0.02],
-                [-0.105, 0.46],
-                [0.0, 0.505],
-                [0.105, 0.46],
-                [face.mouth_half * 1.2, mouth + 0.02],
-            ]
+        points(
+            [-face.mouth_half * 1.2, -0.105, 0.0, 0.105, face.mouth_half * 1.2],
+            [mouth + 0.02, 0.46, 0.505, 0.46, mouth + 0.02],
         ),
     )
     bottom[1:4] += lift
@@ -355,7 +338,7 @@ def _paint_beard(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
             (12, -16),
         )
     ]
-    canvas.paint(shapes, ramp, parts.FACE, bulge=0.016, depth=0.45, touches=strands, soften=0.004)
+    canvas.paint(shapes, ramp, parts.FACE, Finish(0.016, 0.45, soften=0.004), touches=strands)
 
 
 def _paint_glasses(canvas: Canvas, identity: Identity, head: HeadPose) -> None:

@@ -1,4 +1,4 @@
-"""The speaker's body in the picture: torso, arms by inverse kinematics, hands with five fingers, head."""
+"""Body of a speaker: torso, arms by inverse kinematics, hands with five fingers, head."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
+from curation.synthetic.canvas import points
 from curation.synthetic.head import HeadPose, pose_head
 from curation.synthetic.identity import Identity
 from curation.synthetic.motion import PoseState
@@ -22,34 +24,34 @@ _THUMB_BONES = (0.18, 0.155, 0.135)
 
 @dataclass(frozen=True)
 class Hand:
-    """A hand: `joints` (21, 3) in COCO-WholeBody's order, `normal` out of the palm, `length` of the hand."""
+    """Hand: `joints` (21, 3) in COCO-WholeBody order, `normal` out of the palm, `length` of the hand."""
 
-    joints: np.ndarray
-    normal: np.ndarray
-    along: np.ndarray
-    thumbwards: np.ndarray
+    joints: FloatArray
+    normal: FloatArray
+    along: FloatArray
+    thumbwards: FloatArray
     length: float
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A posed speaker; x and y in the unit square, z towards the viewer in the same unit.
+    """Posed speaker; x and y in the unit square, z towards the viewer in the same unit.
 
-    Right comes before left, as the speaker has them: right is the smaller x.
+    The speaker's right side comes before the left; right is the smaller x.
     """
 
-    shoulders: np.ndarray
-    elbows: np.ndarray
-    wrists: np.ndarray
-    hips: np.ndarray
-    neck: np.ndarray
-    torso_map: np.ndarray
+    shoulders: FloatArray
+    elbows: FloatArray
+    wrists: FloatArray
+    hips: FloatArray
+    neck: FloatArray
+    torso_map: FloatArray
     hands: tuple[Hand, Hand]
     head: HeadPose
 
 
 def pose_figure(identity: Identity, state: PoseState) -> Figure:
-    """Pose the speaker: pure geometry, from which both the picture and the keypoints are made."""
+    """Compute the geometry that both the picture and the keypoints are made from."""
     rest = rest_torso(identity)
     moved = _move_torso(rest, identity, state)
     torso_map = _affine(rest[:3], moved[:3])
@@ -78,26 +80,20 @@ def pose_figure(identity: Identity, state: PoseState) -> Figure:
     )
 
 
-def rest_torso(identity: Identity) -> np.ndarray:
-    """Return right shoulder, left shoulder, middle of the hips, right hip, left hip at rest, (5, 2)."""
+def rest_torso(identity: Identity) -> FloatArray:
+    """Right shoulder, left shoulder, middle of the hips, right hip and left hip at rest, (5, 2)."""
     body = identity.body
     x = body.center_x
-    return np.array(
-        [
-            [x - body.shoulder_half, body.shoulder_y],
-            [x + body.shoulder_half, body.shoulder_y],
-            [x, body.hip_y],
-            [x - 0.8 * body.hip_half, body.hip_y],
-            [x + 0.8 * body.hip_half, body.hip_y],
-        ]
-    )
+    shoulder, hip = body.shoulder_half, 0.8 * body.hip_half
+    across = [x - shoulder, x + shoulder, x, x - hip, x + hip]
+    return points(across, [body.shoulder_y, body.shoulder_y, body.hip_y, body.hip_y, body.hip_y])
 
 
-def _move_torso(rest: np.ndarray, identity: Identity, state: PoseState) -> np.ndarray:
+def _move_torso(rest: FloatArray, identity: Identity, state: PoseState) -> FloatArray:
     shift_x, shift_y, lean = state.torso
     hip = rest[2]
     cos, sin = np.cos(lean), np.sin(lean)
-    turned = (rest - hip) @ np.array([[cos, sin], [-sin, cos]]) + hip
+    turned: FloatArray = (rest - hip) @ np.array([[cos, sin], [-sin, cos]]) + hip
     # The hips follow the sway less than the shoulders do.
     turned[:2] += (shift_x, shift_y)
     turned[2:] += (0.4 * shift_x, 0.4 * shift_y)
@@ -105,28 +101,28 @@ def _move_torso(rest: np.ndarray, identity: Identity, state: PoseState) -> np.nd
     return turned
 
 
-def _affine(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the 2x3 map that takes three points to three others."""
+def _affine(source: FloatArray, target: FloatArray) -> FloatArray:
+    """Affine map (2, 3) of three points to three others."""
     (a, b), (c, d) = source[1] - source[0], source[2] - source[0]
     inverse = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
     linear = (inverse @ (target[1:] - target[0])).T
     return np.concatenate([linear, (target[0] - linear @ source[0])[:, None]], axis=1)
 
 
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    # Far quicker than numpy's own for single vectors.
+def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    # Much faster than np.cross for single vectors.
     (ax, ay, az), (bx, by, bz) = a.tolist(), b.tolist()
     return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.sqrt(vector @ vector)
+def _unit(vector: FloatArray) -> FloatArray:
+    return np.asarray(vector / np.sqrt(vector @ vector))
 
 
 def _reach(
-    identity: Identity, shoulder: np.ndarray, arm: np.ndarray, side: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two-bone inverse kinematics: return elbow, wrist and the hinge axis of the elbow."""
+    identity: Identity, shoulder: FloatArray, arm: FloatArray, side: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Two-bone inverse kinematics: elbow, wrist, and the hinge axis of the elbow."""
     upper, fore = identity.body.upper_arm, identity.body.forearm
     medial = 1.0 if side == 0 else -1.0
     offset = arm[:3] * (medial, 1.0, 1.0) * (upper + fore)
@@ -145,37 +141,33 @@ def _reach(
 
 
 def _pose_hand(
-    length: float, elbow: np.ndarray, wrist: np.ndarray, hinge: np.ndarray, arm: np.ndarray, side: int
+    length: float, elbow: FloatArray, wrist: FloatArray, hinge: FloatArray, arm: FloatArray, side: int
 ) -> Hand:
     along = _unit(wrist - elbow)
     normal = hinge
     thumbwards = _cross(normal, along) * (1.0 if side == 0 else -1.0)
     supination, flexion, deviation = arm[4:7]
-    normal, thumbwards = (
-        np.cos(supination) * normal + np.sin(supination) * thumbwards,
-        np.cos(supination) * thumbwards - np.sin(supination) * normal,
-    )
-    along, normal = (
-        np.cos(flexion) * along + np.sin(flexion) * normal,
-        np.cos(flexion) * normal - np.sin(flexion) * along,
-    )
-    along, thumbwards = (
-        np.cos(deviation) * along + np.sin(deviation) * thumbwards,
-        np.cos(deviation) * thumbwards - np.sin(deviation) * along,
-    )
-    # What is nearer is larger.
+    normal, thumbwards = _rotate(normal, thumbwards, supination)
+    along, normal = _rotate(along, normal, flexion)
+    along, thumbwards = _rotate(along, thumbwards, deviation)
+    # Nearer hands are larger.
     size = length * (1.0 + 0.35 * float(wrist[2]))
     axes = np.stack([along, thumbwards, normal])
     joints = wrist + size * (_hand_joints(arm[7:12], arm[12], arm[13]) @ axes)
     return Hand(joints, normal, along, thumbwards, size)
 
 
-def _hand_joints(curl: np.ndarray, spread: float, abduction: float) -> np.ndarray:
-    """Return the 21 joints in hand lengths (along, towards the thumb, out of the palm)."""
+def _rotate(a: FloatArray, b: FloatArray, angle: float) -> tuple[FloatArray, FloatArray]:
+    """Turn two orthogonal axes by an angle from the first to the second."""
+    return np.cos(angle) * a + np.sin(angle) * b, np.cos(angle) * b - np.sin(angle) * a
+
+
+def _hand_joints(curl: FloatArray, spread: float, abduction: float) -> FloatArray:
+    """21 joints in hand lengths: (along, towards the thumb, out of the palm)."""
     joints = np.zeros((21, 3))
     joints[1:5] = _thumb(float(curl[0]), abduction)
     bend = np.cumsum(curl[1:, None] * _BEND, axis=1)
-    # A curled finger points to the root of the thumb, whatever the spread.
+    # A curled finger points to the root of the thumb, independent of the spread.
     aside = _SPREAD * spread * (1.0 - 0.8 * curl[1:]) + 0.02
     flat = np.cos(bend)
     steps = _BONES[:, :, None] * np.stack(
@@ -186,11 +178,11 @@ def _hand_joints(curl: np.ndarray, spread: float, abduction: float) -> np.ndarra
     return joints
 
 
-def _thumb(curl: float, abduction: float) -> np.ndarray:
+def _thumb(curl: float, abduction: float) -> FloatArray:
     angle = 0.30 + 0.60 * abduction
     base = _unit(np.array([np.cos(angle), np.sin(angle), 0.30 + 0.45 * curl]))
     inwards = np.array([0.30, -0.90, 0.35])
-    points = [np.array([0.12, 0.10, 0.03])]
+    joints = [np.array([0.12, 0.10, 0.03])]
     for bone, bend in zip(_THUMB_BONES, (0.0, 0.6 * curl, 1.5 * curl), strict=True):
-        points.append(points[-1] + bone * _unit(base + bend * inwards))
-    return np.stack(points)
+        joints.append(joints[-1] + bone * _unit(base + bend * inwards))
+    return np.stack(joints)

@@ -1,8 +1,8 @@
-"""Hand gestures of a speaker, phase by phase.
+"""Hand gestures of a speaker.
 
-The phases are those of Kendon (2004) and McNeill (1992): rest, preparation, stroke, hold, beats on stressed
-syllables, and retraction to rest. An arm's pose is a vector of `ARM_CHANNELS` numbers, the same for both
-sides: x of the wrist is positive towards the other side of the body.
+Phases follow Kendon (2004) and McNeill (1992): rest, preparation, stroke, hold, beats on stressed syllables,
+and retraction to rest. The pose of an arm is a vector of `ARM_CHANNELS` numbers, the same for both sides: x
+of the wrist is positive towards the other side of the body.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
 from curation.synthetic.seeds import stream
 from curation.synthetic.speech import Speech
 from curation.synthetic.tracks import SlowDrift, Track
@@ -42,7 +43,7 @@ _SHAPES: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class _Gesture:
-    """A gesture in its stroke: where it ends, how the hand turns, its shape, and from where it starts."""
+    """Gesture: end of its stroke, turn and shape of the hand, and start of the stroke."""
 
     wrist: tuple[float, float, float]
     swing: float
@@ -83,7 +84,7 @@ _RESTS: tuple[tuple[tuple[float, float, float], float, tuple[float, float, float
 
 
 class Gesticulation:
-    """Both arms of a speaker in time: right arm first. Drawn on demand and always in the same order."""
+    """Motion of both arms, right arm first; generated on demand, always in the same order."""
 
     def __init__(self, seed: int, speech: Speech) -> None:
         self._rng = rng = stream("gesture", seed)
@@ -97,19 +98,19 @@ class Gesticulation:
         self._drift = (SlowDrift(rng, tremor, 6.0), SlowDrift(rng, tremor, 6.0))
         self._end = float(rng.uniform(0.0, 1.0))
 
-    def arm(self, side: int, time: float) -> np.ndarray:
-        """Return the arm's channels at a time; side 0 is the speaker's right arm, 1 the left."""
+    def arm(self, side: int, time: float) -> FloatArray:
+        """Channels of an arm at a time in seconds; side 0 is the speaker's right arm."""
         while self._end < time + 2.0:
             self._add_unit()
         track = self._arms[side]
         pose = track.at(time)
-        # Fingers follow the wrist a little late.
+        # Fingers lag behind the wrist.
         pose[FINGERS] = track.at(time - 0.06)[FINGERS]
         pose += self._drift[side].at(time)
         pose[7:12] = np.clip(pose[7:12], 0.0, 1.0)
         return pose
 
-    def _rest(self, side: int) -> np.ndarray:
+    def _rest(self, side: int) -> FloatArray:
         wrist, swing, turn, shape = self._rest_pose
         pose = np.array([*wrist, swing, *turn, *_SHAPES[shape]])
         pose[WRIST] += self._rng.normal((0.0, 0.03 * side, 0.03 * side), 0.025)
@@ -137,10 +138,10 @@ class Gesticulation:
         preparation = float(rng.uniform(0.48, 0.72)) / self._tempo
         stroke = float(rng.uniform(0.30, 0.48)) / self._tempo
         accent = self._speech.stress_after(start + preparation + 0.3 * stroke)
-        # A hand that is early waits for the stressed syllable, but not for long.
+        # An early hand waits for the stressed syllable, but at most 0.6 s.
         onset = min(accent.time - 0.3 * stroke, start + preparation + 0.6)
         shared = rng.normal(0.0, 1.0, 14)
-        targets: dict[int, np.ndarray] = {}
+        targets: dict[int, FloatArray] = {}
         for side in (0, 1):
             if side not in sides:
                 if rng.random() < 0.6:
@@ -160,18 +161,18 @@ class Gesticulation:
             now = self._add_beats(now, targets)
         return now + float(rng.uniform(0.1, 0.7))
 
-    def _stroke_pose(self, gesture: _Gesture, noise: np.ndarray, both: bool) -> np.ndarray:
+    def _stroke_pose(self, gesture: _Gesture, noise: FloatArray, both: bool) -> FloatArray:
         pose = np.array([*gesture.wrist, gesture.swing, *gesture.turn, *_SHAPES[gesture.shape]])
-        # Spread of a gesture from one time to the next, per channel.
+        # Variation of a gesture, per channel.
         pose += noise * (0.05, 0.05, 0.04, 0.10, 0.18, 0.10, 0.08, 0.04, 0.03, 0.03, 0.03, 0.04, 0.10, 0.08)
         pose[WRIST] *= (1.0, 1.0, self._size)
         if both:
-            # Two hands keep clear of each other and of the mouth.
+            # Two hands stay clear of each other and of the mouth.
             pose[1] = max(pose[1], 0.26)
             pose[0] = min(pose[0], 0.06 + 0.02 * noise[0])
         return pose
 
-    def _add_beats(self, start: float, targets: dict[int, np.ndarray]) -> float:
+    def _add_beats(self, start: float, targets: dict[int, FloatArray]) -> float:
         """Add small strokes on the next stressed syllables."""
         rng = self._rng
         now = start

@@ -1,4 +1,4 @@
-"""Hair: what hangs behind the head, the cap on it, and the locks before the shoulders."""
+"""Hair: the part behind the head, the cap, and the locks in front of the shoulders."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
 from curation.synthetic import colors, parts
-from curation.synthetic.canvas import Canvas, Touch, disc, moved, smooth
+from curation.synthetic.canvas import Canvas, Finish, Touch, disc, moved, points, smooth
 from curation.synthetic.head import HeadPose, surface
 from curation.synthetic.identity import Identity
 from curation.synthetic.seeds import stream
@@ -15,7 +16,7 @@ from curation.synthetic.seeds import stream
 
 @dataclass(frozen=True)
 class _Style:
-    """A cut: how far it stands off above and at the sides, where it ends, its hairline, its edge."""
+    """Haircut: distance from the head above and at the sides, sideburns, hairline, and shape."""
 
     top: float
     side: float
@@ -45,7 +46,7 @@ _STYLES = {
 
 
 class Hair:
-    """The hair of one identity, in the space of its head; shapes are fixed, only the head turns."""
+    """Hair of one identity in head coordinates; its shape is fixed, only the head turns."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -62,7 +63,7 @@ class Hair:
         self._locks = [self._lock(sign) for sign in (-1.0, 1.0)] if style.fall else []
 
     def paint_behind(self, canvas: Canvas, head: HeadPose) -> None:
-        """Paint what is seen behind neck and head."""
+        """Paint the hair behind neck and head."""
         if self._identity.hair_style == "bald":
             return
         style = self._style
@@ -74,27 +75,20 @@ class Hair:
                 [disc(knot, radius)],
                 self._ramp,
                 parts.HAIR_BEHIND,
-                bulge=0.03,
-                depth=0.6,
+                Finish(0.03, 0.6, soften=0.003),
                 touches=[swirl],
-                soften=0.003,
             )
         if style.knot == "tail":
             sign = np.sign(self._identity.parting)
-            tail = np.array(
-                [
-                    [0.28, -0.30, -0.3],
-                    [0.46, -0.30, -0.3],
-                    [0.56, 0.05, -0.3],
-                    [0.52, 0.42, -0.3],
-                    [0.44, 0.62, -0.3],
-                    [0.40, 0.30, -0.3],
-                ]
+            tail = points(
+                [0.28, 0.46, 0.56, 0.52, 0.44, 0.40],
+                [-0.30, -0.30, 0.05, 0.42, 0.62, 0.30],
+                [-0.3, -0.3, -0.3, -0.3, -0.3, -0.3],
             )
             shape = smooth(head.project(tail * (sign, 1.0, 1.0)))
-            canvas.paint([shape], self._ramp, parts.HAIR_BEHIND, bulge=0.03, depth=0.55)
+            canvas.paint([shape], self._ramp, parts.HAIR_BEHIND, Finish(0.03, 0.55))
         shape = smooth(self._hang(head, self._fall), 3)
-        canvas.paint([shape], self._dark, parts.HAIR_BEHIND, bulge=0.05, depth=0.4)
+        canvas.paint([shape], self._dark, parts.HAIR_BEHIND, Finish(0.05, 0.4))
 
     def paint_front(self, canvas: Canvas, head: HeadPose) -> None:
         """Paint cap and locks over the face and the shoulders."""
@@ -109,20 +103,16 @@ class Hair:
                 [shape],
                 self._ramp,
                 parts.LOCKS,
-                bulge=0.024,
-                depth=0.5,
+                Finish(0.024, 0.5, soften=0.003),
                 touches=self._lock_strands(hung),
-                soften=0.003,
             )
         cap = smooth(head.project(self._cap), 2)
         canvas.glow(moved(cap, 0.0, 0.010), (60, 20, 16), 0.34, 0.010, on_cover=True)
         touches = [Touch(head.project(points), amount, width) for points, amount, width in self._strands]
-        canvas.paint(
-            [cap], self._ramp, parts.HAIR, bulge=0.045, depth=0.50, rim=0.05, touches=touches, soften=0.004
-        )
+        canvas.paint([cap], self._ramp, parts.HAIR, Finish(0.045, 0.50, 0.05, soften=0.004), touches=touches)
 
-    def _edges(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the outer edge and the hairline, both from the head's right over the top to its left."""
+    def _edges(self) -> tuple[FloatArray, FloatArray]:
+        """Outer edge and hairline, both from the head's right over the top to its left."""
         face, style, rng = self._identity.face, self._style, self._rng
         volume = self._identity.hair_volume
         angle = np.linspace(-0.12, np.pi + 0.12, 25)
@@ -145,13 +135,13 @@ class Hair:
         outer = np.stack([x, y, np.full(25, -0.02)], axis=1)
         return outer, self._hairline()
 
-    def _hairline(self) -> np.ndarray:
+    def _hairline(self) -> FloatArray:
         face, style, rng = self._identity.face, self._style, self._rng
         u = np.linspace(-1.0, 1.0, 15)
         x = (face.cheek - 0.012) * np.sign(u) * np.abs(u) ** 0.8
         y = style.line + 0.06 * np.abs(u) ** 2 + (style.sideburn - style.line - 0.06) * np.abs(u) ** 7
         if style.part:
-            # Hair is swept from the parting to both sides.
+            # Hair is combed from the parting to both sides.
             at = 0.42 * self._identity.parting
             y = (
                 style.line
@@ -164,13 +154,13 @@ class Hair:
         if style.curl:
             y = y + 0.6 * style.curl * np.sin(u * 17.0)
         y = np.minimum(y, style.sideburn)
-        # At the temples the hairline reaches the outer edge, which lies in the middle of the head, so that
-        # no wall shows between the two when the head turns.
+        # At the temples the hairline meets the outer edge in the middle of the head, so that no gap shows
+        # between the two when the head turns.
         depth = (surface(x, y) + 0.02) * (1.0 - u**4)
         return np.stack([x, y, depth], axis=1)
 
-    def _comb(self, line: np.ndarray) -> list[tuple[np.ndarray, float, float]]:
-        """Return strands between hairline and outer edge as (points, amount, width)."""
+    def _comb(self, line: FloatArray) -> list[tuple[FloatArray, float, float]]:
+        """Strands between hairline and outer edge as (points, amount, width)."""
         rng, style = self._rng, self._style
         u = np.linspace(0.0, 1.0, 40)
         outer = np.stack(
@@ -186,7 +176,7 @@ class Hair:
                     base + sweep * (1 - step) * (0.5 - step) + 0.8 * rng.normal() * bool(style.curl), 0, 39
                 )
                 mixed = (1 - step) * inner[int(at)] + step * outer[int(at)]
-                # The crown bulges towards the viewer between the two edges.
+                # The crown bulges between the two edges.
                 mixed[2] += 0.10 * np.sin(np.pi * step)
                 points.append(mixed)
             amount = (26.0, -24.0, 14.0)[index % 3] * float(rng.uniform(0.7, 1.2))
@@ -200,28 +190,23 @@ class Hair:
             strands.append((band, amount, 0.020))
         return strands
 
-    def _falling(self, width: float) -> np.ndarray:
-        """Return what hangs behind the neck."""
+    def _falling(self, width: float) -> FloatArray:
+        """Hair behind the neck."""
         style, volume = self._style, self._identity.hair_volume
         side = self._identity.face.cheek + style.side * volume
         low = 0.20 + style.fall * 0.62
         if not style.fall:
             low, side = (0.40, side) if style.curl else (0.22, 0.9 * side)
-        half = np.array(
-            [
-                [0.6 * side, -0.3],
-                [side, 0.0],
-                [side + 0.02, 0.5 * low],
-                [side * (1.06 if style.fall else 0.75), 0.85 * low],
-                [0.6 * side, low],
-            ]
+        half = points(
+            [0.6 * side, side, side + 0.02, side * (1.06 if style.fall else 0.75), 0.6 * side],
+            [-0.3, 0.0, 0.5 * low, 0.85 * low, low],
         )
         both = np.concatenate([half, half[::-1] * (-1.0, 1.0)]) * (width, 1.0)
         if style.curl:
             both[:, 0] += np.sign(both[:, 0]) * 0.02 * np.sin(np.arange(10) * 2.1)
         return np.concatenate([both, np.full((10, 1), -0.12)], axis=1)
 
-    def _lock(self, sign: float) -> np.ndarray:
+    def _lock(self, sign: float) -> FloatArray:
         style, rng = self._style, self._rng
         side = self._identity.face.cheek + style.side * self._identity.hair_volume
         low = 0.18 + style.fall * float(rng.uniform(0.55, 0.64))
@@ -242,14 +227,14 @@ class Hair:
         )
         return np.concatenate([points * (sign, 1.0), np.full((9, 1), 0.03)], axis=1)
 
-    def _hang(self, head: HeadPose, local: np.ndarray) -> np.ndarray:
-        """Project hair that hangs: the lower it is, the less it turns with the head."""
+    def _hang(self, head: HeadPose, local: FloatArray) -> FloatArray:
+        """Project hanging hair; the lower it is, the less it turns with the head."""
         turned = head.project(local)
         straight = head.center[:2] + head.scale * local[:, :2]
         free = np.clip((local[:, 1:2] - 0.1) / 0.7, 0.0, 0.75)
-        return turned + free * (straight - turned)
+        return np.asarray(turned + free * (straight - turned))
 
-    def _lock_strands(self, hung: np.ndarray) -> list[Touch]:
+    def _lock_strands(self, hung: FloatArray) -> list[Touch]:
         inner, outer = hung[[0, 8, 7, 6, 5]], hung[[1, 2, 3, 4, 5]]
         lines = ((0.25, -26.0), (0.5, 24.0), (0.75, -20.0))
         return [

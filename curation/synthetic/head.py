@@ -1,4 +1,4 @@
-"""The head in space: 68 face landmarks with expression, ears and hair outline, turned and projected."""
+"""Head in space: 68 face landmarks with expression, ears and skull, turned and projected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
 from curation.synthetic.canvas import smooth
 from curation.synthetic.identity import FaceShape, Identity
 from curation.synthetic.motion import PoseState
@@ -19,31 +20,32 @@ _CRANIUM = 0.385
 
 @dataclass(frozen=True)
 class HeadPose:
-    """A head in a picture. All points are in the unit square; `turn` is 3x3, `scale` the head's height."""
+    """Head in the picture. Points are in the unit square; `turn` is (3, 3), `scale` the head's height."""
 
-    landmarks: np.ndarray
-    pupils: np.ndarray
-    ears: np.ndarray
-    center: np.ndarray
-    turn: np.ndarray
+    landmarks: FloatArray
+    pupils: FloatArray
+    ears: FloatArray
+    center: FloatArray
+    turn: FloatArray
     scale: float
 
-    def project(self, local: np.ndarray) -> np.ndarray:
-        """Return (n, 2) points of the unit square of (n, 3) points in the head (units of its height)."""
-        return self.center[:2] + self.scale * (local @ self.turn[:2].T)
+    def project(self, local: FloatArray) -> FloatArray:
+        """Project head coordinates (n, 3), in head heights, to the unit square (n, 2)."""
+        return np.asarray(self.center[:2] + self.scale * (local @ self.turn[:2].T))
 
 
-def surface(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return how far the face's skin lies before the middle of the head, in head heights."""
-    return 0.40 * np.sqrt(np.maximum(0.02, 1.0 - (x / 0.43) ** 2 - (y / 0.66) ** 2)) - 0.02
+def surface(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Depth of the face in front of the middle of the head, in head heights."""
+    depth: FloatArray = 0.40 * np.sqrt(np.maximum(0.02, 1.0 - (x / 0.43) ** 2 - (y / 0.66) ** 2)) - 0.02
+    return depth
 
 
-def pose_head(identity: Identity, state: PoseState, neck: np.ndarray) -> HeadPose:
-    """Put the head on the neck (x, y, roll of the torso) and shape the face's expression."""
+def pose_head(identity: Identity, state: PoseState, neck: FloatArray) -> HeadPose:
+    """Place the head on the neck (x, y, roll of the torso) with the expression of the state."""
     scale = identity.body.head_height
     yaw, pitch, roll = state.head
     turn = _turn(yaw, pitch, roll + 0.5 * neck[2])
-    # The head turns about the top of the spine, behind and below its middle.
+    # The head turns around the top of the spine, behind and below its middle.
     center = np.array([neck[0], neck[1], 0.0]) + scale * (turn @ np.array([0.0, -0.40, 0.06]))
     local = np.concatenate([face_points(identity.face, state), _eye_centers(identity.face, state)])
     pose = HeadPose(np.empty(0), np.empty(0), np.empty(0), center, turn, scale)
@@ -54,8 +56,8 @@ def pose_head(identity: Identity, state: PoseState, neck: np.ndarray) -> HeadPos
     return HeadPose(points[:68], points[68:], ears, center, turn, scale)
 
 
-def skull(face: FaceShape) -> np.ndarray:
-    """Return the upper outline of the head from its right to its left temple, (13, 3)."""
+def skull(face: FaceShape) -> FloatArray:
+    """Upper outline of the head from its right to its left temple, (13, 3)."""
     angle = np.linspace(0.0, np.pi, 13)
     side = face.cheek + (_CRANIUM - face.cheek) * np.sin(angle)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -64,16 +66,16 @@ def skull(face: FaceShape) -> np.ndarray:
     return np.stack([x, 0.02 - 0.52 * sin**0.85, np.full(13, -0.02)], axis=1)
 
 
-def _turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
+def _turn(yaw: float, pitch: float, roll: float) -> FloatArray:
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (np.cos, np.sin))
     about_y = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, cp, sp], [0.0, -sp, cp]])
     about_z = np.array([[cr, -sr, 0.0], [sr, cr, 0.0], [0.0, 0.0, 1.0]])
-    return about_z @ about_y @ about_x
+    return np.asarray(about_z @ about_y @ about_x)
 
 
-def face_points(face: FaceShape, state: PoseState) -> np.ndarray:
-    """Return the 68 landmarks in the head, (68, 3) in head heights, x to the picture's right, y down."""
+def face_points(face: FaceShape, state: PoseState) -> FloatArray:
+    """68 landmarks in head coordinates, (68, 3) in head heights, x to the picture's right, y down."""
     flat = np.concatenate(
         [
             _jaw(face, state),
@@ -92,7 +94,7 @@ def face_points(face: FaceShape, state: PoseState) -> np.ndarray:
     return np.concatenate([flat, depth[:, None]], axis=1)
 
 
-def _jaw(face: FaceShape, state: PoseState) -> np.ndarray:
+def _jaw(face: FaceShape, state: PoseState) -> FloatArray:
     c, j, k = face.chin, face.jaw, face.cheek
     x = np.array(
         [0.0, c, 0.5 * c + 0.45 * j, 0.1 * c + 0.82 * j, j, 0.55 * j + 0.45 * k, 0.2 * j + 0.8 * k, k, k]
@@ -103,7 +105,7 @@ def _jaw(face: FaceShape, state: PoseState) -> np.ndarray:
     return np.concatenate([half[:0:-1] * (-1.0, 1.0), half])
 
 
-def _brow(face: FaceShape, lift: float, side: int) -> np.ndarray:
+def _brow(face: FaceShape, lift: float, side: int) -> FloatArray:
     """Five points of a brow from its outer end to its inner end."""
     u = np.linspace(0.0, 1.0, 5)
     x = face.eye_x + (0.115 - 0.215 * u)
@@ -112,14 +114,14 @@ def _brow(face: FaceShape, lift: float, side: int) -> np.ndarray:
     return np.stack([side * x, y], axis=1)
 
 
-def _nose(face: FaceShape) -> np.ndarray:
+def _nose(face: FaceShape) -> FloatArray:
     bridge = np.linspace(face.eye_y - 0.01, face.nose_y - 0.045, 4)
     across = face.nose_half * np.array([-0.85, -0.45, 0.0, 0.45, 0.85])
     below = face.nose_y + np.array([-0.012, 0.004, 0.014, 0.004, -0.012])
     return np.concatenate([np.stack([np.zeros(4), bridge], axis=1), np.stack([across, below], axis=1)])
 
 
-def _eye(face: FaceShape, blink: float, side: int) -> np.ndarray:
+def _eye(face: FaceShape, blink: float, side: int) -> FloatArray:
     """Six points of an eye: outer corner, upper lid outside and inside, inner corner, lower lid."""
     w, h = face.eye_half, face.eye_open
     x = face.eye_x + np.array([w, 0.42 * w, -0.42 * w, -w, -0.42 * w, 0.42 * w])
@@ -133,13 +135,13 @@ def _eye(face: FaceShape, blink: float, side: int) -> np.ndarray:
     return np.stack([side * x, y], axis=1)
 
 
-def _eye_centers(face: FaceShape, state: PoseState) -> np.ndarray:
+def _eye_centers(face: FaceShape, state: PoseState) -> FloatArray:
     x = np.array([-face.eye_x, face.eye_x]) + 0.036 * state.gaze[0]
     y = np.full(2, face.eye_y - 0.08 * face.eye_open) + 0.020 * state.gaze[1]
     return np.stack([x, y, surface(x, y)], axis=1)
 
 
-def _mouth(face: FaceShape, mouth: np.ndarray) -> np.ndarray:
+def _mouth(face: FaceShape, mouth: FloatArray) -> FloatArray:
     """Twelve points of the outer and eight of the inner lips, from the right corner over the top."""
     opening, width, rounding, _, smile = mouth
     half = face.mouth_half * (1.0 + 0.16 * width - 0.30 * rounding + 0.12 * smile)
@@ -161,6 +163,6 @@ def _mouth(face: FaceShape, mouth: np.ndarray) -> np.ndarray:
     return np.concatenate([upper, lower[5:0:-1], inner_top, inner_bottom[3:0:-1]])
 
 
-def outline(head: HeadPose, face: FaceShape) -> np.ndarray:
-    """Return the smooth outline of face and skull in the picture."""
+def outline(head: HeadPose, face: FaceShape) -> FloatArray:
+    """Smooth outline of face and skull in the picture."""
     return smooth(np.concatenate([head.landmarks[JAW], head.project(skull(face))[-2:0:-1]]), 3)

@@ -1,30 +1,32 @@
-"""COCO-WholeBody keypoints of a posed figure, and which of them are seen in the picture."""
+"""COCO-WholeBody keypoints of a posed figure, and their visibility."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from curation.detect.measurements import BoolArray, FloatArray, Keypoints
 from curation.synthetic import parts
+from curation.synthetic.canvas import Mask
 from curation.synthetic.figure import Figure
 from curation.synthetic.head import LEFT_EYE, RIGHT_EYE
 from talkingpose.pose.keypoints import FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 
-# Confidence of a point inside the frame that another part of the speaker hides.
+# Confidence of a point in the frame that another part of the speaker hides.
 OCCLUDED = 0.5
 
 _ARMS = tuple((parts.UPPER_ARM[s], parts.FOREARM[s], parts.PALM[s], *parts.FINGERS[s]) for s in (0, 1))
 _HANDS = tuple((parts.PALM[s], *parts.FINGERS[s]) for s in (0, 1))
 
 
-def figure_keypoints(figure: Figure) -> np.ndarray:
-    """Return where the figure's keypoints are, (133, 2) in the unit square; NaN for legs and feet."""
+def figure_keypoints(figure: Figure) -> FloatArray:
+    """Keypoints of the figure, (133, 2) in the unit square; NaN for legs and feet."""
     points = np.full((NUM_KEYPOINTS, 2), np.nan)
     head = figure.head
     points[0] = head.landmarks[30]
     points[1] = head.landmarks[LEFT_EYE].mean(axis=0)
     points[2] = head.landmarks[RIGHT_EYE].mean(axis=0)
     points[[4, 3]] = head.ears
-    # The figure has right before left, COCO left before right.
+    # The figure has right before left, COCO has left before right.
     points[[6, 5]] = figure.shoulders[:, :2]
     points[[8, 7]] = figure.elbows[:, :2]
     points[[10, 9]] = figure.wrists[:, :2]
@@ -35,8 +37,8 @@ def figure_keypoints(figure: Figure) -> np.ndarray:
     return points
 
 
-def _hiding_parts() -> np.ndarray:
-    """Return for each keypoint and each part whether that part, seen at the point, hides it: (133, 256)."""
+def _hiding_parts() -> BoolArray:
+    """Table (133, 256): whether a part that is visible at a keypoint hides the keypoint."""
     hides = np.zeros((NUM_KEYPOINTS, 256), bool)
     both = [*_ARMS[0], *_ARMS[1]]
     hides[:5, both] = True
@@ -63,12 +65,15 @@ def _hiding_parts() -> np.ndarray:
 _HIDES = _hiding_parts()
 
 
-def keypoints_seen(figure: Figure, owner: np.ndarray) -> np.ndarray:
-    """Return the picture's keypoints, (133, 3) float32: x, y in [0, 1], confidence.
+def keypoints_seen(figure: Figure, owner: Mask) -> Keypoints:
+    """Keypoints of the picture, float32 (133, 3): x, y in [0, 1] and confidence.
 
-    The confidence is 1 where the point is seen, 0.5 (`OCCLUDED`) where a nearer part of the speaker lies
-    over it; a point outside the frame and points of legs and feet are rows of zeros. `owner` is the map of
-    the parts that are seen, (s, s) uint8.
+    The confidence is 1 for a visible point and 0.5 (`OCCLUDED`) for a point behind a nearer part of the
+    speaker. Points outside the frame, legs and feet are zeros.
+
+    Args:
+        figure: Posed speaker.
+        owner: uint8 (s, s), visible part of every pixel.
     """
     points = figure_keypoints(figure)
     size = owner.shape[0]

@@ -1,4 +1,4 @@
-"""How a drawn speaker moves: every joint angle, the gaze and the mouth, for any frame."""
+"""Motion of a synthetic speaker: joint angles, gaze and mouth for any frame."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
 from curation.synthetic.gestures import Gesticulation
 from curation.synthetic.seeds import SeedError, stream
 from curation.synthetic.speech import Speech
@@ -14,32 +15,41 @@ from curation.synthetic.tracks import SlowDrift, Track, minimum_jerk
 
 @dataclass(frozen=True)
 class PoseState:
-    """One moment of a speaker, without anything of who it is.
+    """Pose of a speaker at one moment, independent of the identity.
 
-    `head` is (yaw, pitch, roll) in rad: positive yaw turns to the picture's right, positive pitch looks
-    down, positive roll tips to the picture's right. `gaze` is (x, y) in [-1, 1] in the eye. `blink` is 0
-    open to 1 closed. `brows` is (right, left) raise in [-1, 1]. `mouth` is (opening [0, 1], width [-1, 1],
-    rounding [0, 1], teeth [0, 1], smile [-1, 1]). `torso` is (x, y, lean): shift in picture heights and
-    rad. `breath` is in [-1, 1]. `shrug` is the lift of the (right, left) shoulder in picture heights.
-    `arms` is (2, 14), right first, channels of `gestures.ARM_CHANNELS`.
+    Attributes:
+        head: (yaw, pitch, roll) in rad. Positive yaw turns and positive roll tips to the picture's right,
+            positive pitch looks down.
+        gaze: (x, y) of the pupil, -1 to 1.
+        blink: 0 (open) to 1 (closed).
+        brows: Raise of the (right, left) brow, -1 to 1.
+        mouth: (opening 0-1, width -1 to 1, rounding 0-1, teeth 0-1, smile -1 to 1).
+        torso: (x, y, lean): shift in picture heights, and rad.
+        breath: -1 to 1.
+        shrug: Lift of the (right, left) shoulder in picture heights.
+        arms: (2, 14), right first; the channels are `gestures.ARM_CHANNELS`.
     """
 
-    head: np.ndarray
-    gaze: np.ndarray
+    head: FloatArray
+    gaze: FloatArray
     blink: float
-    brows: np.ndarray
-    mouth: np.ndarray
-    torso: np.ndarray
+    brows: FloatArray
+    mouth: FloatArray
+    torso: FloatArray
     breath: float
-    shrug: np.ndarray
-    arms: np.ndarray
+    shrug: FloatArray
+    arms: FloatArray
 
 
 class Motion:
-    """The endless motion of a seed; frames can be asked for in any order."""
+    """Endless motion of a seed; frames are available in any order."""
 
     def __init__(self, seed: int, fps: float = 25.0) -> None:
-        """Raises SynthError where the seed is not an integer in [0, 2**63) or fps not in [1, 240]."""
+        """Start the motion.
+
+        Raises:
+            SeedError: The seed is not an integer in [0, 2**63), or fps is not in [1, 240].
+        """
         if not 1.0 <= float(fps) <= 240.0:
             raise SeedError(f"fps: {fps!r}: give a number from 1 to 240")
         self.fps = float(fps)
@@ -57,10 +67,10 @@ class Motion:
         self._liveliness = float(rng.uniform(0.7, 1.2))
 
     def at(self, index: int) -> PoseState:
-        """Return the pose of a frame.
+        """Pose of a frame.
 
         Raises:
-            SynthError: the index is negative.
+            SeedError: The index is negative.
         """
         if index < 0:
             raise SeedError(f"frame index: {index}: give 0 or more")
@@ -70,7 +80,7 @@ class Motion:
         accent = self._accent(time)
         breath = float(np.sin(2 * np.pi * self._breath_rate * time + self._breath_phase + 0.4 * drift[6]))
         arms = np.stack([self._gestures.arm(side, time) for side in (0, 1)])
-        # A hand that reaches to its side takes the torso and the shoulder along.
+        # A hand that reaches to its side moves the torso and the shoulder.
         reach = arms[:, 0] - 0.2
         lift = np.clip(0.4 - arms[:, 1], 0.0, 0.8)
         torso = drift[3:6] + (reach[0] - reach[1]) * np.array([0.012, 0.0, 0.03])
@@ -90,8 +100,8 @@ class Motion:
             arms=arms,
         )
 
-    def _accent(self, time: float) -> np.ndarray:
-        """Return how far the head follows the stressed syllables around a time: (yaw, pitch, roll)."""
+    def _accent(self, time: float) -> FloatArray:
+        """Response of the head to stressed syllables around a time: (yaw, pitch, roll)."""
         pulse = np.zeros(3)
         for stress in self._speech.stresses_between(time - 0.6, time + 0.25):
             since = time - stress.time + 0.12

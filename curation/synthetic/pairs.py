@@ -1,4 +1,4 @@
-"""Drawn speakers as a source of training frames, drawn on the fly."""
+"""Synthetic speakers as a source of training frames, rendered on demand."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from functools import cached_property
 
 import numpy as np
 
+from curation.detect.measurements import Keypoints
 from curation.synthetic.identity import draw_identity
 from curation.synthetic.motion import Motion
 from curation.synthetic.render import Scene, frames
 from curation.synthetic.seeds import HELD_OUT_SEEDS, SeedError
+from talkingpose.io.image import Image
 
-# Two minutes: far more than any pair needs, short enough that a motion is followed quickly to its end.
+# Two minutes: more than any pair needs, and quick to generate.
 _FRAMES = 3000
-# Speakers and side of the pictures that stand for all in `revision`.
+# Speakers and side of the pictures hashed by `revision`.
 _SAMPLED = 8
 _SAMPLED_SIDE = 64
 
 
-class DrawnPairs:
+class SyntheticPairs:
     """One endless clip per identity; identity and motion of clip i have the seed `first_seed + i`.
 
     Args:
-        identities: how many speakers.
-        first_seed: of the first; splits are disjoint where their ranges of seeds are. 900000000 to 900000999
-            are the speakers of tp-mini and for no training.
+        identities: Number of speakers.
+        first_seed: Seed of the first speaker. Splits with disjoint seeds are disjoint. 900000000 to 900000999
+            are the speakers of tp-mini and not for training.
 
     Raises:
-        SynthError: no identity, a seed out of range, or one of tp-mini's.
+        SeedError: No identity, or a seed out of range or of tp-mini.
     """
 
     def __init__(self, identities: int, first_seed: int) -> None:
@@ -45,7 +47,7 @@ class DrawnPairs:
 
     @cached_property
     def revision(self) -> str:
-        """Hash of a few pictures: another one means that the speakers are drawn otherwise than before."""
+        """Hash of a few pictures; it changes when the renderer changes."""
         digest = hashlib.sha256()
         for seed in range(_SAMPLED):
             (image, keypoints), *_ = frames(seed, seed, 1, _SAMPLED_SIDE)
@@ -56,11 +58,11 @@ class DrawnPairs:
         return self._identities
 
     def num_frames(self, clip: int) -> int:
-        """Frames that may be asked for."""
+        """Number of frames of a clip."""
         return _FRAMES
 
-    def frames(self, clip: int, indices: Sequence[int], side: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Square pictures uint8 (side, side, 3) RGB with their keypoints float32 (133, 3)."""
+    def frames(self, clip: int, indices: Sequence[int], side: int) -> list[tuple[Image, Keypoints]]:
+        """Square pictures uint8 (side, side, 3) RGB with keypoints float32 (133, 3)."""
         seed = self._first_seed + clip
-        stage, motion = Scene(draw_identity(seed), side), Motion(seed)
-        return [stage.render(motion.at(index)) for index in indices]
+        scene, motion = Scene(draw_identity(seed), side), Motion(seed)
+        return [scene.render(motion.at(index)) for index in indices]

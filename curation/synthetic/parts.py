@@ -1,4 +1,4 @@
-"""Numbers of the parts that a pixel can belong to, from the back of the picture to its front."""
+"""Numbers of the parts that a pixel can belong to, from back to front."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EAR = 4
 FACE = 5
 HAIR = 6
 LOCKS = 7
-# Right before left; a hand has its palm and five fingers, thumb first.
+# Right before left; fingers from the thumb on.
 UPPER_ARM = (10, 20)
 FOREARM = (11, 21)
 PALM = (12, 22)

@@ -1,4 +1,4 @@
-"""Random streams of the drawn speakers: one per purpose, so that no stream can disturb another."""
+"""Random streams of synthetic speakers: one per purpose, independent of one another."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 LARGEST_SEED = 2**63
 
-# The speakers of benchmark/data/tp-mini. They are for testing: `pairs.DrawnPairs`, the source of training
-# frames, refuses every one of these seeds, for identity and motion alike.
+# Speakers of benchmark/data/tp-mini. They are for testing: `pairs.SyntheticPairs`, the source of training
+# frames, refuses these seeds for identity and motion.
 HELD_OUT_SEEDS = range(900_000_000, 900_001_000)
 
 
 class SeedError(ValueError):
-    """An argument that the drawn speakers cannot be made from; the message is one line."""
+    """Invalid argument of the renderer; the message is one line."""
 
 
 def stream(purpose: str, seed: int) -> np.random.Generator:
-    """Return the PCG64 generator of one purpose, such as "identity" or "speech", for one seed.
+    """PCG64 generator of one purpose, such as "identity" or "speech", and one seed.
 
     Raises:
-        SynthError: the seed is not an integer in [0, 2**63).
+        SeedError: The seed is not an integer in [0, 2**63).
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < LARGEST_SEED:
         raise SeedError(f"seed: {seed!r}: give an integer from 0 to 2**63 - 1")

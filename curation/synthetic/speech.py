@@ -1,4 +1,4 @@
-"""What a speaker says without a voice: syllables that move the mouth, phrases, stresses and blinks."""
+"""Silent speech: syllables that move the mouth, phrases, stresses and blinks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
 from curation.synthetic.seeds import stream
 from curation.synthetic.tracks import SlowDrift, Track
 
-# Visemes as (opening, width, rounding, teeth): vowels are held, consonants are passed through.
+# Visemes: (opening, width, rounding, teeth).
 _VOWELS = np.array(
     [
         (0.95, 0.10, 0.00, 0.30),
@@ -34,14 +35,14 @@ _CLOSED = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Stress:
-    """A stressed syllable: its time in seconds and its strength in [0, 1]."""
+    """Stressed syllable: time in seconds and strength, 0-1."""
 
     time: float
     strength: float
 
 
 class Speech:
-    """An endless talk; it is drawn on demand and always in the same order."""
+    """Endless talk, generated on demand, always in the same order."""
 
     def __init__(self, seed: int) -> None:
         self._rng = stream("speech", seed)
@@ -56,23 +57,16 @@ class Speech:
         self._blink_rng = stream("blink", seed)
         self._blinks: list[float] = [float(self._blink_rng.uniform(0.5, 2.5))]
 
-    def mouth(self, time: float) -> np.ndarray:
-        """Return (opening [0, 1], width [-1, 1], rounding [0, 1], teeth [0, 1], smile [-1, 1]) at a time."""
+    def mouth(self, time: float) -> FloatArray:
+        """(opening 0-1, width -1 to 1, rounding 0-1, teeth 0-1, smile -1 to 1) at a time in seconds."""
         self._extend(time + 1.0)
         opening, width, rounding, teeth = self._mouth.at(time)
         smile = self._smile_base + float(self._smile.at(time)[0])
-        return np.array(
-            [
-                np.clip(opening, 0, 1),
-                np.clip(width, -1, 1),
-                np.clip(rounding, 0, 1),
-                np.clip(teeth, 0, 1),
-                smile,
-            ]
-        )
+        clipped = np.clip((opening, width, rounding, teeth), (0, -1, 0, 0), 1)
+        return np.array([*clipped, smile])
 
     def blink(self, time: float) -> float:
-        """Return how far the lids are closed, 0 open to 1 closed: down in 0.1 s, up in 0.18 s."""
+        """Closing of the lids, 0 (open) to 1: down in 0.1 s, up in 0.18 s."""
         while self._blinks[-1] < time + 1.0:
             wait = self._blink_rng.gamma(3.0, 1.15) + 0.45
             if self._blink_rng.random() < 0.12:
@@ -88,18 +82,18 @@ class Speech:
         return closed
 
     def stress_after(self, time: float) -> Stress:
-        """Return the first stressed syllable at or after a time."""
+        """First stressed syllable at or after a time."""
         self._extend(time + 12.0)
         return next(stress for stress in self._stresses if stress.time >= time)
 
     def stresses_between(self, start: float, end: float) -> list[Stress]:
-        """Return the stressed syllables in [start, end)."""
+        """Stressed syllables in [start, end)."""
         self._extend(end + 1.0)
         times = [stress.time for stress in self._stresses]
         return self._stresses[int(np.searchsorted(times, start)) : int(np.searchsorted(times, end))]
 
     def phrase_after(self, time: float) -> tuple[float, float]:
-        """Return (start, end) of the first phrase that starts at or after a time."""
+        """(start, end) of the first phrase that starts at or after a time."""
         self._extend(time + 12.0)
         return next(phrase for phrase in self._phrases if phrase[0] >= time)
 

@@ -1,4 +1,4 @@
-"""Smooth motion: sums of minimum-jerk movements, and slow drift that never returns."""
+"""Smooth motion: sums of minimum-jerk movements, and slow drift."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from curation.detect.measurements import FloatArray
+
 
 def minimum_jerk(phase: float) -> float:
-    """Position in [0, 1] at a phase of a reach that is as smooth as can be (Flash and Hogan 1985, eq. 1)."""
+    """Position, 0-1, at a phase, 0-1, of a minimum-jerk movement (Flash and Hogan 1985, eq. 1)."""
     s = min(max(phase, 0.0), 1.0)
     return s * s * s * (10.0 + s * (6.0 * s - 15.0))
 
 
 class Track:
-    """A vector that moves from target to target; movements that overlap in time add up, so paths curve."""
+    """Vector that moves from target to target; movements that overlap in time add up, so paths curve."""
 
-    def __init__(self, start: np.ndarray) -> None:
+    def __init__(self, start: FloatArray) -> None:
         self._targets = [np.asarray(start, np.float64)]
         self._starts: list[float] = []
         self._durations: list[float] = []
-        self._settled = 0
 
     @property
-    def last(self) -> np.ndarray:
-        """The newest target."""
+    def last(self) -> FloatArray:
+        """Newest target."""
         return self._targets[-1]
 
-    def move(self, start: float, duration: float, target: np.ndarray | Sequence[float]) -> None:
-        """Add a movement; starts must not go back in time."""
+    def move(self, start: float, duration: float, target: FloatArray | Sequence[float]) -> None:
+        """Add a movement; `start` must not decrease from call to call."""
         self._starts.append(start)
         self._durations.append(duration)
         self._targets.append(np.asarray(target, np.float64))
 
-    def at(self, time: float) -> np.ndarray:
-        """Return the vector at a time in seconds."""
+    def at(self, time: float) -> FloatArray:
+        """Vector at a time in seconds."""
         newest = int(np.searchsorted(self._starts, time))
-        # No movement lasts long enough for more than six to be under way at once.
+        # At most six movements overlap.
         oldest = max(0, newest - 6)
         value = self._targets[oldest].copy()
         for index in range(oldest, newest):
@@ -47,7 +48,7 @@ class Track:
 
 
 class SlowDrift:
-    """Slow wandering: for each channel four sines whose periods have no common multiple in practice."""
+    """Slow drift: four sines of incommensurable periods per channel."""
 
     def __init__(self, rng: np.random.Generator, amplitude: Sequence[float], slowest: float = 9.0) -> None:
         channels = len(amplitude)
@@ -58,6 +59,7 @@ class SlowDrift:
         )
         self._weights = weights * (np.asarray(amplitude) / weights.sum(axis=1))[:, None]
 
-    def at(self, time: float) -> np.ndarray:
-        """Return the offsets at a time in seconds, each within its amplitude."""
-        return (self._weights * np.sin(self._rates * time + self._phases)).sum(axis=1)
+    def at(self, time: float) -> FloatArray:
+        """Offsets at a time in seconds, each within its amplitude."""
+        offsets: FloatArray = (self._weights * np.sin(self._rates * time + self._phases)).sum(axis=1)
+        return offsets

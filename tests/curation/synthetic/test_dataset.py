@@ -24,7 +24,7 @@ from curation.synthetic.dataset import (
     parse_rates,
     parse_splits,
 )
-from curation.synthetic.pairs import DrawnPairs
+from curation.synthetic.pairs import SyntheticPairs
 from curation.synthetic.seeds import HELD_OUT_SEEDS
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.schema import COLUMNS, CONFIGS
@@ -191,5 +191,5 @@ def test_training_never_draws_the_speakers_of_tp_mini() -> None:
     first = HELD_OUT_SEEDS.start
     for identities, seed in ((1, first), (2, first - 1), (1, HELD_OUT_SEEDS.stop - 1), (10**6, first - 9)):
         with pytest.raises(SeedError, match="tp-mini"):
-            DrawnPairs(identities, seed)
-    assert len(DrawnPairs(1, first - 1)) == len(DrawnPairs(1, HELD_OUT_SEEDS.stop)) == 1
+            SyntheticPairs(identities, seed)
+    assert len(SyntheticPairs(1, first - 1)) == len(SyntheticPairs(1, HELD_OUT_SEEDS.stop)) == 1
