@@ -334,6 +334,11 @@ def smooth(points: FloatArray, steps: int = 4, closed: bool = True) -> FloatArra
     return np.asarray(_spline_matrix(len(points), steps, closed) @ points)
 
 
+def ribbon(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Polygon between two open splines of three points per span."""
+    return np.concatenate([smooth(a, 3, closed=False), smooth(b, 3, closed=False)[::-1]])
+
+
 _TURN = np.arange(20) * np.pi / 10
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 # Round end of a limb: half a turn.

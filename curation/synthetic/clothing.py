@@ -90,21 +90,19 @@ def torso_outline(identity: Identity) -> FloatArray:
     s, y = body.shoulder_half, body.shoulder_y
     loose = {"suit": 0.012, "hoodie": 0.014, "sweater": 0.008}.get(identity.clothing.garment, 0.0)
     edge = neckline(identity)[-1]
-    side = np.array(
-        [
-            [edge[0] - body.center_x, edge[1]],
-            [body.neck_half + 0.032, y - 0.056],
-            [0.66 * s, y - 0.048],
-            [s - 0.020, y - 0.032],
-            [s + 0.016 + loose, y + 0.006],
-            [s + 0.008 + loose, y + 0.07],
-            [0.90 * s + loose, y + 0.17],
-            [0.82 * s + loose, y + 0.26],
-            [0.55 * (0.78 * s) + 0.45 * body.hip_half + loose, y + 0.38],
-            [body.hip_half + 0.018 + loose, body.hip_y],
-            [body.hip_half + 0.022 + loose, 1.3],
-        ]
-    )
+    hip = body.hip_half
+    shoulder = [edge[0] - body.center_x, body.neck_half + 0.032, 0.66 * s, s - 0.020]
+    flank = [
+        s + 0.016,
+        s + 0.008,
+        0.90 * s,
+        0.82 * s,
+        0.55 * (0.78 * s) + 0.45 * hip,
+        hip + 0.018,
+        hip + 0.022,
+    ]
+    down = np.array([-0.056, -0.048, -0.032, 0.006, 0.07, 0.17, 0.26, 0.38])
+    side = points([*shoulder, *(x + loose for x in flank)], [edge[1], *(y + down), body.hip_y, 1.3])
     line = smooth(side, 4, closed=False)
     right = line[::-1] * (-1.0, 1.0)
     shift = np.array([body.center_x, 0.0])
@@ -119,19 +117,12 @@ def paint_torso(identity: Identity, size: int, tile: Mask | None) -> Torso:
     outline = torso_outline(identity)
     pattern = None
     if tile is not None:
-        shift = np.array(
-            [[1.0, 0.0, identity.body.center_x * size - tile.shape[0] / 2], [0.0, 1.0, 0.3 * size]]
-        )
+        left = identity.body.center_x * size - tile.shape[0] / 2
+        shift = np.array([[1.0, 0.0, left], [0.0, 1.0, 0.3 * size]])
         pattern = Pattern(tile, colors.cloth_ramp(identity.clothing.second), shift)
-    canvas.paint(
-        [outline],
-        fabric_ramp(identity),
-        parts.TORSO,
-        Finish(0.10, 0.62, 0.12, soften=0.014),
-        touches=_folds(identity),
-        pattern=pattern,
-        beyond=_shoulders(identity),
-    )
+    finish, folds, beyond = Finish(0.10, 0.62, 0.12, soften=0.014), _folds(identity), _shoulders(identity)
+    ramp = fabric_ramp(identity)
+    canvas.paint([outline], ramp, parts.TORSO, finish, touches=folds, pattern=pattern, beyond=beyond)
     alpha = canvas.cover.copy()
     _DETAILS[identity.clothing.garment](canvas, identity)
     return Torso(canvas.image, np.maximum(alpha, canvas.cover), outline)
@@ -153,17 +144,10 @@ def paint_collar_behind(canvas: Canvas, identity: Identity, torso_map: FloatArra
     edge = neckline(identity)
     body = identity.body
     rise, wide = (0.035, 0.05) if garment == "hoodie" else (0.014, 0.008)
+    left, right, top, x = edge[0, 0], edge[-1, 0], edge[0, 1], body.center_x
+    across = [left - wide, left - wide * 0.6, x, right + wide * 0.6, right + wide, x]
     shape = smooth(
-        np.array(
-            [
-                [edge[0, 0] - wide, edge[0, 1] + 0.03],
-                [edge[0, 0] - wide * 0.6, edge[0, 1] - rise],
-                [body.center_x, edge[0, 1] - rise - 0.006],
-                [edge[-1, 0] + wide * 0.6, edge[0, 1] - rise],
-                [edge[-1, 0] + wide, edge[0, 1] + 0.03],
-                [body.center_x, edge[0, 1] + 0.06],
-            ]
-        )
+        points(across, [top + 0.03, top - rise, top - rise - 0.006, top - rise, top + 0.03, top + 0.06])
     )
     color = identity.clothing.color if garment != "suit" else _WHITE
     shape = shape @ torso_map[:, :2].T + torso_map[:, 2]
@@ -183,8 +167,8 @@ def _folds(identity: Identity) -> list[Touch]:
     touches = []
     for side in (-1.0, 1.0):
         for a, b, c, amount, width in lines:
-            points = np.array([a, b, c]) * (side, 1.0) + (body.center_x, y)
-            touches.append(Touch(smooth(points, 4, closed=False), amount, width))
+            line = np.array([a, b, c]) * (side, 1.0) + (body.center_x, y)
+            touches.append(Touch(smooth(line, 4, closed=False), amount, width))
     return touches
 
 
@@ -197,61 +181,43 @@ def _band(identity: Identity, width: float) -> FloatArray:
     return np.concatenate([edge - 0.003 * outward, (edge + width * outward)[::-1]])
 
 
+def _shadow(
+    canvas: Canvas, shape: FloatArray, opacity: float, blur: float, color: colors.Color = (10, 8, 16)
+) -> None:
+    canvas.glow(shape, color, opacity, blur, on_cover=True)
+
+
+def _sew(canvas: Canvas, shape: FloatArray, color: colors.Color, bulge: float, depth: float = 0.5) -> None:
+    canvas.paint([shape], colors.cloth_ramp(color), parts.TORSO, Finish(bulge, depth))
+
+
 def _tee(canvas: Canvas, identity: Identity) -> None:
     plain = identity.clothing.pattern == "plain"
     color = identity.clothing.color if plain else identity.clothing.second
-    canvas.paint(
-        [_band(identity, 0.018)],
-        colors.cloth_ramp(colors.mix(color, (20, 20, 30), 0.12)),
-        parts.TORSO,
-        Finish(0.008),
-    )
+    _sew(canvas, _band(identity, 0.018), colors.mix(color, (20, 20, 30), 0.12), 0.008)
 
 
 def _sweater(canvas: Canvas, identity: Identity) -> None:
     band = _band(identity, 0.028)
-    color = colors.mix(identity.clothing.color, (20, 20, 30), 0.14)
-    canvas.glow(moved(band, 0.0, 0.006), (10, 8, 16), 0.3, 0.008, on_cover=True)
-    canvas.paint([band], colors.cloth_ramp(color), parts.TORSO, Finish(0.012))
+    _shadow(canvas, moved(band, 0.0, 0.006), 0.3, 0.008)
+    _sew(canvas, band, colors.mix(identity.clothing.color, (20, 20, 30), 0.14), 0.012)
 
 
 def _turtleneck(canvas: Canvas, identity: Identity) -> None:
     body = identity.body
     half, top = body.neck_half * 1.10, body.chin_y + 0.024
-    shape = smooth(
-        np.array(
-            [
-                [body.center_x - half, top],
-                [body.center_x, top + 0.024],
-                [body.center_x + half, top],
-                [body.center_x + half * 1.14, top + 0.074],
-                [body.center_x, top + 0.106],
-                [body.center_x - half * 1.14, top + 0.074],
-            ]
-        ),
-        5,
-    )
-    canvas.glow(moved(shape, 0.0, 0.008), (10, 8, 16), 0.3, 0.01, on_cover=True)
-    touches = [
-        Touch(
-            points(
-                [body.center_x - half * 1.1, body.center_x, body.center_x + half * 1.1],
-                [top + 0.05, top + 0.085, top + 0.05],
-            ),
-            -26,
-            0.008,
-        )
-    ]
+    across = body.center_x + half * np.array([-1, 0, 1, 1.14, 0, -1.14])
+    shape = smooth(points(across, top + np.array([0, 0.024, 0, 0.074, 0.106, 0.074])), 5)
+    _shadow(canvas, moved(shape, 0.0, 0.008), 0.3, 0.01)
+    fold = points(body.center_x + half * np.array([-1.1, 0, 1.1]), top + np.array([0.05, 0.085, 0.05]))
+    touches = [Touch(fold, -26, 0.008)]
     canvas.paint([shape], fabric_ramp(identity), parts.TORSO, Finish(0.03, 0.6), touches=touches)
 
 
 def _vneck(canvas: Canvas, identity: Identity) -> None:
-    color = colors.mix(
-        identity.clothing.color,
-        (255, 255, 255) if colors.luminance(identity.clothing.color) < 90 else (20, 20, 30),
-        0.16,
-    )
-    canvas.paint([_band(identity, 0.02)], colors.cloth_ramp(color), parts.TORSO, Finish(0.008))
+    color = identity.clothing.color
+    edge = (255, 255, 255) if colors.luminance(color) < 90 else (20, 20, 30)
+    _sew(canvas, _band(identity, 0.02), colors.mix(color, edge, 0.16), 0.008)
 
 
 def _tie(canvas: Canvas, identity: Identity, top: float) -> None:
@@ -261,7 +227,7 @@ def _tie(canvas: Canvas, identity: Identity, top: float) -> None:
         [[x - 0.014, top + 0.03], [x + 0.014, top + 0.03], [x + 0.034, 0.90], [x, 0.955], [x - 0.034, 0.90]]
     )
     knot = np.array([[x - 0.026, top], [x + 0.026, top], [x + 0.016, top + 0.042], [x - 0.016, top + 0.042]])
-    canvas.glow(moved(blade, 0.004, 0.004), (10, 8, 16), 0.4, 0.008, on_cover=True)
+    _shadow(canvas, moved(blade, 0.004, 0.004), 0.4, 0.008)
     stripes = [
         Touch(np.array([[x - 0.05, y + 0.03], [x + 0.05, y - 0.03]]), 46, 0.011)
         for y in np.arange(top + 0.06, 0.96, 0.055)
@@ -284,20 +250,15 @@ def _collar_leaves(canvas: Canvas, identity: Identity, color: colors.Color, tip:
                 [x + sign * 0.004, lowest],
             ]
         )
-        canvas.glow(moved(leaf, 0.0, 0.008), (10, 8, 16), 0.38, 0.008, on_cover=True)
-        canvas.paint([leaf], colors.cloth_ramp(color), parts.TORSO, Finish(0.012, 0.35))
+        _shadow(canvas, moved(leaf, 0.0, 0.008), 0.38, 0.008)
+        _sew(canvas, leaf, color, 0.012, 0.35)
 
 
 def _shirt(canvas: Canvas, identity: Identity) -> None:
     x, color = identity.body.center_x, identity.clothing.color
     top = float(neckline(identity)[:, 1].max())
-    canvas.glow(
-        np.array([[x + 0.014, top], [x + 0.019, top], [x + 0.019, 1.2], [x + 0.014, 1.2]]),
-        (10, 8, 16),
-        0.4,
-        0.005,
-        on_cover=True,
-    )
+    placket = np.array([[x + 0.014, top], [x + 0.019, top], [x + 0.019, 1.2], [x + 0.014, 1.2]])
+    _shadow(canvas, placket, 0.4, 0.005)
     if identity.clothing.tie:
         _tie(canvas, identity, top - 0.012)
     else:
@@ -313,25 +274,17 @@ def _suit(canvas: Canvas, identity: Identity) -> None:
     low, fall = body.shoulder_y + 0.30, float(edge[:, 1].max())
     chest = np.concatenate([edge, [[x + 0.095, body.shoulder_y], [x, low], [x - 0.095, body.shoulder_y]]])
     shirt = _WHITE if colors.luminance(identity.clothing.accent) < 190 else colors.mix(_WHITE, color, 0.35)
-    canvas.paint([chest], colors.cloth_ramp(shirt), parts.TORSO, Finish(0.03, 0.3))
+    _sew(canvas, chest, shirt, 0.03, 0.3)
     if identity.clothing.tie:
         _tie(canvas, identity, fall - 0.014)
     _collar_leaves(canvas, identity, shirt, -0.004)
     for sign in (-1.0, 1.0):
-        lapel = np.array(
-            [
-                [x + sign * (body.neck_half * 1.25 + 0.010), edge[0, 1] + 0.004],
-                [x + sign * (body.neck_half + 0.050), body.shoulder_y - 0.040],
-                [x + sign * 0.150, body.shoulder_y + 0.070],
-                [x + sign * 0.118, body.shoulder_y + 0.082],
-                [x + sign * 0.126, body.shoulder_y + 0.110],
-                [x - sign * 0.004, low + 0.02],
-                [x + sign * 0.066, body.shoulder_y + 0.05],
-            ]
-        )
-        canvas.glow(moved(lapel, 0.0, 0.010), (6, 6, 12), 0.45, 0.010, on_cover=True)
-        lit = colors.mix(color, (255, 255, 255), 0.07)
-        canvas.paint([lapel], colors.cloth_ramp(lit), parts.TORSO, Finish(0.014, 0.45))
+        half, y = body.neck_half, body.shoulder_y
+        out = np.array([half * 1.25 + 0.010, half + 0.050, 0.150, 0.118, 0.126, -0.004, 0.066])
+        down = [edge[0, 1] + 0.004, y - 0.040, y + 0.070, y + 0.082, y + 0.110, low + 0.02, y + 0.05]
+        lapel = points(x + sign * out, down)
+        _shadow(canvas, moved(lapel, 0.0, 0.010), 0.45, 0.010, (6, 6, 12))
+        _sew(canvas, lapel, colors.mix(color, (255, 255, 255), 0.07), 0.014, 0.45)
     dark = colors.mix(color, (8, 8, 12), 0.55)
     canvas.line(np.array([[x, low + 0.015], [x - 0.006, 1.2]]), dark, 0.005)
     for y in (low + 0.045, low + 0.135):
@@ -345,18 +298,12 @@ def _hoodie(canvas: Canvas, identity: Identity) -> None:
     center = np.array([x, edge[0, 1] - 0.02])
     outer = center + (edge - center) * (1.75, 1.55)
     roll = np.concatenate([edge, outer[::-1]])
-    canvas.glow(moved(roll, 0.0, 0.012), (8, 6, 14), 0.45, 0.014, on_cover=True)
-    canvas.paint([roll], fabric_ramp(identity), parts.TORSO, Finish(0.022, 0.6))
+    _shadow(canvas, moved(roll, 0.0, 0.012), 0.45, 0.014, (8, 6, 14))
+    _sew(canvas, roll, identity.clothing.color, 0.022, 0.6)
     low = float(edge[:, 1].max())
     for sign, length in ((-1.0, 0.145), (1.0, 0.165)):
-        cord = smooth(
-            points(
-                [x + sign * 0.030, x + sign * 0.036, x + sign * 0.032],
-                [low + 0.012, low + 0.5 * length, low + length],
-            ),
-            4,
-            closed=False,
-        )
+        across = x + sign * np.array([0.030, 0.036, 0.032])
+        cord = smooth(points(across, [low + 0.012, low + 0.5 * length, low + length]), 4, closed=False)
         canvas.line(moved(cord, 0.004, 0.004), colors.mix(identity.clothing.color, (8, 8, 12), 0.6), 0.008)
         canvas.line(cord, identity.clothing.second, 0.007)
         canvas.flat([disc(cord[-1], 0.007)], identity.clothing.second)
@@ -364,12 +311,5 @@ def _hoodie(canvas: Canvas, identity: Identity) -> None:
     canvas.line(pocket, colors.mix(identity.clothing.color, (8, 8, 12), 0.45), 0.005, closed=True)
 
 
-_DETAILS = {
-    "tee": _tee,
-    "sweater": _sweater,
-    "shirt": _shirt,
-    "suit": _suit,
-    "hoodie": _hoodie,
-    "vneck": _vneck,
-    "turtleneck": _turtleneck,
-}
+_DETAILS = {"tee": _tee, "sweater": _sweater, "shirt": _shirt, "suit": _suit, "hoodie": _hoodie}
+_DETAILS |= {"vneck": _vneck, "turtleneck": _turtleneck}

@@ -6,7 +6,7 @@ import numpy as np
 
 from curation.detect.measurements import FloatArray
 from curation.synthetic import colors, parts
-from curation.synthetic.canvas import Canvas, Finish, Touch, disc, moved, points, smooth
+from curation.synthetic.canvas import Canvas, Finish, Touch, disc, moved, points, ribbon, smooth
 from curation.synthetic.head import (
     INNER_MOUTH,
     LEFT_BROW,
@@ -18,7 +18,7 @@ from curation.synthetic.head import (
     outline,
     surface,
 )
-from curation.synthetic.identity import Identity
+from curation.synthetic.identity import FaceShape, Identity
 from curation.synthetic.motion import PoseState
 from talkingpose.io.image import Image
 
@@ -29,17 +29,10 @@ def paint_neck(canvas: Canvas, identity: Identity, head: HeadPose, torso_map: Fl
     """Paint the neck and the skin in the open collar, with the shadow of the head."""
     body = identity.body
     half, x, y = body.neck_half, body.center_x, body.chin_y
-    low = np.array(
-        [
-            [x + half * 0.98, y + 0.03],
-            [x + half * 1.15, y + 0.075],
-            [x + half + 0.07, body.shoulder_y + 0.01],
-            [x, body.shoulder_y + 0.10],
-            [x - half - 0.07, body.shoulder_y + 0.01],
-            [x - half * 1.15, y + 0.075],
-            [x - half * 0.98, y + 0.03],
-        ]
-    )
+    right = [x + half * 0.98, x + half * 1.15, x + half + 0.07]
+    left = [x - half - 0.07, x - half * 1.15, x - half * 0.98]
+    down = [y + 0.03, y + 0.075, body.shoulder_y + 0.01]
+    low = points([*right, x, *left], [*down, body.shoulder_y + 0.10, *down[::-1]])
     low = low @ torso_map[:, :2].T + torso_map[:, 2]
     top = head.project(np.array([[-half / head.scale, 0.22, -0.1], [half / head.scale, 0.22, -0.1]]))
     shape = np.concatenate([top, low])
@@ -48,9 +41,8 @@ def paint_neck(canvas: Canvas, identity: Identity, head: HeadPose, torso_map: Fl
     for sign in (-1.0, 1.0):
         line = np.stack([x + sign * bones[:, 0], bones[:, 1]], axis=1) @ torso_map[:, :2].T + torso_map[:, 2]
         touches += [Touch(line, 20, 0.010), Touch(moved(line, 0.0, 0.010), -18, 0.008)]
-    canvas.paint(
-        [shape], colors.skin_ramp(identity.skin), parts.NECK, Finish(0.04, 0.5, tone=-8), touches=touches
-    )
+    skin = colors.skin_ramp(identity.skin)
+    canvas.paint([shape], skin, parts.NECK, Finish(0.04, 0.5, tone=-8), touches=touches)
     jaw = moved(head.landmarks[2:15], -0.02 * identity.light[0], 0.034)
     canvas.glow(jaw, (70, 24, 18), 0.55, 0.014, on_cover=True)
 
@@ -82,21 +74,13 @@ def _paint_ears(canvas: Canvas, identity: Identity, head: HeadPose, skin: Image)
         ear = identity.face.ear * head.scale
         across, down = head.turn[:2, 0], head.turn[:2, 1]
         center = head.ears[side]
-        shape = smooth(
-            center
-            + ear
-            * (
-                points([-0.03, 0.035, 0.06, 0.04, 0.01, -0.03], [-0.07, -0.085, -0.03, 0.04, 0.09, 0.07])
-                * (sign, 1.0)
-                @ np.stack([across, down])
-            )
-        )
+        flat = points([-0.03, 0.035, 0.06, 0.04, 0.01, -0.03], [-0.07, -0.085, -0.03, 0.04, 0.09, 0.07])
+        shape = smooth(center + ear * (flat * (sign, 1.0) @ np.stack([across, down])))
         inner = center + 0.55 * (shape - center) + 0.008 * ear * across * sign
         canvas.paint([shape], skin, parts.EAR, Finish(0.016, 0.5, soften=0.004), touches=[Touch(inner, -34)])
         if identity.earrings:
-            canvas.flat(
-                [disc(center + 0.105 * ear * down + 0.012 * ear * across * sign, 0.0075)], (236, 204, 120)
-            )
+            lobe = center + 0.105 * ear * down + 0.012 * ear * across * sign
+            canvas.flat([disc(lobe, 0.0075)], (236, 204, 120))
 
 
 def _face_touches(identity: Identity, head: HeadPose, state: PoseState) -> list[Touch]:
@@ -146,19 +130,14 @@ def _paint_nose(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     for side in (31, 35):
         wall = head.landmarks[side] + head.scale * np.array([0.0, -0.018])
         canvas.glow(disc(wall, (0.010 * head.scale, 0.022 * head.scale)), dark, 0.55, 0.003)
-    canvas.glow(
-        np.stack([head.landmarks[31], head.landmarks[33], head.landmarks[35], moved(base, 0.0, 0.012)]),
-        dark,
-        0.45,
-        0.005,
-    )
+    below = np.concatenate([head.landmarks[[31, 33, 35]], [moved(base, 0.0, 0.012)]])
+    canvas.glow(below, dark, 0.45, 0.005)
     for index, other in ((32, 31), (34, 35)):
         nostril = 0.6 * head.landmarks[index] + 0.4 * head.landmarks[other]
         canvas.flat([disc(nostril, (0.26 * n * head.scale, 0.15 * n * head.scale))], deep, 0.75)
     lit = colors.mix(identity.skin, (255, 246, 236), 0.75)
-    canvas.glow(
-        disc(tip + head.scale * np.array([0.012 * light, -0.012]), 0.018 * head.scale), lit, 0.75, 0.004
-    )
+    spot = tip + head.scale * np.array([0.012 * light, -0.012])
+    canvas.glow(disc(spot, 0.018 * head.scale), lit, 0.75, 0.004)
     shine = np.stack([bridge, tip]) + head.scale * 0.010 * light * head.turn[:2, 0]
     width = 0.006 * head.turn[:2, 0] * light
     canvas.glow(np.concatenate([shine, (shine + width)[::-1]]), lit, 0.40, 0.005)
@@ -170,11 +149,11 @@ def _paint_mouth(canvas: Canvas, identity: Identity, head: HeadPose, state: Pose
     upper_color = colors.mix(identity.lips, (70, 14, 18), 0.16)
     lower_color = colors.mix(identity.lips, (255, 220, 214), 0.10)
     seam_upper, seam_lower = inner[[0, 1, 2, 3, 4]], inner[[0, 7, 6, 5, 4]]
-    bare = identity.beard in ("full", "goatee")
+    opacity = 0.85 if identity.beard in ("full", "goatee") else 0.95
     upper = np.concatenate([smooth(lips[:7], 3, closed=False), seam_upper[::-1]])
     lower = np.concatenate([smooth(lips[[0, 11, 10, 9, 8, 7, 6]], 3, closed=False), seam_lower[::-1]])
-    canvas.flat([lower], lower_color, 0.95 if not bare else 0.85)
-    canvas.flat([upper], upper_color, 0.95 if not bare else 0.85)
+    canvas.flat([lower], lower_color, opacity)
+    canvas.flat([upper], upper_color, opacity)
     gloss = 0.5 * (lips[9] + inner[6])
     canvas.glow(disc(gloss, (0.030 * head.scale * 1.6, 0.010 * head.scale)), (255, 226, 220), 0.40, 0.004)
     opening = float(inner[6, 1] - inner[2, 1]) / head.scale
@@ -183,19 +162,10 @@ def _paint_mouth(canvas: Canvas, identity: Identity, head: HeadPose, state: Pose
         hole = smooth(inner, 3)
         width = 0.5 * float(np.hypot(*(inner[4] - inner[0])))
         edge = 0.30 * min(opening, 0.09) + 0.45 * min(opening, 0.06) * float(state.mouth[3])
-        teeth_low = (
-            inner[[0, 1, 2, 3, 4]]
-            + head.scale * edge * head.turn[:2, 1] * np.array([0.3, 0.8, 1, 0.8, 0.3])[:, None]
-        )
-        teeth = np.concatenate(
-            [
-                smooth(inner[[0, 1, 2, 3, 4]] - (0.0, 0.01), 3, closed=False),
-                smooth(teeth_low, 3, closed=False)[::-1],
-            ]
-        )
-        tongue = disc(
-            inner[6] + (0.0, 0.2 * opening * head.scale), (0.55 * width, 0.42 * opening * head.scale)
-        )
+        shape = np.array([0.3, 0.8, 1, 0.8, 0.3])[:, None]
+        teeth = ribbon(seam_upper - (0.0, 0.01), seam_upper + head.scale * edge * head.turn[:2, 1] * shape)
+        drop = opening * head.scale
+        tongue = disc(inner[6] + (0.0, 0.2 * opening * head.scale), (0.55 * width, 0.42 * drop))
         canvas.inset(hole, [(hole, (58, 16, 20)), (tongue, (186, 84, 84)), (teeth, (240, 234, 226))])
         canvas.line(seam_upper, dark, 0.0022)
     else:
@@ -219,21 +189,17 @@ def _paint_eye(
     upper = corners[[0, 1, 2, 3]]
     brow_shadow = np.concatenate([upper - (0.0, 0.02), moved(upper[::-1], 0.0, 0.053 * unit)])
     glint = center + 0.020 * unit * np.array([0.8 * np.sign(identity.light[0]), -0.9])
-    canvas.inset(
-        shape,
-        [
-            (shape, white),
-            (brow_shadow, shadow),
-            (disc(center, tuple(radius)), colors.mix(identity.iris, (10, 8, 10), 0.55)),
-            (disc(center, tuple(radius * 0.82)), identity.iris),
-            (
-                disc(moved(center, 0.0, 0.012 * unit), tuple(radius * 0.55)),
-                colors.mix(identity.iris, (255, 240, 200), 0.3),
-            ),
-            (disc(center, tuple(radius * 0.50)), (16, 12, 14)),
-            (disc(glint, 0.0155 * unit), (255, 255, 255)),
-        ],
-    )
+    iris, low_iris = identity.iris, moved(center, 0.0, 0.012 * unit)
+    layers = [
+        (shape, white),
+        (brow_shadow, shadow),
+        (disc(center, tuple(radius)), colors.mix(iris, (10, 8, 10), 0.55)),
+        (disc(center, tuple(radius * 0.82)), iris),
+        (disc(low_iris, tuple(radius * 0.55)), colors.mix(iris, (255, 240, 200), 0.3)),
+        (disc(center, tuple(radius * 0.50)), (16, 12, 14)),
+        (disc(glint, 0.0155 * unit), (255, 255, 255)),
+    ]
+    canvas.inset(shape, layers)
     lash = colors.mix(identity.hair_color, (20, 12, 12), 0.75)
     lid = smooth(corners[:4], 4, closed=False)
     canvas.line(lid, lash, (0.010 + 0.012 * identity.face.lashes) * unit)
@@ -253,12 +219,8 @@ def _paint_brows(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
         color = colors.mix(identity.hair_color, (90, 64, 44), 0.55)
     thickness = identity.face.brow_thickness * head.scale
     for brow, taper in ((RIGHT_BROW, (0.15, 0.7, 1.0, 1.05, 0.8)), (LEFT_BROW, (0.8, 1.05, 1.0, 0.7, 0.15))):
-        points = head.landmarks[brow]
         half = thickness * np.array(taper)[:, None] * head.turn[:2, 1]
-        shape = np.concatenate(
-            [smooth(points - half, 3, closed=False), smooth(points + half, 3, closed=False)[::-1]]
-        )
-        canvas.flat([shape], color, 0.88)
+        canvas.flat([ribbon(head.landmarks[brow] - half, head.landmarks[brow] + half)], color, 0.88)
 
 
 def _paint_beard(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
@@ -272,80 +234,46 @@ def _paint_beard(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
         landmarks[1:16]
         + 0.012 * chin / max(float(np.hypot(*chin)), 1e-6) * np.sin(np.linspace(0, np.pi, 15))[:, None]
     )
-    inner = _on_face(
-        head,
-        np.array(
-            [
-                [face.jaw * 0.93, 0.20],
-                [face.mouth_half * 1.5, mouth - 0.03],
-                [face.nose_half * 1.1, nose + 0.045],
-                [0.0, nose + 0.035],
-                [-face.nose_half * 1.1, nose + 0.045],
-                [-face.mouth_half * 1.5, mouth - 0.03],
-                [-face.jaw * 0.93, 0.20],
-            ]
-        ),
-    )
+    side = np.array([face.jaw * 0.93, face.mouth_half * 1.5, face.nose_half * 1.1])
+    down = [0.20, mouth - 0.03, nose + 0.045]
+    inner = _on_face(head, points([*side, 0.0, *-side[::-1]], [*down, nose + 0.035, *down[::-1]]))
     if identity.beard == "stubble":
         shape = np.concatenate([smooth(landmarks[1:16], 3, closed=False), smooth(inner, 3, closed=False)])
         canvas.glow(shape, colors.mix(identity.hair_color, (40, 30, 40), 0.4), 0.30, 0.006, on_cover=True)
         return
     lift = landmarks[8] - head.project(np.array([[0.0, 0.5, 0.30]]))[0]
-    bottom = _on_face(
-        head,
-        points(
-            [-face.mouth_half * 1.2, -0.105, 0.0, 0.105, face.mouth_half * 1.2],
-            [mouth + 0.02, 0.46, 0.505, 0.46, mouth + 0.02],
-        ),
-    )
+    corner = face.mouth_half * 1.2
+    chin_line = points([-corner, -0.105, 0.0, 0.105, corner], [mouth + 0.02, 0.46, 0.505, 0.46, mouth + 0.02])
+    bottom = _on_face(head, chin_line)
     bottom[1:4] += lift
-    moustache = _on_face(
-        head,
-        np.array(
-            [
-                [-face.mouth_half * 0.98, mouth - 0.020],
-                [-face.nose_half * 1.0, nose + 0.034],
-                [0.0, nose + 0.040],
-                [face.nose_half * 1.0, nose + 0.034],
-                [face.mouth_half * 0.98, mouth - 0.020],
-                [0.45 * face.mouth_half, mouth - face.lip - 0.008],
-                [0.0, mouth - face.lip - 0.004],
-                [-0.45 * face.mouth_half, mouth - face.lip - 0.008],
-            ]
-        ),
-        0.02,
-    )
-    moustache = smooth(moustache, 3)
     if identity.beard == "full":
-        shapes = [np.concatenate([smooth(grown, 3, closed=False), smooth(inner, 3, closed=False)])]
+        shape = np.concatenate([smooth(grown, 3, closed=False), smooth(inner, 3, closed=False)])
     elif identity.beard == "goatee":
-        around = np.concatenate([bottom, inner[2:5]])
-        shapes = [smooth(around, 3)]
+        shape = smooth(np.concatenate([bottom, inner[2:5]]), 3)
     else:
-        shapes = [moustache]
+        shape = _moustache(face, head)
+    amounts = (18, -16, 18, -16, 20, -16, 20, -16, 18, -16)
     strands = [
-        Touch(np.stack([landmarks[i] + 0.25 * (landmarks[33] - landmarks[i]), landmarks[i]]), amount, 0.005)
-        for i, amount in (
-            (3, 18),
-            (4, -16),
-            (5, 18),
-            (6, -16),
-            (7, 20),
-            (8, -16),
-            (9, 20),
-            (10, -16),
-            (11, 18),
-            (12, -16),
-        )
+        Touch(np.stack([root + 0.25 * (landmarks[33] - root), root]), amount, 0.005)
+        for root, amount in zip(landmarks[3:13], amounts, strict=True)
     ]
-    canvas.paint(shapes, ramp, parts.FACE, Finish(0.016, 0.45, soften=0.004), touches=strands)
+    canvas.paint([shape], ramp, parts.FACE, Finish(0.016, 0.45, soften=0.004), touches=strands)
+
+
+def _moustache(face: FaceShape, head: HeadPose) -> FloatArray:
+    nose, mouth, half = face.nose_y, face.mouth_y, face.mouth_half
+    top, low = np.array([half * 0.98, face.nose_half * 1.0]), 0.45 * half
+    down = [mouth - 0.020, nose + 0.034, nose + 0.040, nose + 0.034, mouth - 0.020]
+    lip = [mouth - face.lip - 0.008, mouth - face.lip - 0.004, mouth - face.lip - 0.008]
+    flat = points([*-top, 0.0, *top[::-1], low, 0.0, -low], [*down, *lip])
+    return smooth(_on_face(head, flat, 0.02), 3)
 
 
 def _paint_glasses(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     if identity.glasses == "none":
         return
     face = identity.face
-    half_x, half_y = face.eye_x * 0.86, 0.118
+    half_x = face.eye_x * 0.86
     depth = float(surface(np.array([face.eye_x]), np.array([face.eye_y]))[0]) + 0.04
     corner = np.array(
         [[-1, -0.8], [-0.8, -1], [0.8, -1], [1, -0.8], [0.92, 0.6], [0.6, 1], [-0.6, 1], [-0.92, 0.6]]
@@ -353,38 +281,21 @@ def _paint_glasses(canvas: Canvas, identity: Identity, head: HeadPose) -> None:
     base = disc(np.zeros(2), 1.0) if identity.glasses == "round" else smooth(corner, 2)
     color = identity.glasses_color
     rims = []
+    size = (half_x, 0.118 if identity.glasses == "round" else 0.095)
     for sign in (-1.0, 1.0):
-        flat = base * (half_x, half_y if identity.glasses == "round" else 0.095) + (
-            sign * (face.eye_x + 0.006),
-            face.eye_y + 0.012,
-        )
+        flat = base * size + (sign * (face.eye_x + 0.006), face.eye_y + 0.012)
         rims.append(head.project(np.concatenate([flat, np.full((len(flat), 1), depth)], axis=1)))
     for sign, rim in zip((-1.0, 1.0), rims, strict=True):
         canvas.flat([rim], (236, 244, 250), 0.10)
         center = rim.mean(axis=0)
-        glare = (
-            center + (rim[[2, 4, 5, 3]] - center) * 0.72
-            if len(rim) == 20
-            else center + (rim[[4, 6, 7, 5]] - center) * 0.6
-        )
-        canvas.flat([glare], (255, 255, 255), 0.16)
+        rows, scale = ([2, 4, 5, 3], 0.72) if len(rim) == 20 else ([4, 6, 7, 5], 0.6)
+        canvas.flat([center + (rim[rows] - center) * scale], (255, 255, 255), 0.16)
         canvas.line(moved(rim, 0.0, 0.003), colors.mix(identity.skin, (70, 24, 20), 0.6), 0.004, closed=True)
         canvas.line(rim, color, 0.0065, closed=True)
-        hinge = head.project(
-            np.array(
-                [
-                    [sign * (face.eye_x + half_x), face.eye_y - 0.02, depth],
-                    [sign * (face.cheek + 0.01), face.eye_y + 0.0, 0.02],
-                ]
-            )
+        across = [sign * (face.eye_x + half_x), sign * (face.cheek + 0.01)]
+        canvas.line(
+            head.project(points(across, [face.eye_y - 0.02, face.eye_y], [depth, 0.02])), color, 0.007
         )
-        canvas.line(hinge, color, 0.007)
-    bridge = head.project(
-        np.array(
-            [
-                [x, face.eye_y - 0.01 - 0.018 * (1 - (x / 0.03) ** 2), depth + 0.03]
-                for x in (-0.03, -0.015, 0.0, 0.015, 0.03)
-            ]
-        )
-    )
-    canvas.line(bridge, color, 0.0065)
+    x = np.array([-0.03, -0.015, 0.0, 0.015, 0.03])
+    bridge = points(x, face.eye_y - 0.01 - 0.018 * (1 - (x / 0.03) ** 2), np.full(5, depth + 0.03))
+    canvas.line(head.project(bridge), color, 0.0065)

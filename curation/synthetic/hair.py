@@ -29,7 +29,7 @@ class _Style:
     knot: str = ""
 
 
-_STYLES = {
+STYLES = {
     "crop": _Style(0.055, 0.014, 0.07, -0.30),
     "side": _Style(0.085, 0.020, 0.08, -0.29, part=True),
     "quiff": _Style(0.125, 0.012, 0.06, -0.32, knot="quiff"),
@@ -50,7 +50,7 @@ class Hair:
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
-        self._style = style = _STYLES[identity.hair_style]
+        self._style = style = STYLES[identity.hair_style]
         self._rng = stream("hair", identity.hair_seed)
         self._ramp = colors.cloth_ramp(identity.hair_color, 0.42)
         self._dark = colors.cloth_ramp(colors.mix(identity.hair_color, (14, 10, 16), 0.38), 0.3)

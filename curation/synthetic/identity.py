@@ -1,4 +1,4 @@
-"""Who a drawn speaker is: everything in the picture that does not move."""
+"""Identity of a synthetic speaker: everything that does not move."""
 
 from __future__ import annotations
 
@@ -14,20 +14,6 @@ from curation.synthetic.seeds import stream
 
 _T = TypeVar("_T")
 
-HAIR_STYLES = (
-    "crop",
-    "side",
-    "quiff",
-    "curly",
-    "afro",
-    "long",
-    "bob",
-    "bun",
-    "ponytail",
-    "bangs",
-    "wavy",
-    "bald",
-)
 GARMENTS = ("tee", "sweater", "shirt", "suit", "hoodie", "vneck", "turtleneck")
 PATTERNS = ("plain", "stripes", "pinstripes", "checks", "dots")
 BACKDROPS = ("gallery", "shelf", "window", "studio", "panels", "office")
@@ -35,7 +21,7 @@ BACKDROPS = ("gallery", "shelf", "window", "studio", "panels", "office")
 
 @dataclass(frozen=True)
 class Body:
-    """Proportions in units of the picture's height; the frame is the unit square, y points down."""
+    """Proportions in picture heights; the frame is the unit square, y points down."""
 
     center_x: float
     chin_y: float
@@ -53,7 +39,7 @@ class Body:
 
 @dataclass(frozen=True)
 class FaceShape:
-    """Face shape in units of the head's height, from chin to crown without hair."""
+    """Face shape in head heights, from chin to crown without hair."""
 
     cheek: float
     jaw: float
@@ -91,7 +77,7 @@ class Clothing:
 
 @dataclass(frozen=True)
 class Backdrop:
-    """The room behind the speaker; `seed` draws its furniture."""
+    """Room behind the speaker; `seed` determines its furniture."""
 
     kind: str
     wall: Color
@@ -103,7 +89,7 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Identity:
-    """One drawn speaker. `light` is the unit vector (x, y) in the picture that points to the light."""
+    """Synthetic speaker. `light` is the unit vector (x, y) in the picture towards the light."""
 
     seed: int
     body: Body
@@ -127,10 +113,10 @@ class Identity:
 
 
 def draw_identity(seed: int) -> Identity:
-    """Draw the speaker of a seed; the same seed gives the same speaker.
+    """Sample the speaker of a seed; equal seeds give equal speakers.
 
     Raises:
-        SynthError: the seed is not an integer in [0, 2**63).
+        SeedError: The seed is not an integer in [0, 2**63).
     """
     rng = stream("identity", seed)
     feminine = bool(rng.random() < 0.5)
@@ -138,12 +124,12 @@ def draw_identity(seed: int) -> Identity:
     skin = _vary(rng, colors.SKIN[skin_index], 5)
     hair_color = _vary(rng, colors.HAIR[_hair_index(rng, skin_index)], 7)
     backdrop = _draw_backdrop(rng)
-    style = _pick(
-        rng,
-        ("long", "bob", "bun", "ponytail", "bangs", "wavy", "long", "curly", "afro", "side")
+    styles = (
+        "long bob bun ponytail bangs wavy long curly afro side"
         if feminine
-        else ("crop", "side", "quiff", "curly", "afro", "crop", "side", "bald", "quiff", "wavy"),
+        else "crop side quiff curly afro crop side bald quiff wavy"
     )
+    style = _pick(rng, styles.split())
     beard = "none" if feminine else _pick(rng, ("none", "none", "stubble", "full", "goatee", "moustache"))
     glasses = _pick(rng, ("none", "none", "none", "round", "square"))
     angle = rng.uniform(0.45, 1.05) * (1 if rng.random() < 0.5 else -1)

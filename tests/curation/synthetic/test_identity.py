@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from curation.synthetic import SeedError, draw_identity
-from curation.synthetic.identity import BACKDROPS, GARMENTS, HAIR_STYLES
+from curation.synthetic.hair import STYLES
+from curation.synthetic.identity import BACKDROPS, GARMENTS
 
 
 def test_same_seed_same_identity() -> None:
@@ -13,7 +14,7 @@ def test_same_seed_same_identity() -> None:
 
 def test_every_option_is_drawn() -> None:
     people = [draw_identity(seed) for seed in range(400)]
-    assert {person.hair_style for person in people} == set(HAIR_STYLES)
+    assert {person.hair_style for person in people} == set(STYLES)
     assert {person.clothing.garment for person in people} == set(GARMENTS)
     assert {person.backdrop.kind for person in people} == set(BACKDROPS)
     assert {person.glasses for person in people} == {"none", "round", "square"}

@@ -13,7 +13,7 @@ from talkingpose.pose.keypoints import FACE, LEFT_HAND, RIGHT_HAND
 
 HASH = """
 import hashlib
-from curation.synth import frames
+from curation.synthetic import frames
 digest = hashlib.sha256()
 for image, keypoints in frames(21, 22, 4, 64):
     digest.update(image.tobytes() + keypoints.tobytes())
