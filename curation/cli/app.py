@@ -177,34 +177,13 @@ def synth(
     The same options give the same bytes, and the same command resumes.
     """
     from curation.executors.local_executor import LocalExecutor
-    from curation.synthetic.dataset import (
-        SyntheticSettings,
-        draw_dataset,
-        parse_frames,
-        parse_rates,
-        parse_splits,
-        split_counts,
-    )
+    from curation.synthetic.dataset import SyntheticSettings, draw_dataset, split_counts
 
-    drawing = SyntheticSettings(
-        clips, parse_frames(frames), size, seed, parse_rates(fps), parse_splits(splits), crf
-    )
+    settings = SyntheticSettings.parse(clips, frames, size, seed, fps, splits, crf)
     with shown_progress() as progress:
-        progress.start("clips", clips)
-
-        def on_plan(total: int, left: int) -> None:
-            progress.message(f"{total} clips: {left} to draw, {total - left} drawn before")
-            progress.advance(total - left)
-
-        records = draw_dataset(
-            drawing,
-            out,
-            workers=workers or LocalExecutor().num_cpus,
-            fresh=fresh,
-            on_plan=on_plan,
-            on_clip=lambda record: progress.advance(),
-        )
-    counts = split_counts(drawing, records)
+        num_workers = workers or LocalExecutor().num_cpus
+        records = draw_dataset(settings, out, workers=num_workers, fresh=fresh, progress=progress)
+    counts = split_counts(settings, records)
     num_frames = sum(clip.num_frames for record in records for clip in record.clips)
     if json:
         console.emit_json({"out": str(out), "clips": len(records), "frames": num_frames, "splits": counts})

@@ -1,14 +1,13 @@
-"""Drawn speakers as a dataset: a clip for every seed, with the keypoints of the renderer itself."""
+"""Dataset of synthetic speakers: one clip per seed, with the exact keypoints of the renderer."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,9 +28,10 @@ from curation.synthetic.seeds import LARGEST_SEED, stream
 from talkingpose.data.schema import SPLITS
 from talkingpose.io.atomic import atomic_write
 from talkingpose.io.errors import UserError
+from talkingpose.io.progress import SILENT, Progress
 from talkingpose.media import VideoWriter
 
-# A new number where the renderer draws other pictures of the same seeds.
+# Bump when the renderer draws other pictures of the same seeds.
 RENDERER_VERSION = "1"
 LICENSE = "CC0-1.0"
 _PRESET = "veryslow"
@@ -41,30 +41,30 @@ _MAX_SHARD_MB = 500
 
 _RIGHTS = """## Licence
 
-CC0-1.0. Nobody is shown and no footage was used: every picture is drawn by a program from the seeds that the
-column `source_id` names. `person_id` is the drawn identity.
+CC0-1.0. The clips show no real person and use no footage: a program renders every picture from the seeds in
+the column `source_id`. `person_id` is the synthetic identity.
 """
 
 
 class SyntheticError(UserError):
-    """A dataset of drawn speakers that cannot be made as asked."""
+    """An invalid option of a synthetic dataset, or a clip that cannot be drawn."""
 
 
 @dataclass(frozen=True)
 class SyntheticSettings:
-    """What to draw. Clip i has the identity and the motion of seed `first_seed + i`, its own speaker.
+    """Content of a dataset. Clip i shows the speaker and the motion of seed `first_seed + i`.
 
     Attributes:
-        clips: how many.
-        frames: (least, most) frames of a clip; each draws its length from its seed.
-        size: side of the square pictures, in pixels, a multiple of 8.
-        first_seed: of the first clip.
-        rates: frames per second, taken in turn by the clips.
-        splits: shares of train, validation and test; a speaker's is settled by the hash of its id.
-        crf: x264's, 0 to 51, less is better.
+        clips: Number of clips.
+        frames: (lowest, highest) number of frames of a clip; the seed determines it.
+        size: Side of the square pictures in pixels, a multiple of 8.
+        first_seed: Seed of the first clip.
+        rates: Frames per second; clips use them in turn.
+        splits: Shares of train, validation and test; the hash of a speaker's id selects its split.
+        crf: x264 CRF (0-51); lower is better quality and a larger file.
 
     Raises:
-        DrawnError: a value that cannot be.
+        SyntheticError: An invalid value.
     """
 
     clips: int
@@ -77,44 +77,85 @@ class SyntheticSettings:
 
     def __post_init__(self) -> None:
         least, most = self.frames
-        checks = (
-            ("--clips", self.clips, self.clips >= 1, "give 1 or more"),
-            ("--frames", f"{least}-{most}", 2 <= least <= most, "give N or LEAST-MOST, from 2 on"),
-            (
-                "--size",
-                self.size,
+        shares = [share for _, share in self.splits]
+        valid = {
+            "--clips": (self.clips >= 1, "give 1 or more"),
+            "--frames": (2 <= least <= most, "give N or MIN-MAX, from 2"),
+            "--size": (
                 _SIZES[0] <= self.size <= _SIZES[1] and self.size % SIDE_STEP == 0,
                 f"give a multiple of {SIDE_STEP} from {_SIZES[0]} to {_SIZES[1]}",
             ),
-            (
-                "--seed",
-                self.first_seed,
+            "--seed": (
                 0 <= self.first_seed <= LARGEST_SEED - self.clips,
-                "give a whole number from 0 to 2**63 - 1 less the clips",
+                "give a whole number from 0 to 2**63 - 1 minus the number of clips",
             ),
-            (
-                "--fps",
-                ",".join(map(str, self.rates)),
+            "--fps": (
                 bool(self.rates) and all(_RATES[0] <= rate <= _RATES[1] for rate in self.rates),
                 f"give rates from {_RATES[0]} to {_RATES[1]}, such as 25 or 30000/1001",
             ),
-            (
-                "--splits",
-                ",".join(f"{name}={share:g}" for name, share in self.splits),
+            "--splits": (
                 {name for name, _ in self.splits} <= set(SPLITS)
-                and all(share >= 0 for _, share in self.splits)
-                and 0 < sum(share for _, share in self.splits) < float("inf"),
+                and all(share >= 0 for share in shares)
+                and 0 < sum(shares) < float("inf"),
                 f"give shares of {', '.join(SPLITS)} that are not all 0",
             ),
-            ("--crf", self.crf, 0 <= self.crf <= 51, "give a whole number from 0 to 51"),
-        )
-        for option, value, possible, remedy in checks:
-            if not possible:
-                raise SyntheticError(f"{option} {value}: {remedy}")
+            "--crf": (0 <= self.crf <= 51, "give a whole number from 0 to 51"),
+        }
+        for option, (ok, remedy) in valid.items():
+            if not ok:
+                raise SyntheticError(f"{option} {self.options()[option]}: {remedy}")
+
+    @classmethod
+    def parse(
+        cls, clips: int, frames: str, size: int, seed: int, fps: str, splits: str, crf: int
+    ) -> SyntheticSettings:
+        """Settings from the options of `tp-curate synth`.
+
+        Args:
+            clips, size, seed, crf: See the attributes.
+            frames: `N` or `MIN-MAX`.
+            fps: Rates separated by commas, such as `25,30000/1001`.
+            splits: `name=share` separated by commas.
+
+        Raises:
+            SyntheticError: An invalid value.
+        """
+        least, dash, most = frames.partition("-")
+        most = most if dash else least
+        if not (least.isdecimal() and most.isdecimal()):
+            raise SyntheticError(f"--frames {frames}: give N or MIN-MAX, from 2")
+        try:
+            rates = tuple(Fraction(rate) for rate in fps.split(","))
+        except (ValueError, ZeroDivisionError) as error:
+            raise SyntheticError(f"--fps {fps}: give rates such as 25 or 30000/1001, with commas") from error
+        try:
+            parts = (part.partition("=") for part in splits.split(","))
+            shares = {name: float(share) for name, _, share in parts}
+        except ValueError as error:
+            raise SyntheticError(f"--splits {splits}: give name=share, with commas") from error
+        return cls(clips, (int(least), int(most)), size, seed, rates, tuple(shares.items()), crf)
+
+    def options(self) -> dict[str, str]:
+        """Options of `tp-curate synth` that give these settings."""
+        least, most = self.frames
+        return {
+            "--clips": str(self.clips),
+            "--frames": str(least) if least == most else f"{least}-{most}",
+            "--size": str(self.size),
+            "--seed": str(self.first_seed),
+            "--fps": ",".join(map(str, self.rates)),
+            "--splits": ",".join(f"{name}={share:g}" for name, share in self.splits),
+            "--crf": str(self.crf),
+        }
+
+    def command(self) -> str:
+        """Command line that makes the dataset."""
+        words = [word for option in self.options().items() for word in option]
+        return shlex.join(["tp-curate", "synth", "--out", "DIR", *words])
 
     @property
     def speakers(self) -> list[Speaker]:
-        """The clips to draw, in the order of their seeds."""
+        """Clips to draw, in the order of their seeds."""
         return [self._speaker(self.first_seed + index, index) for index in range(self.clips)]
 
     def _speaker(self, seed: int, index: int) -> Speaker:
@@ -122,30 +163,10 @@ class SyntheticSettings:
         num_frames = int(stream("length", seed).integers(least, most + 1))
         return Speaker(seed, num_frames, self.size, self.rates[index % len(self.rates)], self.crf)
 
-    def split_of(self, speaker: Speaker) -> str:
-        """The split in which a speaker's clip stands."""
-        return split_of(speaker.source_id, dict(self.splits))
-
-    def command(self) -> str:
-        """The command line that makes the dataset again."""
-        least, most = self.frames
-        options = {
-            "--out": "DIR",
-            "--clips": self.clips,
-            "--frames": least if least == most else f"{least}-{most}",
-            "--size": self.size,
-            "--seed": self.first_seed,
-            "--fps": ",".join(map(str, self.rates)),
-            "--splits": ",".join(f"{name}={share:g}" for name, share in self.splits),
-            "--crf": self.crf,
-        }
-        words = [word for option, value in options.items() for word in (option, str(value))]
-        return shlex.join(["tp-curate", "synth", *words])
-
 
 @dataclass(frozen=True)
 class Speaker:
-    """One clip to draw: identity and motion of a seed, its length, size, rate and quality."""
+    """Clip to draw: seed of identity and motion, length in frames, size, frame rate and quality."""
 
     seed: int
     num_frames: int
@@ -155,7 +176,7 @@ class Speaker:
 
     @property
     def source_id(self) -> str:
-        """Names the identity; the endless film of a seed is the clip's source."""
+        """Name of the identity."""
         return f"drawn-{self.seed}"
 
     @property
@@ -175,50 +196,50 @@ class _Job:
 
 
 def draw_dataset(
-    drawing: SyntheticSettings,
+    settings: SyntheticSettings,
     out: Path,
     *,
     workers: int,
     fresh: bool = False,
-    on_plan: Callable[[int, int], None] = lambda total, left: None,
-    on_clip: Callable[[SourceRecord], None] = lambda record: None,
+    progress: Progress = SILENT,
 ) -> list[SourceRecord]:
-    """Draw what is not drawn yet and write the dataset; the same drawing gives the same bytes.
+    """Draw the missing clips and write the dataset; equal settings give equal bytes.
 
     Args:
-        out: its folder, made if need be; that of an interrupted or smaller drawing is completed.
-        fresh: forget what earlier runs did here.
-        on_plan: told how many clips there are and how many are left.
+        settings: Content of the dataset.
+        out: Folder of the dataset, created if needed; an interrupted or smaller dataset is completed.
+        workers: Number of processes.
+        fresh: Delete the results of earlier runs.
+        progress: Receives one step per clip.
 
     Returns:
         One record per clip, in the order of their ids.
 
     Raises:
-        StoreError: another run works in the folder, or it holds files of other hands.
-        DrawnError: it holds another dataset, or a clip could not be drawn.
+        StoreError: Another run works in the folder, or it holds other files.
+        SyntheticError: The folder holds another dataset, or a clip cannot be drawn.
     """
     store = Store(out)
     versions = _tool_versions()
-    jobs = [_job(speaker, versions, store) for speaker in drawing.speakers]
+    jobs = [_job(speaker, versions, store) for speaker in settings.speakers]
     with store.locked():
         if fresh:
             store.wipe()
         done = {record.source_id: record.recipe for record in store.records()}
         if done.items() - {(job.speaker.source_id, job.recipe) for job in jobs}:
-            raise SyntheticError(
-                f"output {out}: holds another dataset than this command draws: give a new folder, or --fresh"
-            )
-        left = [job for job in jobs if job.speaker.source_id not in done]
-        on_plan(len(jobs), len(left))
-        for number, result in LocalExecutor().run(left, _draw, Limits(workers, store.log)):
+            raise SyntheticError(f"output {out}: holds another dataset: give a new folder, or --fresh")
+        missing = [job for job in jobs if job.speaker.source_id not in done]
+        progress.start("clips", len(jobs))
+        progress.advance(len(jobs) - len(missing))
+        for number, result in LocalExecutor().run(missing, _draw, Limits(workers, store.log)):
             if isinstance(result, JobFailure):
-                raise SyntheticError(f"{left[number].speaker.source_id}: {result.message}")
+                raise SyntheticError(f"{missing[number].speaker.source_id}: {result.message}")
             store.write(result)
-            on_clip(result)
+            progress.advance()
         records = store.records()
         store.tidy(records)
-        settings = ExportSettings(splits=dict(drawing.splits), max_shard_mb=_MAX_SHARD_MB)
-        export(store, records, settings, _wording(drawing))
+        layout = ExportSettings(splits=dict(settings.splits), max_shard_mb=_MAX_SHARD_MB)
+        export(store, records, layout, _card_text(settings))
     return records
 
 
@@ -245,12 +266,12 @@ def _tool_versions() -> dict[str, str]:
 
 
 def _draw(job: _Job) -> SourceRecord:
-    """Draw one clip; runs in a worker."""
+    """Draw one clip, in a worker."""
     speaker = job.speaker
     job.folder.mkdir(parents=True, exist_ok=True)
     video = job.folder / f"{speaker.clip_id}.mp4"
     keypoints = _write_video(speaker, video)
-    look = verify(video, speaker.num_frames, speaker.fps)
+    appearance = verify(video, speaker.num_frames, speaker.fps)
     with atomic_write(video.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
         np.savez(file, keypoints=keypoints.astype(np.float16), boxes=person_boxes(keypoints))
     data = video.read_bytes()
@@ -268,10 +289,10 @@ def _draw(job: _Job) -> SourceRecord:
         height=speaker.size,
         num_frames=speaker.num_frames,
         crop_xyxy=(0.0, 0.0, 1.0, 1.0),
-        # What the filters measure with detectors is left null; these two are known.
-        scores={"brightness": look.brightness, "single_person": 1.0},
+        # Scores that need detectors are null; these two are known.
+        scores={"brightness": appearance.brightness, "single_person": 1.0},
         sha256=hashlib.sha256(data).hexdigest(),
-        phash=look.phash,
+        phash=appearance.phash,
         num_bytes=len(data),
         person_id=speaker.source_id,
     )
@@ -311,7 +332,7 @@ def _draw(job: _Job) -> SourceRecord:
 
 
 def _write_video(speaker: Speaker, path: Path) -> Keypoints:
-    """Write the clip and return its keypoints, float32 (T, 133, 3)."""
+    """Write the clip; its keypoints are float32 (T, 133, 3)."""
     from curation.synthetic import frames
 
     drawn = frames(speaker.seed, speaker.seed, speaker.num_frames, speaker.size, float(speaker.fps))
@@ -323,52 +344,22 @@ def _write_video(speaker: Speaker, path: Path) -> Keypoints:
     return np.stack(keypoints)
 
 
-def _wording(drawing: SyntheticSettings) -> CardText:
+def _card_text(settings: SyntheticSettings) -> CardText:
     return CardText(
-        title="Drawn speakers with whole-body keypoints",
+        title="Synthetic speakers with whole-body keypoints",
         introduction=(
-            "Upper bodies of people who talk and gesture, drawn by a program, with the exact keypoints of\n"
-            "every frame: confidence 1 for a point that is seen, 0.5 for one behind a nearer part of the\n"
-            "speaker. "
-            f"Identity and motion of a clip come from the seed in its `source_id`. Made by\n\n"
-            f"```\n{drawing.command()}\n```\n\n"
-            f"of TalkingPose Bench. Videos are H.264 yuv420p, crf {drawing.crf}, preset {_PRESET}.\n"
+            "Upper bodies of people who talk and gesture, rendered by a program, with exact keypoints for\n"
+            "every frame: confidence 1 for a visible point, 0.5 for a point behind a nearer part of the\n"
+            "speaker. The seed in `source_id` determines identity and motion of a clip. Made by\n\n"
+            f"```\n{settings.command()}\n```\n\n"
+            f"of TalkingPose Bench. Videos are H.264 yuv420p, crf {settings.crf}, preset {_PRESET}.\n"
         ),
         rights=_RIGHTS,
         license=LICENSE.lower(),
     )
 
 
-def parse_frames(text: str) -> tuple[int, int]:
-    """`N` or `LEAST-MOST` as (least, most); raises DrawnError."""
-    least, dash, most = text.partition("-")
-    most = most if dash else least
-    if not (least.isdecimal() and most.isdecimal()):
-        raise SyntheticError(f"--frames {text}: give N or LEAST-MOST, from 2 on")
-    return int(least), int(most)
-
-
-def parse_rates(text: str) -> tuple[Fraction, ...]:
-    """Rates with commas between them, such as `25,30000/1001`; raises DrawnError."""
-    try:
-        return tuple(Fraction(part) for part in text.split(","))
-    except (ValueError, ZeroDivisionError) as error:
-        raise SyntheticError(
-            f"--fps {text}: give rates such as 25 or 30000/1001, commas between them"
-        ) from error
-
-
-def parse_splits(text: str) -> tuple[tuple[str, float], ...]:
-    """`name=share` with commas between them; raises DrawnError."""
-    try:
-        shares = {name: float(share) for name, _, share in (part.partition("=") for part in text.split(","))}
-    except ValueError as error:
-        raise SyntheticError(f"--splits {text}: give name=share, commas between them") from error
-    return tuple(shares.items())
-
-
-def split_counts(drawing: SyntheticSettings, records: Sequence[SourceRecord]) -> dict[str, int]:
-    """Clips by split, splits without any left out."""
-    find = partial(split_of, shares=dict(drawing.splits))
-    names = [find(record.source_id) for record in records]
+def split_counts(settings: SyntheticSettings, records: Sequence[SourceRecord]) -> dict[str, int]:
+    """Number of clips per split, without empty splits."""
+    names = [split_of(record.source_id, dict(settings.splits)) for record in records]
     return {name: names.count(name) for name in SPLITS if name in names}

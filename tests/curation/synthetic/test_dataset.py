@@ -20,14 +20,12 @@ from curation.synthetic.dataset import (
     SyntheticError,
     SyntheticSettings,
     draw_dataset,
-    parse_frames,
-    parse_rates,
-    parse_splits,
 )
 from curation.synthetic.pairs import SyntheticPairs
 from curation.synthetic.seeds import HELD_OUT_SEEDS
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.schema import COLUMNS, CONFIGS
+from talkingpose.io.progress import Progress
 from talkingpose.media import VideoReader
 
 OPTIONS: dict[str, Any] = {
@@ -123,15 +121,15 @@ def test_readers_read_it(folder: Path, tmp_path: Path) -> None:
 def test_what_is_done_is_not_drawn_again(folder: Path, tmp_path: Path) -> None:
     smaller = SyntheticSettings(**OPTIONS | {"clips": 2})
     draw_dataset(smaller, tmp_path / "set", workers=1)
-    plans: list[tuple[int, int]] = []
+    steps: list[int] = []
+
+    class Counted(Progress):
+        def advance(self, count: int = 1) -> None:
+            steps.append(count)
+
     for _ in range(2):
-        draw_dataset(
-            SyntheticSettings(**OPTIONS),
-            tmp_path / "set",
-            workers=1,
-            on_plan=lambda *plan: plans.append(plan),
-        )
-    assert plans == [(4, 2), (4, 0)]
+        draw_dataset(SyntheticSettings(**OPTIONS), tmp_path / "set", workers=1, progress=Counted())
+    assert steps == [2, 1, 1, 4]
     # The rates are taken in turn from the first clip on, so a longer drawing begins as a shorter one.
     assert content(tmp_path / "set") == content(folder)
     with pytest.raises(SyntheticError, match="another dataset"):
@@ -167,17 +165,16 @@ def test_a_drawing_that_cannot_be_is_refused(change: dict[str, Any], option: str
 
 
 def test_options_are_read_or_refused() -> None:
-    assert parse_frames("7") == (7, 7) and parse_frames("7-9") == (7, 9)
-    assert parse_rates("25,24000/1001") == (Fraction(25), Fraction(24000, 1001))
-    assert parse_splits("train=9,test=1") == (("train", 9.0), ("test", 1.0))
-    for parse, text in (
-        (parse_frames, "7-"),
-        (parse_frames, "many"),
-        (parse_rates, "1/0"),
-        (parse_splits, "a"),
-    ):
+    def parse(frames: str = "7", fps: str = "25", splits: str = "train=1") -> SyntheticSettings:
+        return SyntheticSettings.parse(1, frames, 64, 0, fps, splits, 18)
+
+    assert parse("7").frames == (7, 7) and parse("7-9").frames == (7, 9)
+    assert parse(fps="25,24000/1001").rates == (Fraction(25), Fraction(24000, 1001))
+    assert parse(splits="train=9,test=1").splits == (("train", 9.0), ("test", 1.0))
+    for wrong in ({"frames": "7-"}, {"frames": "many"}, {"fps": "1/0"}, {"splits": "a"}):
+        (text,) = wrong.values()
         with pytest.raises(SyntheticError, match=text):
-            parse(text)
+            parse(**wrong)
 
 
 def test_a_wrong_option_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
