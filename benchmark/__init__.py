@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from talkingpose.io.telemetry import disable_telemetry
+
 if TYPE_CHECKING:
     from benchmark import metrics
     from benchmark.frame_input import ScoreError
@@ -26,6 +28,8 @@ _EXPORTS = {
     "metrics": "benchmark.metrics",
     "score": "benchmark.score_videos:score",
 }
+
+disable_telemetry()
 
 
 def __getattr__(name: str) -> object:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from talkingpose.io.telemetry import disable_telemetry
+
 if TYPE_CHECKING:
     from curation import filters as filters
     from curation.api import Explanation as Explanation
@@ -40,6 +42,8 @@ __all__ = [
     "filters",
     "load_config",
 ]
+
+disable_telemetry()
 
 
 def __getattr__(name: str) -> Any:

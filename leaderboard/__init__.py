@@ -12,10 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from talkingpose.io.telemetry import disable_telemetry
+
 if TYPE_CHECKING:
     from leaderboard.site import SiteReport, build_site
 
 __all__ = ["SiteReport", "build_site"]
+
+disable_telemetry()
 
 
 def __getattr__(name: str) -> Any:
