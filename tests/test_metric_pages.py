@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmark.metrics import family
 from benchmark.metrics.registry import families, foreign
 from tools.metric_pages import DOCS, FOLDER, pages
 
 
-def test_pages_are_up_to_date() -> None:
+@pytest.fixture(scope="module")
+def found() -> dict[str, str]:
+    return pages()
+
+
+def test_pages_are_up_to_date(found: dict[str, str]) -> None:
     """Where this fails: `python -m tools.metric_pages`."""
-    found = pages()
     stored = {f"{FOLDER}/{path.name}" for path in (DOCS / FOLDER).glob("*.md")}
     assert stored == found.keys() - {f"{FOLDER}.md"}
     for path, text in found.items():
         assert (DOCS / path).read_text(encoding="utf-8") == text, path
 
 
-def test_every_metric_has_a_page_and_every_control_a_row() -> None:
-    found = pages()
+def test_every_metric_has_a_page_and_every_control_a_row(found: dict[str, str]) -> None:
     text = "".join(found.values())
     for name in families():
         for metric in () if foreign([name]) else family(name):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from benchmark.entry_points import registered
@@ -55,7 +56,7 @@ def pages() -> dict[str, str]:
 
 def _ordered() -> list[str]:
     """Families of this project: those of protocols, then those of groups, then the rest."""
-    known = [name for protocol in PROTOCOLS for name in load_protocol(protocol).metrics]
+    known = [name for protocol in PROTOCOLS for name in _metrics_in(protocol)]
     known += [name for names in GROUPS.values() for name in names]
     return [name for name in dict.fromkeys([*known, *families()]) if name not in foreign([name])]
 
@@ -153,9 +154,14 @@ def _needs(specs: Sequence[MetricSpec]) -> str:
 
 
 def _where(name: str) -> str:
-    protocols = [each for each in PROTOCOLS if name in load_protocol(each).metrics]
+    protocols = [each for each in PROTOCOLS if name in _metrics_in(each)]
     groups = [f"`+{group}`" for group, names in GROUPS.items() if name in names]
     return ", ".join([*protocols, *groups])
+
+
+@cache
+def _metrics_in(protocol: str) -> Mapping[str, int]:
+    return load_protocol(protocol).metrics
 
 
 def _row(*cells: str) -> str:

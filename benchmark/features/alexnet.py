@@ -78,14 +78,16 @@ def _trunk(path: Path) -> Any:
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        model = alexnet(weights=None)
-        model.load_state_dict(state)
+        # Without memory of its own: initialising the unused classifier takes most of the time.
+        with torch.device("meta"):
+            model = alexnet(weights=None)
+        model.load_state_dict(state, assign=True)
     except Exception as error:  # torch has no common class for errors of a damaged file
         raise FeatureError(
             f"lpips-alex: {path.name} is not AlexNet of torchvision ({type(error).__name__}): "
             "tp-eval weights fetch lpips-alex"
         ) from error
-    return model.features.eval().requires_grad_(False)
+    return model.features.float().eval().requires_grad_(False)
 
 
 def _heads() -> list[torch.Tensor]:

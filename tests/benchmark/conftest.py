@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.benchmark.drawn_clips import CLIPS, row, video_bytes, write_dataset
+from tests.benchmark.short_runs import short
 from tests.benchmark.tiny_runs import tiny, tiny_rows, tiny_rules
 
-__all__ = ["tiny", "tiny_rows", "tiny_rules"]
+__all__ = ["short", "tiny", "tiny_rows", "tiny_rules"]
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 from benchmark.runner.scorer import read_frame_scores
 from talkingpose.data.clips import ClipDataset
 from tests.benchmark.metrics.scoring import panned
+from tests.benchmark.short_runs import admit_short_clips
 
 NAMES = ["psnr", "tje@2"]
 
@@ -72,13 +73,14 @@ def test_iterators_and_folders_give_the_numbers_of_arrays(
     assert score(real, tmp_path, metrics=NAMES) == expected
 
 
-def test_the_numbers_are_those_of_a_run(dataset: Path, tmp_path: Path) -> None:
+def test_the_numbers_are_those_of_a_run(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    admit_short_clips(monkeypatch)
     settings = RunSettings(
-        model="flicker", dataset=str(dataset), out=tmp_path, device="cpu", limit=1, keep_frames=True
+        model="flicker", dataset=str(short), out=tmp_path, device="cpu", limit=1, keep_frames=True
     )
     run = evaluate(settings, Progress())
     case = read_case(tmp_path / "cases" / f"{run.cases[0]}.json")
-    clips = ClipDataset(str(dataset))
+    clips = ClipDataset(str(short))
     clip = next(clip for clip in clips.clips(case.split) if clip.clip_id == case.clip_id)
     video = tmp_path / "real.mp4"
     video.write_bytes(clips.video(clip))

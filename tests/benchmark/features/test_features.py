@@ -1,4 +1,4 @@
-"""Features: once per frame, forgotten in time, honest where they cannot be had, stored for whole sets."""
+"""Features: computed once per frame, dropped with age, unavailable without weights, stored for sets."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 from benchmark.runner.scorer import read_features
 from talkingpose.weights import WeightsError, read_lock
 
-LISTENER = Progress(say=lambda line: None)
+QUIET = Progress(say=lambda line: None)
 
 
 class Brightness:
-    """Mean of a frame; counts how often it is asked for."""
+    """Mean of a frame; counts its computations."""
 
     spec = FeatureSpec(id="brightness", version=1, definition="mean")
     asked = 0
@@ -49,7 +49,7 @@ class Doubled:
 
 
 class Absent:
-    """A feature whose weights nobody has."""
+    """A feature without its weights."""
 
     spec = FeatureSpec(id="absent", version=1, definition="none", weights=("lpips-alex",))
 
@@ -151,7 +151,7 @@ def test_the_real_frame_and_its_features_are_shared_by_a_second_window() -> None
     assert Brightness.asked == 3
 
 
-def test_features_are_forgotten_with_age() -> None:
+def test_features_are_dropped_with_age() -> None:
     window = PairWindow(4, extractors=load_extractors(["brightness"]), feature_lookback=1)
     for frame in frames(5):
         window.push(frame, frame)
@@ -162,7 +162,7 @@ def test_features_are_forgotten_with_age() -> None:
     assert Brightness.asked == 6
 
 
-def test_a_feature_that_is_not_declared_is_a_mistake_of_the_metric() -> None:
+def test_an_undeclared_feature_is_an_error() -> None:
     window = PairWindow(0)
     window.push(*frames(2))
     for ask in (
@@ -179,14 +179,14 @@ def test_needed_features_come_first() -> None:
     assert set(load_extractors(["doubled"])) == {"brightness", "doubled"}
 
 
-def test_what_cannot_be_had_is_unavailable_and_the_rest_is_scored() -> None:
+def test_a_missing_feature_makes_its_metric_unavailable() -> None:
     scores, _ = scored([FrameLevel("absent", "lost"), FrameLevel("brightness", "kept")]).finish()
     assert (scores["lost"].state, scores["lost"].value) == ("unavailable", None)
     assert scores["lost"].reason == "absent needs it: not here: tp-eval weights fetch lpips-alex"
     assert scores["kept"].state == "ok"
 
 
-def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(Brightness):
         def __init__(self) -> None:
             raise ImportError("No module named 'onnxruntime'")
@@ -196,7 +196,7 @@ def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         load_extractors(["brightness"])
 
 
-def test_the_identity_covers_versions_and_weights_of_all_that_is_read() -> None:
+def test_the_identity_covers_versions_and_weights() -> None:
     assert identity(["doubled"]) == {
         "brightness": {"version": 1, "weights": {}},
         "doubled": {"version": 3, "weights": {}},
@@ -204,8 +204,9 @@ def test_the_identity_covers_versions_and_weights_of_all_that_is_read() -> None:
     assert identity(["absent"])["absent"]["weights"] == {"lpips-alex": read_lock()["lpips-alex"].sha256}
 
 
+@pytest.mark.usefixtures("tiny_rules")
 def test_collected_arrays_are_stored_and_scored_together(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "benchmark.runner.summarize.metrics_of", lambda versions, deltas: [LevelGap(), FrameLevel()]
@@ -214,34 +215,35 @@ def test_collected_arrays_are_stored_and_scored_together(
     for batch_size in (1, 3):
         out = tmp_path / str(batch_size)
         run = evaluate(
-            RunSettings(model="frozen", dataset=str(dataset), out=out, device="cpu", batch_size=batch_size),
-            LISTENER,
+            RunSettings(model="frozen", dataset=str(tiny), out=out, device="cpu", batch_size=batch_size),
+            QUIET,
         )
         found.append({path.name: path.read_bytes() for path in sorted((out / "features").iterdir())})
         gap = run.metrics["gap"]
-        assert (gap.state, gap.n_cases, gap.n_frames, gap.ci95) == ("ok", 3, 11 + 13 + 13, (0.0, 1.0))
-        assert gap.reason == "37 samples" and gap.value is not None and gap.value > 0
-        case = CaseResult.model_validate_json((out / "cases/clip-a.json").read_bytes())
-        assert case.features is not None and case.features.path == "features/clip-a.npz"
+        assert (gap.state, gap.n_cases, gap.n_frames, gap.ci95) == ("ok", 3, 2 + 2 + 2, (0.0, 1.0))
+        assert gap.reason == "6 samples" and gap.value is not None and gap.value > 0
+        case = CaseResult.model_validate_json((out / "cases/tiny-a.json").read_bytes())
+        assert case.features is not None and case.features.path == "features/tiny-a.npz"
         stored = read_features(out / case.features.path)["levels"]
-        assert stored["real"].shape == (11, 1)
+        assert stored["real"].shape == (2, 1)
     assert found[0] == found[1] and len(found[0]) == 3
 
 
-def test_a_lost_features_file_is_made_again(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("tiny_rules")
+def test_a_lost_features_file_is_written_again(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.runner.summarize.metrics_of", lambda versions, deltas: [LevelGap()])
-    settings = RunSettings(model="frozen", dataset=str(dataset), out=tmp_path / "run", device="cpu")
-    first = evaluate(settings, LISTENER)
-    lost = tmp_path / "run/features/clip-b.npz"
+    settings = RunSettings(model="frozen", dataset=str(tiny), out=tmp_path / "run", device="cpu")
+    first = evaluate(settings, QUIET)
+    lost = tmp_path / "run/features/tiny-b.npz"
     content = lost.read_bytes()
     lost.unlink()
-    assert evaluate(settings, LISTENER).metrics == first.metrics
+    assert evaluate(settings, QUIET).metrics == first.metrics
     assert lost.read_bytes() == content
 
 
-def test_a_set_without_any_feature_is_unavailable() -> None:
+def test_a_set_metric_without_its_feature_is_unavailable() -> None:
     class Lost(LevelGap):
         spec = MetricSpec("gap", 1, "level", "lower", "set", 0, "a", "b", "c", features=("absent",))
 

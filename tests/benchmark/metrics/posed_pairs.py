@@ -1,4 +1,4 @@
-"""Pairs of frames whose poses are given, for metrics that read the feature `pose` alone."""
+"""Pairs of frames with given poses, for metrics that only read the feature `pose`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CASE = CaseShape("clip", Fraction(25), 512, 256, 0)
 
 
 class GivenPoses:
-    """The feature `pose` with poses that a test gives, (T, 133, 3) for each side."""
+    """The feature `pose` with given poses, (T, 133, 3) for each side."""
 
     def __init__(self, real: Poses, generated: Poses) -> None:
         self._poses = {"real": real, "generated": generated}
@@ -29,7 +29,7 @@ class GivenPoses:
 
 
 def person(frames: int = 6, seed: int = 0) -> Poses:
-    """A person who moves: all 133 points there, away from the edges."""
+    """Return a moving person: all 133 points present, away from the edges."""
     generator = np.random.default_rng(seed)
     poses = np.empty((frames, 133, 3), np.float32)
     poses[..., :2] = generator.uniform(0.3, 0.6, (frames, 133, 2))
@@ -42,7 +42,7 @@ def person(frames: int = 6, seed: int = 0) -> Poses:
 def score(
     metric: Metric, real: Poses, generated: Poses, case: CaseShape = CASE
 ) -> tuple[CaseScore, Sequence[float | None]]:
-    """A metric over a clip with these poses: the score of the clip, and of each frame."""
+    """Return the score of a clip with these poses, and of each frame."""
     extractor: Any = GivenPoses(real, generated)
     window = PairWindow(0, extractors={"pose": extractor})
     state = metric.start(case)

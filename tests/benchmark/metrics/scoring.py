@@ -1,4 +1,4 @@
-"""Videos for the tests of metrics, and the way of a video through one."""
+"""Videos for tests of metrics, and their scores."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def score(
     keypoints: np.ndarray | None = None,
     window: int | None = 1,
 ) -> tuple[CaseScore, list[float]]:
-    """Score of the clip and of each frame (NaN where there is none) of two videos (T, H, W, 3).
+    """Return the score of the clip and of each frame (NaN where there is none) of two videos (T, H, W, 3).
 
-    `keypoints` are those of every frame, (133, 3).
+    `keypoints` (133, 3) hold for every frame.
     """
     shape = CaseShape("clip", Fraction(25), real.shape[2], real.shape[1], len(real), window)
     scoring = Scoring(shape, real[0], [metric])
@@ -35,7 +35,7 @@ def score(
 
 
 def texture(seed: int, height: int = 96, width: int = 112) -> Frames:
-    """A smooth random picture that fills the range, uint8 (H, W, 3)."""
+    """Return a smooth random picture over the whole range, uint8 (H, W, 3)."""
     import cv2
 
     noise = np.random.default_rng(seed).uniform(-1, 1, (height, width, 3))
@@ -44,7 +44,7 @@ def texture(seed: int, height: int = 96, width: int = 112) -> Frames:
 
 
 def panned(seed: int, frames: int = 6, step: tuple[int, int] = (2, 1)) -> Frames:
-    """A camera that moves by `step` (x, y) pixels a frame over a picture, uint8 (T, 96, 112, 3)."""
+    """Return a camera pan of `step` (x, y) pixels per frame over a picture, uint8 (T, 96, 112, 3)."""
     picture = texture(seed, 96 + frames * step[1] + 8, 112 + frames * step[0] + 8)
     return np.stack(
         [picture[t * step[1] : t * step[1] + 96, t * step[0] : t * step[0] + 112] for t in range(frames)]

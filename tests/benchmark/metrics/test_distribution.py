@@ -37,7 +37,7 @@ def normal(seed: int, samples: int = 40, dimensions: int = 8, mean: float = 0) -
     return np.random.default_rng(seed).normal(mean, 1, (samples, dimensions))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(
     seed=st.integers(0, 10**6),
     dimensions=st.integers(1, 6),
@@ -91,7 +91,7 @@ def test_the_span_keeps_the_distance() -> None:
     assert distance(*small) == pytest.approx(distance(real, generated), rel=1e-6)
 
 
-def test_few_windows_are_told_and_biased() -> None:
+def test_few_windows_are_biased_and_reported() -> None:
     few = Fvd().score([clip("a", normal(0, 30, 400), normal(1, 30, 400))], RULE)
     assert few.value is not None and few.value > 100
     assert few.reason is not None and "30 windows of 16 frames for 400 dimensions: too few" in few.reason
@@ -100,7 +100,7 @@ def test_few_windows_are_told_and_biased() -> None:
 
 
 @pytest.mark.parametrize("metric", [Fid(), Kid(), Fvd()], ids=lambda m: m.spec.id)
-def test_what_has_no_value_says_why(metric: AnyMetric) -> None:
+def test_a_missing_value_has_a_reason(metric: AnyMetric) -> None:
     (collection,) = metric.spec.collections
     assert not isinstance(metric, type)
     one = clip("a", normal(0, 1), normal(1, 1), collection)
@@ -114,7 +114,7 @@ def test_what_has_no_value_says_why(metric: AnyMetric) -> None:
 
 
 @pytest.mark.parametrize("metric", [Fid(), Kid(), Fvd()], ids=lambda m: m.spec.id)
-def test_the_order_of_the_clips_moves_nothing(metric: AnyMetric) -> None:
+def test_the_order_of_the_clips_does_not_matter(metric: AnyMetric) -> None:
     (collection,) = metric.spec.collections
     clips = [
         clip(f"c{i}", normal(i, 9 + i), normal(i + 50, 9 + i), collection, f"p{i % 3}") for i in range(5)
@@ -152,9 +152,9 @@ def test_kid_is_torch_fidelitys_estimator() -> None:
 
 
 def test_kid_is_unbiased() -> None:
-    """Its mean over many small draws is zero for equal distributions, and the closed form for others."""
+    """The mean over many small draws is 0 for equal distributions, and the closed form for others."""
     generator = np.random.default_rng(0)
-    draws, dimensions = 4000, 2
+    draws, dimensions = 1500, 2
     for shift in (0.0, 1.0):
         found = np.empty(draws)
         for i in range(draws):
@@ -163,11 +163,11 @@ def test_kid_is_unbiased() -> None:
             found[i] = squared_discrepancy([real], [generated])(np.ones(1))
         error = found.std(ddof=1) / math.sqrt(draws)
         assert abs(found.mean() - discrepancy(shift, dimensions)) < 4 * error
-        assert error < (0.1, 0.3)[int(shift)]
+        assert error < (0.2, 0.5)[int(shift)]
 
 
 def discrepancy(shift: float, dimensions: int) -> float:
-    """Squared discrepancy of N(0, I) and N(shift, I) under (x . y / D + 1)^3."""
+    """Return the squared discrepancy of N(0, I) and N(shift, I) under (x . y / D + 1)^3."""
 
     def expectation(a: Floats, b: Floats) -> float:
         # Of z = x . y / D with independent x ~ N(a, I), y ~ N(b, I): E z^2 and E z^3 by their moments.
@@ -196,7 +196,7 @@ def test_five_frames_a_second(fps: Fraction) -> None:
 
 
 @pytest.mark.parametrize("size", [(512, 512), (288, 512), (512, 288), (96, 160), (224, 225)])
-def test_i3d_takes_the_middle_of_the_frame(size: tuple[int, int]) -> None:
+def test_i3d_reads_the_centre_of_the_frame(size: tuple[int, int]) -> None:
     ramp = np.zeros((*size, 3), np.uint8)
     ramp[:, :, 0] = np.linspace(0, 255, size[1])[None]
     ramp[:, :, 1] = np.linspace(0, 255, size[0])[:, None]
@@ -222,7 +222,7 @@ def collected(
 
 
 @pytest.mark.usefixtures("standin_weights")
-def test_features_are_stored_and_scored_again_bit_for_bit(tmp_path: Path) -> None:
+def test_stored_features_give_the_same_score(tmp_path: Path) -> None:
     clips = []
     for index in range(3):
         scores, arrays = collected([Fvd()], frames(index), frames(index + 10)).finish()
@@ -240,7 +240,7 @@ def test_features_are_stored_and_scored_again_bit_for_bit(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("standin_weights")
-def test_a_window_has_the_same_features_whatever_came_before() -> None:
+def test_features_of_a_window_do_not_depend_on_earlier_windows() -> None:
     _, long = collected([Fvd()], frames(0), frames(1)).finish()
     _, alone = collected([Fvd()], frames(0)[16:32], frames(1)[16:32]).finish()
     for side in ("real", "generated"):

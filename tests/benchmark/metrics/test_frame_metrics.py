@@ -46,7 +46,7 @@ def person(scale: float = 1.0, x: float = 0.5, y: float = 0.5) -> np.ndarray:
     return keypoints
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10**6))
 def test_l1_is_the_mean_absolute_difference(seed: int) -> None:
     real, generated = np.random.default_rng(seed).integers(0, 256, (2, 3, 7, 9, 3), np.uint8)
@@ -55,7 +55,7 @@ def test_l1_is_the_mean_absolute_difference(seed: int) -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_a_region_counts_its_own_pixels_alone(region: Region) -> None:
+def test_a_region_counts_only_its_own_pixels(region: Region) -> None:
     areas = regions(person(), 96, 112)
     assert set(areas) == set(REGIONS)
     area = areas[region]
@@ -85,11 +85,9 @@ def test_the_background_touches_neither_face_nor_hands() -> None:
     assert masks["face"].sum() == pytest.approx(hull, rel=0.05)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.floats(0.05, 4), st.floats(-1, 2), st.floats(-1, 2), st.sampled_from([(64, 48), (40, 200), (8, 8)]))
-def test_any_person_gives_regions_within_the_frame(
-    scale: float, x: float, y: float, size: tuple[int, int]
-) -> None:
+def test_regions_lie_within_the_frame(scale: float, x: float, y: float, size: tuple[int, int]) -> None:
     keypoints = person(scale, x, y)
     outside = (keypoints[:, :2] < 0).any(axis=1) | (keypoints[:, :2] > 1).any(axis=1)
     keypoints[outside] = 0
@@ -98,7 +96,7 @@ def test_any_person_gives_regions_within_the_frame(
         assert area.pixels == np.count_nonzero(area.mask) >= 64
 
 
-def test_without_keypoints_there_is_no_region_and_the_score_says_so() -> None:
+def test_without_keypoints_a_region_is_unavailable() -> None:
     real = panned(0)
     for region in REGIONS:
         for metric in (L1(region), Psnr(region)):
@@ -136,13 +134,19 @@ def test_sharpness_falls_with_blur_and_rises_with_noise() -> None:
 
 @pytest.fixture(scope="module")
 def random_trunk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with an AlexNet of random numbers in torchvision's format."""
+    """AlexNet with random convolutions in torchvision's format; the unused classifier takes no space."""
     import torch
     from torchvision.models import alexnet
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
-    torch.save(alexnet(weights=None).state_dict(), folder / "alexnet.pth")
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in alexnet(weights=None).state_dict().items()}
+    state = {
+        name: 0.05 * torch.randn(shape) if name.startswith("features") else torch.zeros(1).expand(shape)
+        for name, shape in shapes.items()
+    }
+    torch.save(state, folder / "alexnet.pth")
     return folder / "alexnet.pth"
 
 
@@ -154,6 +158,7 @@ def test_lpips_equals_the_lpips_package(random_trunk: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(alexnet, "find", lambda file_id, needed_by: random_trunk)
     monkeypatch.setattr("benchmark.features.registry._loaded", {})
+    monkeypatch.setattr("torch.nn.init.kaiming_uniform_", lambda tensor, *args, **options: tensor)
     reference = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
     layers = torch.load(random_trunk, weights_only=True)
     own = dict(reference.net.named_parameters())
@@ -177,9 +182,7 @@ def test_lpips_equals_the_lpips_package(random_trunk: Path, monkeypatch: pytest.
     assert scores[1] == 0
 
 
-def test_lpips_without_its_weights_says_how_to_get_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lpips_without_weights_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
     real = panned(0, 3)
     found, scores = score(Lpips(), real, real)
@@ -188,7 +191,7 @@ def test_lpips_without_its_weights_says_how_to_get_them(
     assert np.isnan(scores).all() and len(scores) == 3
 
 
-def test_a_file_that_is_no_alexnet_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_alexnet_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmark.features import alexnet
     from benchmark.features.contract import FeatureError
     from benchmark.features.registry import load_extractors

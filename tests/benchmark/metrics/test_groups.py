@@ -13,6 +13,7 @@ from benchmark.results import Run, read_case
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 from benchmark.runner.rescore import RescoreError, rescore
 from talkingpose.weights import VARIABLE
+from tests.benchmark.short_runs import admit_short_clips
 
 
 def run(dataset: Path, out: Path, groups: str, **options: Any) -> Run:
@@ -22,10 +23,14 @@ def run(dataset: Path, out: Path, groups: str, **options: Any) -> Run:
         out=out,
         device="cpu",
         protocol=f"tp-long+{groups}@1" if groups else "tp-long@1",
-        max_frames=101,
         **options,
     )
     return evaluate(settings, Progress(say=lambda line: None))
+
+
+@pytest.fixture(autouse=True)
+def short_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    admit_short_clips(monkeypatch, "psnr")
 
 
 def test_a_group_makes_another_protocol() -> None:
@@ -68,8 +73,8 @@ def test_every_metric_of_a_group_is_a_family_of_one_version() -> None:
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_without_weights_a_run_is_whole_and_names_the_commands(dataset: Path, tmp_path: Path) -> None:
-    found = run(dataset, tmp_path / "run", "identity+distribution", limit=1)
+def test_without_weights_a_run_is_complete_and_names_the_commands(short: Path, tmp_path: Path) -> None:
+    found = run(short, tmp_path / "run", "identity+distribution", limit=1)
     assert found.status == "complete"
     for group in ("identity", "distribution"):
         for metric in metrics_of(versions_of(GROUPS[group]), ()):
@@ -80,19 +85,19 @@ def test_without_weights_a_run_is_whole_and_names_the_commands(dataset: Path, tm
 
 
 @pytest.mark.usefixtures("standin_weights")
-def test_the_batch_moves_no_number(dataset: Path, tmp_path: Path) -> None:
+def test_the_batch_size_changes_no_number(short: Path, tmp_path: Path) -> None:
     groups = "identity+distribution"
-    found = [run(dataset, tmp_path / str(size), groups, limit=2, batch_size=size) for size in (1, 2)]
+    found = [run(short, tmp_path / str(size), groups, limit=2, batch_size=size) for size in (1, 2)]
     assert found[0].metrics == found[1].metrics
     for clip_id in found[0].cases:
         cases = [read_case(tmp_path / str(size) / "cases" / f"{clip_id}.json") for size in (1, 2)]
         assert cases[0].metrics == cases[1].metrics
         assert cases[0].features == cases[1].features
     fvd = found[0].metrics["fvd"]
-    assert fvd.value is not None and fvd.ci95 is not None and fvd.n_frames == 12
-    assert "12 windows of 16 frames for 400 dimensions: too few" in str(fvd.reason)
+    assert fvd.value is not None and fvd.ci95 is not None and fvd.n_frames == 4
+    assert "4 windows of 16 frames for 400 dimensions: too few" in str(fvd.reason)
     assert found[0].metrics["fid"].state == "unavailable"
-    # Drawn shapes have no face: nothing is found, and nothing is made up.
+    # Drawn shapes have no face.
     assert (found[0].metrics["csim.frame"].value, found[0].metrics["csim.frame"].state) == (
         None,
         "unavailable",
@@ -100,12 +105,12 @@ def test_the_batch_moves_no_number(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_weights_that_come_later_are_used_by_rescore(
-    dataset: Path, tmp_path: Path, standin_weights: Path, monkeypatch: pytest.MonkeyPatch
+    short: Path, tmp_path: Path, standin_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scores are those of a run that had the weights from the beginning, features bit for bit."""
-    direct = run(dataset, tmp_path / "direct", "distribution+identity", limit=1)
+    """Scores and features equal those of a run with weights from the beginning."""
+    direct = run(short, tmp_path / "direct", "distribution+identity", limit=1)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "none"))
-    without = run(dataset, tmp_path / "later", "distribution+identity", limit=1, keep_frames=True)
+    without = run(short, tmp_path / "later", "distribution+identity", limit=1, keep_frames=True)
     assert without.metrics["fvd"].state == "unavailable"
     monkeypatch.setenv(VARIABLE, str(standin_weights))
     later = rescore(tmp_path / "later", dataset=None, metrics=None, statistics=False, say=lambda line: None)
@@ -117,9 +122,9 @@ def test_weights_that_come_later_are_used_by_rescore(
 
 
 @pytest.mark.usefixtures("standin_weights")
-def test_a_group_is_added_to_a_run_that_kept_its_frames(dataset: Path, tmp_path: Path) -> None:
-    direct = run(dataset, tmp_path / "direct", "distribution", limit=1)
-    run(dataset, tmp_path / "plain", "", limit=1, keep_frames=True)
+def test_a_group_is_added_to_a_run_that_kept_its_frames(short: Path, tmp_path: Path) -> None:
+    direct = run(short, tmp_path / "direct", "distribution", limit=1)
+    run(short, tmp_path / "plain", "", limit=1, keep_frames=True)
     options: dict[str, Any] = {"dataset": None, "say": lambda line: None}
     with pytest.raises(RescoreError, match="--add"):
         rescore(tmp_path / "plain", metrics=["psnr"], statistics=False, add=["identity"], **options)

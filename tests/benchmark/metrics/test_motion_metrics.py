@@ -31,24 +31,24 @@ def test_flicker_is_the_change_of_a_still_scene() -> None:
     assert np.isnan(scores[0]) and scores[1:] == [3, 3, 3, 3]
 
 
-def test_flicker_looks_only_where_the_real_video_is_still() -> None:
+def test_flicker_counts_only_still_pixels() -> None:
     real = still()
     for t in range(5):
         real[t, :, :50] = texture(t + 1)[:, :50]
     generated = real.copy()
     generated[1::2, :, 60:] += 5
     result, _ = score(FlickerDifference(), real, generated)
-    columns = 112 - 50 - 2  # two columns of the neighbourhood see the moving half
+    columns = 112 - 50 - 2  # the neighbourhood of two columns reaches into the moving half
     assert result.value == pytest.approx(5 * (112 - 60) / columns, rel=0.05)
 
 
-def test_flicker_needs_a_still_place() -> None:
+def test_flicker_needs_still_pixels() -> None:
     moving = np.stack([texture(t) for t in range(4)])
     result, _ = score(FlickerDifference(), moving, moving)
     assert (result.value, result.state) == (None, "unavailable")
 
 
-def test_flicker_does_not_see_a_frozen_video_but_the_motion_ratio_does() -> None:
+def test_a_frozen_video_has_no_flicker_and_no_motion() -> None:
     real = panned(0)
     real[:, :40] = texture(9)[:40]
     frozen = np.repeat(real[:1], len(real), axis=0)
@@ -65,7 +65,7 @@ def test_motion_ratio_of_the_real_video_and_of_twice_its_motion() -> None:
     assert result.value == 2.5 and scores[1:] == [2.5] * 5
 
 
-def test_motion_ratio_of_a_video_that_stands_still_does_not_exist() -> None:
+def test_motion_ratio_of_a_still_video_is_unavailable() -> None:
     result, _ = score(MotionRatio(), still(), panned(0, 5))
     assert (result.value, result.state) == (None, "unavailable")
 
@@ -86,8 +86,8 @@ def test_warping_error_of_flicker_is_its_square() -> None:
     assert result.value == pytest.approx(1000 * 10**2 / 255**2, rel=0.02)
 
 
-def test_what_was_hidden_does_not_count_in_the_warping_error() -> None:
-    """A square that covers new ground every frame: the ground it uncovers has no predecessor."""
+def test_hidden_pixels_do_not_count_in_the_warping_error() -> None:
+    """A moving square uncovers ground that the previous frame does not show."""
     real = np.repeat(texture(5, 160, 200)[None], 6, axis=0)
     for t in range(6):
         real[t, 50:110, 20 + 12 * t : 80 + 12 * t] = texture(6, 60, 60)
@@ -122,7 +122,7 @@ def test_the_flow_is_the_same_for_any_number_of_threads() -> None:
     assert len(set(values)) == 1
 
 
-def test_seam_energy_finds_the_seams_of_the_model() -> None:
+def test_seam_energy_of_a_step_at_each_seam() -> None:
     real = still(17)
     generated = real.copy()
     for t in range(17):
@@ -138,7 +138,7 @@ def test_seam_energy_finds_the_seams_of_the_model() -> None:
 @pytest.mark.parametrize(
     ("window", "why"), [(None, "does not state"), (1, "frame by frame"), (99, "one window")]
 )
-def test_without_seams_there_is_no_seam_energy(window: int | None, why: str) -> None:
+def test_without_seams_seam_energy_is_unavailable(window: int | None, why: str) -> None:
     real, generated = panned(0), panned(1)
     result, _ = score(Seam(), real, generated, window=window)
     assert result.state == "unavailable" and result.reason is not None and why in result.reason
@@ -166,7 +166,7 @@ def test_skill_is_one_minus_the_ratio_of_the_errors(seed: int, delta: int) -> No
 
 
 def test_the_flow_of_a_frame_does_not_depend_on_the_clips_before() -> None:
-    """OpenCV's object keeps buffers that a frame of another size finds filled."""
+    """The buffers of OpenCV's object leak from one frame size into the next."""
 
     def flow(clip: np.ndarray) -> np.ndarray:
         window = PairWindow(1, extractors={"flow": Flow()})

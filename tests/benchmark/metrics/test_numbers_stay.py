@@ -1,7 +1,7 @@
-"""A number that moves is a new version of its metric, and so a new hash of the protocol.
+"""Numbers of metrics, pinned by version: a number that changes needs a new version of its metric.
 
-`numbers.json` holds what each metric gave when its version was written down. The test leaves what it measured
-in a file and names it: put that in its place after raising a version.
+`numbers.json` holds the values of each version. The test writes what it measured into a file and names it:
+replace `numbers.json` by it after raising a version.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CLIP = Drawn("clip-a", "anna", posed_pairs.CASE.fps, FRAMES, (96, 80))
 
 
 def by_given_poses() -> list[Metric]:
-    """Metrics that read nothing but what a detector finds, whose numbers are its own matter."""
+    """Metrics of detected poses, scored on given poses."""
     protocol = load_protocol("tp-long+pose@1")
     cross = load_protocol("tp-cross@1")
     found = [*metrics_of(protocol.metrics, (1,)), *metrics_of(cross.metrics, (1,))]
@@ -34,7 +34,7 @@ def by_given_poses() -> list[Metric]:
 
 
 def by_frames() -> list[Metric]:
-    """Metrics that need neither weights nor a detector."""
+    """Metrics without weights and without a detector."""
     found = [*metrics_of(load_protocol("tp-long@1").metrics, (1, 2, 16)), *metrics_of(CROSS, (1,))]
     return [m for m in found if isinstance(m, Metric) and not {"pose", "lpips-alex"} & set(m.spec.features)]
 
@@ -43,7 +43,7 @@ CROSS = {"portrait_colour": 1, "portrait_sharpness": 1, "seam_change": 1}
 
 
 def measured() -> dict[str, dict[str, Any]]:
-    """Version and value of each metric on a video that is drawn, and one that is a little off."""
+    """Version and value of each metric on a drawn video and a corrupted copy."""
     real = [picture(CLIP, t) for t in range(FRAMES)]
     noise = np.random.default_rng(0)
     generated = [
@@ -70,7 +70,7 @@ def measured() -> dict[str, dict[str, Any]]:
     return {name: {"version": version, "value": value} for name, (version, value) in sorted(values.items())}
 
 
-def test_a_number_moves_only_with_its_version(tmp_path: Path) -> None:
+def test_a_number_changes_only_with_its_version(tmp_path: Path) -> None:
     found = measured()
     new = tmp_path / "numbers.json"
     new.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
@@ -78,7 +78,7 @@ def test_a_number_moves_only_with_its_version(tmp_path: Path) -> None:
     assert found.keys() == known.keys(), new
     for name, now in found.items():
         assert now["version"] == known[name]["version"], new
-        # Optical flow works in float32 with the vector unit of the machine.
+        # Optical flow depends on the vector unit of the machine.
         near = pytest.approx(known[name]["value"], rel=1e-3 if name == "warp_error" else 1e-6)
         assert now["value"] is not None, name
-        assert now["value"] == near, f"{name}: its number moved: raise its version; {new}"
+        assert now["value"] == near, f"{name}: raise its version, then replace numbers.json by {new}"

@@ -1,4 +1,4 @@
-"""AKD, MKR, HKC and HKV against closed forms."""
+"""AKD, MKR, HKC and HKV against closed forms, and the pose detector that they read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_identical_poses_have_no_distance_and_miss_nothing(part: str) -> None:
 
 
 @EVERY_PART
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(dx=st.integers(-20, 20), dy=st.integers(-20, 20), frames=st.integers(1, 5))
 def test_a_shift_is_measured_exactly(part: str, dx: int, dy: int, frames: int) -> None:
     real = person(frames)
@@ -51,7 +51,7 @@ def test_a_shift_is_measured_exactly(part: str, dx: int, dy: int, frames: int) -
     assert shoulder.value == pytest.approx(100 * float(np.hypot(dx, dy)) / 128, abs=1e-3)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=15)
 @given(
     real=st.lists(st.booleans(), min_size=133, max_size=133),
     generated=st.lists(st.booleans(), min_size=133, max_size=133),
@@ -73,7 +73,7 @@ def test_missing_points_are_counted(real: list[bool], generated: list[bool]) -> 
         assert akd.value == (0.0 if expected > missing else None)
 
 
-def test_a_point_of_little_confidence_is_not_there() -> None:
+def test_a_point_of_low_confidence_is_absent() -> None:
     real, generated = person(), person()
     generated[:, 3, 2] = 0.49
     real[:, 4, 2] = 0.49
@@ -92,7 +92,7 @@ def test_frames_without_the_part_lower_the_coverage_not_the_distance() -> None:
     assert score(Mkr("hands"), real, generated)[0].value == 0.4
 
 
-def test_a_part_that_only_one_video_shows() -> None:
+def test_a_part_in_one_video_only() -> None:
     full, bare = person(), person()
     bare[:, PARTS["hands"]] = 0
     for metric in (Akd("hands"), Akd("hands", "akd_shoulder"), Hkv("amount"), Hkv("ratio")):
@@ -106,7 +106,7 @@ def test_a_part_that_only_one_video_shows() -> None:
     assert score(Hkc(), full, bare)[0].value == 0.0
 
 
-def test_without_shoulders_there_is_no_share_of_them() -> None:
+def test_without_shoulders_there_is_no_normalisation() -> None:
     real = person()
     real[:, 5] = 0
     for metric in (Akd("face", "akd_shoulder"), Hkv("amount")):
@@ -154,7 +154,27 @@ def test_pixels_are_those_of_a_frame_of_512() -> None:
     assert values[0] == values[1]
 
 
-def test_the_detector_takes_every_frame_once_and_in_order() -> None:
+class Estimator:
+    """Stands for mediapipe: finds nothing, and notes that it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.zeros((133, 3), np.float32)
+
+    def __enter__(self) -> Estimator:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_detector_takes_every_frame_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("talkingpose.pose.HolisticEstimator", Estimator)
     pose = DetectedPose()
     window = PairWindow(1, reference=np.zeros((64, 64, 3), np.uint8), extractors={"pose": pose})
     for _ in range(2):
@@ -168,20 +188,20 @@ def test_the_detector_takes_every_frame_once_and_in_order() -> None:
     del window
     gc.collect()
     assert not pose._streams
-    assert all(stream.estimator._closed for stream in streams.values())
+    assert len(streams) == 1 and all(stream.estimator.closed for stream in streams.values())
 
 
-def test_real_footage_against_itself_and_against_what_is_late(footage: Path) -> None:
-    """The later, the farther off; clips side by side have the numbers of clips alone."""
-    images = first_frames(footage / "upper_body_hands" / "stage_talk_1.mp4", 16)
-    together = distances(images, (0, 1, 6))
+def test_real_footage_against_itself_and_against_a_late_copy(footage: Path) -> None:
+    """Clips of a batch have the numbers of clips alone."""
+    images = first_frames(footage / "upper_body_hands" / "stage_talk_1.mp4", 9)
+    together = distances(images, (0, 4))
     assert together[0] == 0
-    assert together[2] > together[1] > 0.5
-    assert distances(images, (6,)) == together[2:]
+    assert together[1] > 0.5
+    assert distances(images, (4,)) == together[1:]
 
 
 def distances(images: list[npt.NDArray[np.uint8]], lags: tuple[int, ...]) -> list[float]:
-    """AKD of the hands of late videos, all scored in lockstep by one detector as the clips of a batch are."""
+    """AKD of the hands of late videos, scored in lockstep by one detector as the clips of a batch are."""
     pose = DetectedPose()
     case = CaseShape("talk", Fraction(23), images[0].shape[1], images[0].shape[0], len(images))
     clips = [(lag, PairWindow(0, extractors={"pose": pose}), Akd("hands").start(case)) for lag in lags]
@@ -193,11 +213,11 @@ def distances(images: list[npt.NDArray[np.uint8]], lags: tuple[int, ...]) -> lis
 
 
 def first_frames(path: Path, count: int) -> list[npt.NDArray[np.uint8]]:
-    with VideoReader(path) as reader:
+    with VideoReader(path, size=(256, 256)) as reader:
         return [frame.image for frame in itertools.islice(reader, count)]
 
 
-def test_nothing_keeps_the_first_clip_of_a_process() -> None:
+def test_the_first_clip_of_a_process_is_freed() -> None:
     program = """
 import weakref
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""From a missing weight file to a number, and back to none when a byte is flipped."""
+"""Weights of a metric: missing, fetched, used, damaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.protocols.protocol import Protocol, load_protocol
+from benchmark.protocols.protocol import Admission, load_protocol
 from benchmark.results import MetricSummary, Run
 from benchmark.runner.evaluate import RunSettings, evaluate
 from talkingpose.weights import VARIABLE, fetch, read_lock, verify
@@ -24,7 +24,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def address(standin_folder: Path) -> Iterator[str]:
-    """Where a server of this machine gives out the stand-ins."""
+    """Address of a local server of the stand-ins."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(standin_folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -46,23 +46,26 @@ def served(standin_folder: Path, address: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_missing_fetched_used_and_refused(
-    dataset: Path, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: Path, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rules = load_protocol("tp-long@1").model_dump() | {"metrics": {"psnr": 1, "fvd": 1, "fvd_third": 1}}
-    protocol = Protocol.model_validate(rules)
+    long = load_protocol("tp-long@1")
+    protocol = long.model_copy(
+        update={
+            "metrics": {"psnr": 1, "fvd": 1, "fvd_third": 1},
+            "admission": Admission(min_frames=8),
+        }
+    )
     monkeypatch.setattr("benchmark.runner.evaluate.load_protocol", lambda name: protocol)
 
     def run(name: str) -> tuple[Run, MetricSummary]:
-        settings = RunSettings(
-            model="frozen", dataset=str(dataset), out=tmp_path / name, device="cpu", max_frames=101
-        )
+        settings = RunSettings(model="frozen", dataset=str(short), out=tmp_path / name, device="cpu")
         found = evaluate(settings)
         assert found.status == "complete" and found.metrics["psnr"].state == "ok"
         return found, found.metrics["fvd"]
 
     found, fvd = run("missing")
     assert (fvd.value, fvd.ci95, fvd.state, found.weights) == (None, None, "unavailable", [])
-    assert "not here: tp-eval weights fetch i3d" in str(fvd.reason)
+    assert "tp-eval weights fetch i3d" in str(fvd.reason)
     assert not (tmp_path / "weights").exists()
 
     assert fetch(["i3d"])[0].error is None
@@ -73,7 +76,7 @@ def test_missing_fetched_used_and_refused(
     assert [(w.name, w.sha256) for w in found.weights] == [("i3d", read_lock()["i3d"].sha256)]
     thirds = [found.metrics[f"fvd_third.{part}"] for part in ("first", "middle", "last")]
     assert [(third.value, third.state) for third in thirds] == [(None, "unavailable")] * 3
-    assert all("6 windows of 16 frames in this third: at least 2000" in str(t.reason) for t in thirds)
+    assert all("0 windows of 16 frames in this third: at least 2000" in str(t.reason) for t in thirds)
 
     path = tmp_path / "weights" / read_lock()["i3d"].file
     data = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Across identities: pairs of different people, poses retargeted or not, numbers without a real frame."""
+"""Cross-identity protocols: pairs of different people, retargeting, metrics without real frames."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from benchmark.results import CaseScore, Run
 from benchmark.run_dir import RunDir
 from benchmark.runner.evaluate import Progress, RunSettings, evaluate
 from benchmark.runner.inputs import prepare_inputs
-from benchmark.runner.plan import RunPlan, plan_run
+from benchmark.runner.plan import plan_run
 from benchmark.runner.summarize import metrics_under
 from benchmark.validation.checks import CheckList
 from benchmark.validation.run import check_run
 from talkingpose.data.clips import Clip, ClipDataset
 from talkingpose.data.schema import DatasetError
+from tests.benchmark.short_runs import admit_short_clips
 
 QUIET = Progress(say=lambda line: None)
 SHAPE = CaseShape("x", Fraction(25), 64, 64, 9, window=4)
@@ -36,11 +37,6 @@ def cross(name: str = "tp-cross@1") -> CrossProtocol:
     protocol = load_protocol(name)
     assert isinstance(protocol, CrossProtocol)
     return protocol
-
-
-def plan(folder: Path, name: str = "tp-cross@1", **options: Any) -> RunPlan:
-    given = {"split": None, "limit": None, "max_frames": None, "seed": 0} | options
-    return plan_run(ClipDataset(str(folder)), load_protocol(name), **given)
 
 
 def clip(number: int, person: int, source: str | None = None, size: tuple[int, int] = (128, 128)) -> Clip:
@@ -107,7 +103,7 @@ def test_no_metric_asks_for_real_frames() -> None:
     assert "csim.frame" in {metric.spec.id for metric in metrics_under(load_protocol("tp-long+identity@1"))}
 
 
-def test_everyone_is_driven_once_by_someone_else(tmp_path: Path) -> None:
+def test_each_clip_drives_once_and_another_person(tmp_path: Path) -> None:
     clips = [clip(i, i % 4, source=f"s{i}") for i in range(13)]
     pairs, audit = paired(clips, tmp_path)
     names = {c.clip_id for c in clips}
@@ -119,7 +115,7 @@ def test_everyone_is_driven_once_by_someone_else(tmp_path: Path) -> None:
     }
 
 
-def test_people_of_one_recording_do_not_drive_one_another(tmp_path: Path) -> None:
+def test_people_of_one_recording_are_not_paired(tmp_path: Path) -> None:
     clips = [clip(0, 0, "a"), clip(1, 1, "a"), clip(2, 1, "b"), clip(3, 2, "c"), clip(4, 3, "d"), clip(5, 4)]
     pairs, audit = paired(clips, tmp_path)
     together = {"c0", "c1", "c2"}
@@ -127,14 +123,14 @@ def test_people_of_one_recording_do_not_drive_one_another(tmp_path: Path) -> Non
     assert all(not {p.clip_id, d.clip_id} <= together for p, d in pairs)
 
 
-def test_who_has_no_partner_is_listed(tmp_path: Path) -> None:
+def test_clips_without_a_partner_are_listed(tmp_path: Path) -> None:
     clips = [clip(0, 0), clip(1, 0), clip(2, 0), clip(3, 1), clip(4, 2, size=(160, 96))]
     pairs, audit = paired(clips, tmp_path)
     assert {(p.group, d.group) for p, d in pairs} == {("p0", "p1"), ("p1", "p0")}
     assert len(audit) == 3 and any("c4" in message for message in audit)
 
 
-def test_ids_of_pairs_are_file_names_that_differ() -> None:
+def test_ids_of_pairs_are_distinct_file_names() -> None:
     names = [("a", "b"), ("a--b", "c"), ("a", "b--c"), ("a-", "b"), ("a", "-b"), ("x" * 200, "y" * 200)]
     ids = [case_id(*(dataclasses.replace(clip(0, 0), clip_id=n) for n in pair)) for pair in names]
     assert ids[0] == "a--b" and len(set(ids)) == len(ids) and max(map(len, ids)) <= 120
@@ -160,14 +156,14 @@ def test_tp_mini_is_paired_by_its_list() -> None:
 @pytest.mark.parametrize(
     "text", ["portrait,driving\nclip-a,nobody\n", "portrait,driving\nclip-a,clip-a\n", "a,b\n", "", "\0"]
 )
-def test_a_list_that_cannot_be_is_refused(dataset: Path, tmp_path: Path, text: str) -> None:
-    copied = Path(shutil.copytree(dataset, tmp_path / "set"))
+def test_an_invalid_list_is_refused(short: Path, tmp_path: Path, text: str) -> None:
+    copied = Path(shutil.copytree(short, tmp_path / "set"))
     (copied / "cross.csv").write_text(text)
     with pytest.raises(DatasetError, match=r"cross\.csv"):
-        plan(copied)
+        choose_pairs(ClipDataset(str(copied)), [], cross())
 
 
-def test_a_still_person_does_not_move_and_a_follower_does() -> None:
+def test_pose_motion_of_a_still_and_of_a_perfect_video() -> None:
     poses = [pose(0.01 * t) for t in range(9)]
     assert score("pose_motion", GREY, poses, [pose()] * 9).value == 0
     assert score("pose_motion", GREY, poses, poses).value == pytest.approx(1)
@@ -196,7 +192,7 @@ def test_drift_from_the_portrait() -> None:
     assert score("portrait_sharpness", [noise, noise // 2], [pose()] * 2).value == pytest.approx(-1, abs=0.05)
 
 
-def test_a_jump_at_the_seam_is_seen() -> None:
+def test_a_jump_at_the_seam_raises_seam_change() -> None:
     steady = [np.full((64, 64, 3), 10 * t, np.uint8) for t in range(9)]
     jumping = [np.full((64, 64, 3), 10 * t + 20 * (t // 4), np.uint8) for t in range(9)]
     assert score("seam_change", steady, [pose()] * 9).value == pytest.approx(1)
@@ -205,43 +201,49 @@ def test_a_jump_at_the_seam_is_seen() -> None:
 
 
 def run(dataset: Path, out: Path, **options: Any) -> Run:
-    given = {"model": "frozen", "protocol": "tp-cross@1", "device": "cpu", "max_frames": 101} | options
+    given = {"model": "frozen", "protocol": "tp-cross@1", "device": "cpu", "max_frames": 16} | options
     return evaluate(RunSettings(dataset=str(dataset), out=out, **given), QUIET)
 
 
 @pytest.fixture(scope="module")
-def made(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(short: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cross") / "run"
-    run(dataset, out, keep_frames=True)
+    with pytest.MonkeyPatch.context() as patch:
+        admit_short_clips(patch)
+        run(short, out, keep_frames=True)
     return out
 
 
-def test_a_run_across_identities(dataset: Path, made: Path) -> None:
+def test_a_cross_identity_run(short: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    admit_short_clips(monkeypatch)
     found = RunDir(made).run()
     assert found is not None and found.status == "complete"
-    # Bela has two of the three clips: one of them finds nobody else to be driven by.
+    # Bela has two of the three clips, so that one of them has no partner.
     assert len(found.cases) == 2 and "no-pair" in {entry.kind for entry in found.audit}
     assert found.metrics["portrait_sharpness"].value == pytest.approx(0)
     assert found.metrics["seam_change"].value is None
     assert set(found.drift) >= {"portrait_colour.mean", "portrait_sharpness"}
     assert not {"psnr", "csim.frame"} & set(found.metrics)
     notes = CheckList()
-    check_run(RunDir(made), ClipDataset(str(dataset)), notes)
+    check_run(RunDir(made), ClipDataset(str(short)), notes)
     assert not [f for f in notes.found if f.severity == "error"], notes.found
 
 
-def test_a_run_across_identities_is_resumed_and_rescored(dataset: Path, made: Path) -> None:
+def test_a_cross_identity_run_is_resumed_and_rescored(
+    short: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from benchmark.runner.rescore import rescore
 
+    admit_short_clips(monkeypatch)
     before = RunDir(made).run()
     assert before is not None
-    again = run(dataset, made, keep_frames=True)
+    again = run(short, made, keep_frames=True)
     assert again.metrics == before.metrics
-    anew = rescore(made, dataset=None, metrics=["portrait_colour.mean"], statistics=False, say=print)
-    assert anew.metrics == before.metrics
+    rescored = rescore(made, dataset=None, metrics=["portrait_colour.mean"], statistics=False, say=print)
+    assert rescored.metrics == before.metrics
 
 
-def test_a_board_takes_it(made: Path, tmp_path: Path) -> None:
+def test_the_leaderboard_shows_it(made: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from leaderboard.cli import app
@@ -253,12 +255,16 @@ def test_a_board_takes_it(made: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["ground-truth", "reencode"])
-def test_who_asks_for_driving_frames_is_refused(dataset: Path, tmp_path: Path, model: str) -> None:
+def test_a_contestant_that_needs_driving_frames_is_refused(
+    short: Path, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admit_short_clips(monkeypatch)
     with pytest.raises(EvaluationError, match="asks for driving frames") as caught:
-        run(dataset, tmp_path / "run", model=model)
+        run(short, tmp_path / "run", model=model)
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
 
 
-def test_there_is_no_codec_control(dataset: Path, tmp_path: Path) -> None:
+def test_a_codec_control_is_refused(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    admit_short_clips(monkeypatch)
     with pytest.raises(EvaluationError, match="no real video"):
-        run(dataset, tmp_path / "run", codec_run=tmp_path)
+        run(short, tmp_path / "run", codec_run=tmp_path)
