@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -251,6 +252,7 @@ def _asset(name: str) -> str:
     return resources.files("leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
 
 
+@cache
 def _environment() -> jinja2.Environment:
     import jinja2
 

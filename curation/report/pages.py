@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def _show(value: Any) -> Any:
     return value.translate(_CLEAN) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
+@cache
 def _environment() -> jinja2.Environment:
     import jinja2
 

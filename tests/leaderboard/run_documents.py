@@ -34,7 +34,7 @@ from leaderboard.runs import RefusedRun
 from leaderboard.site import SiteReport, build_site
 from talkingpose.data.contestant import case_seed
 
-DELTAS = (1, 2, 4, 8, 16, 32, 64)
+DELTAS = (1, 2, 8, 64)
 RULES = hashlib.sha256(b"rules").hexdigest()
 CLIPS = hashlib.sha256(b"clips").hexdigest()
 # Typical values: PSNR (None: infinite), SSIM, TJE at delta 2, growth of TJE over delta, decay per second.

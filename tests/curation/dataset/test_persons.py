@@ -8,18 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from fake_detectors import KNOWS_FACES, SPEAKER, person, sample
+from fake_detectors import person, sample
 from made_records import clip, source, span
-from shot_videos import write_shots
 
-from curation import curate
 from curation.config import load_config
 from curation.dataset.persons import group_faces, groups_of, persons_of
 from curation.dataset.splits import split_of
 from curation.detect.face_embedding import mean_face, read_face, write_face
 from curation.records import SourceRecord
 from curation.report.explain import document, find_decisions
-from curation.run import RunOptions
 from curation.settings import PersonsSettings
 from curation.store import Store
 
@@ -110,22 +107,17 @@ def test_features_are_read_as_they_were_written():
     assert mean_face([sample(person())]) is None
 
 
-def test_a_run_with_the_identity_model_names_persons_and_keeps_their_features_to_itself(tmp_path):
-    folder, out = tmp_path / "footage", tmp_path / "data"
-    folder.mkdir()
-    for number in range(2):
-        write_shots(folder / f"{number}.mp4", [(SPEAKER, 80)], seed=number)
-    summary = curate([folder], out, load_config(), workers=1, options=RunOptions(detectors=KNOWS_FACES))
+def test_a_run_with_the_identity_model_names_persons_and_keeps_their_features_private(summary, made):
     assert not summary.errors, summary.errors
-    (shard,) = (out / "clips").glob("*.parquet")  # one person, so one split
+    (shard,) = (made / "clips").glob("*.parquet")  # one person, so one split
     rows = pq.read_table(shard).to_pylist()
-    assert len(rows) == 2 and len({row["person_id"] for row in rows}) == 1
+    assert len(rows) == 3 and len({row["person_id"] for row in rows}) == 1
     assert all(row["scores"]["identity_min"] > 0.9 for row in rows)
-    leakage = json.loads((out / "leakage.json").read_text())
+    leakage = json.loads((made / "leakage.json").read_text())
     assert leakage["is_clean"] and leakage["clips_without_person"] == 0
     features = [clip.face for record in summary.records for clip in record.clips]
     assert all(features)
-    written = b"".join(path.read_bytes() for path in out.iterdir() if path.is_file())
-    told = json.dumps(document(find_decisions(out, str(rows[0]["clip_id"]))))
+    written = b"".join(path.read_bytes() for path in made.iterdir() if path.is_file())
+    explained = json.dumps(document(find_decisions(made, str(rows[0]["clip_id"]))))
     for one in features:
-        assert str(one)[:64].encode() not in written and str(one)[:64] not in told
+        assert str(one)[:64].encode() not in written and str(one)[:64] not in explained
