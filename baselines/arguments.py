@@ -1,4 +1,4 @@
-"""Settings of a contestant as they come from `--model-args`: text that must be a number."""
+"""Parsing of settings from `--model-args`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from talkingpose.data.contestant import ContestantError
 
 
 def whole_number(name: str, text: str | int, *, least: int) -> int:
-    """The value of a setting as an int from `least` on; ContestantError where it is none."""
+    """Parse an integer of at least `least`; raises ContestantError."""
     try:
         value = int(text)
     except ValueError:
         value = least - 1
     if value < least:
-        raise ContestantError(f"--model-args {name}={text}: give a whole number from {least} on")
+        raise ContestantError(f"--model-args {name}={text}: give a whole number from {least}")
     return value
 
 
 def number(name: str, text: str | float) -> float:
-    """The value of a setting as a finite float; ContestantError where it is none."""
+    """Parse a finite number; raises ContestantError."""
     try:
         value = float(text)
     except ValueError:
@@ -30,6 +30,6 @@ def number(name: str, text: str | float) -> float:
 
 
 def no_checkpoint(name: str, checkpoint: str | None) -> None:
-    """Refuse a checkpoint given to a contestant that has no weights."""
+    """Raise ContestantError if a checkpoint is given."""
     if checkpoint is not None:
         raise ContestantError(f"--checkpoint {checkpoint}: {name} has no weights: leave it out")

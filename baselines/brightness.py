@@ -1,4 +1,4 @@
-"""Control: the driving frames, brighter by a constant. Whether a metric sees a steady error."""
+"""Control: the driving frames with constant extra brightness. Tests if a metric detects a steady error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from baselines.arguments import no_checkpoint, number
 from baselines.driving import control_info, driving_frames, lockstep
 from baselines.offset import offset
-from talkingpose.data.contestant import Case, Image
+from talkingpose.data.contestant import Case
+from talkingpose.io.image import Image
 
 
 class BrightnessControl:
@@ -19,7 +20,7 @@ class BrightnessControl:
         self.info = control_info("brightness", levels=self._levels)
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The brighter frames of the cases that still run, one per time step."""
+        """Yield the brighter frames of the running cases."""
         return lockstep(cases, self._brighter)
 
     def _brighter(self, case: Case) -> Iterator[Image]:

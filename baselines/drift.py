@@ -1,4 +1,4 @@
-"""Control: the driving frames, ever brighter. Whether a metric sees a slow drift."""
+"""Control: the driving frames with increasing brightness. Tests if a metric detects a slow drift."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from baselines.arguments import no_checkpoint, number
 from baselines.driving import control_info, driving_frames, lockstep
 from baselines.offset import offset
-from talkingpose.data.contestant import Case, Image
+from talkingpose.data.contestant import Case
+from talkingpose.io.image import Image
 
 
 class DriftControl:
@@ -19,7 +20,7 @@ class DriftControl:
         self.info = control_info("drift", levels=self._levels)
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The drifting frames of the cases that still run, one per time step."""
+        """Yield the drifting frames of the running cases."""
         return lockstep(cases, self._drifting)
 
     def _drifting(self, case: Case) -> Iterator[Image]:

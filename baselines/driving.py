@@ -1,15 +1,16 @@
-"""Controls that turn the driving frames of a case into its video, each case on its own."""
+"""Base of controls that transform the driving frames of each case."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from talkingpose.data.contestant import Case, ContestantError, ContestantInfo, Image, running
+from talkingpose.data.contestant import Case, ContestantError, ContestantInfo, running
+from talkingpose.io.image import Image
 
 
 def control_info(name: str, **args: str | int | float) -> ContestantInfo:
-    """What a board needs to know of a control that sees the driving frames and has no weights."""
+    """Return the info of a control that reads the driving frames."""
     return ContestantInfo(
         name=name,
         revision="1",
@@ -24,10 +25,14 @@ def control_info(name: str, **args: str | int | float) -> ContestantInfo:
 
 
 def lockstep(cases: Sequence[Case], change: Callable[[Case], Iterator[Image]]) -> Iterator[list[Image]]:
-    """Run `change`, which makes the video of one case lazily, on every case, one time step at a time.
+    """Transform all cases in lockstep.
+
+    Args:
+        cases: the cases.
+        change: yields the video of one case, lazily.
 
     Raises:
-        ContestantError: `change` gives too few frames.
+        ContestantError: `change` yields too few frames.
     """
     videos = [change(case) for case in cases]
     for step in itertools.count():
@@ -38,13 +43,13 @@ def lockstep(cases: Sequence[Case], change: Callable[[Case], Iterator[Image]]) -
 
 
 def driving_frames(case: Case) -> Iterable[Image]:
-    """The driving frames of a case.
+    """Return the driving frames of a case.
 
     Raises:
-        ContestantError: it comes without.
+        ContestantError: the case has none.
     """
     if case.driving_frames is None:
-        raise ContestantError(f"clip {case.clip_id}: no driving frames were given: ask for them in `info`")
+        raise ContestantError(f"clip {case.clip_id}: no driving frames: set `needs_driving_frames` in `info`")
     return case.driving_frames
 
 

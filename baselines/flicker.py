@@ -1,4 +1,4 @@
-"""Control: the driving frames under a light that flickers. Whether a metric sees fast changes."""
+"""Control: the driving frames with random brightness per frame. Tests if a metric detects fast changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from baselines.arguments import no_checkpoint, whole_number
 from baselines.driving import control_info, driving_frames, lockstep
 from baselines.offset import offset
-from talkingpose.data.contestant import Case, Image, case_seed
+from talkingpose.data.contestant import Case, case_seed
+from talkingpose.io.image import Image
 
 
 class FlickerControl:
@@ -22,7 +23,7 @@ class FlickerControl:
         self.info = control_info("flicker", levels=self._levels)
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The flickering frames of the cases that still run, one per time step."""
+        """Yield the flickering frames of the running cases."""
         return lockstep(cases, partial(self._flickering, seed))
 
     def _flickering(self, seed: int, case: Case) -> Iterator[Image]:

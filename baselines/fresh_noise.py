@@ -1,4 +1,4 @@
-"""TalkingPose with new noise for every frame: what its feedback and its shared noise are there to avoid."""
+"""TalkingPose without feedback and with new noise for every frame: the baseline of its method."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from baselines.talkingpose_model import OpenLoop
-from talkingpose.data.contestant import Case, Image, running
+from talkingpose.data.contestant import Case, running
+from talkingpose.io.image import Image
 
 if TYPE_CHECKING:
     import torch
 
 
 class FreshNoise(OpenLoop):
-    """The same model without feedback, and every frame starts from noise of its own.
+    """TalkingPose without feedback, with new noise for every frame.
 
     The noise of frame k is the k-th draw from the case's generator: a matter of the case's seed and k alone.
     Frame 0 is that of `open-loop`.

@@ -1,4 +1,4 @@
-"""Control: the portrait at every step. What a model must beat to be said to move."""
+"""Control: the portrait at every step. The scores of a model that does not move."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from baselines.arguments import no_checkpoint
-from talkingpose.data.contestant import Case, ContestantInfo, Image, running
+from talkingpose.data.contestant import Case, ContestantInfo, running
+from talkingpose.io.image import Image
 
 
 class FrozenControl:
@@ -25,7 +26,7 @@ class FrozenControl:
         )
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The portraits of the cases that still run, at every time step."""
+        """Yield the portraits of the running cases."""
         for step in itertools.count():
             alive = running(cases, step)
             if not alive:

@@ -1,4 +1,4 @@
-"""Control: the driving frames themselves. What a perfect model would score."""
+"""Control: the driving frames unchanged. The scores of a perfect model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from baselines.arguments import no_checkpoint
 from baselines.driving import driving_frames, lockstep
-from talkingpose.data.contestant import Case, ContestantInfo, Image
+from talkingpose.data.contestant import Case, ContestantInfo
+from talkingpose.io.image import Image
 
 
 class GroundTruthControl:
@@ -26,5 +27,5 @@ class GroundTruthControl:
         )
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The driving frames of the cases that still run, one per time step."""
+        """Yield the driving frames of the running cases."""
         return lockstep(cases, lambda case: iter(driving_frames(case)))

@@ -1,4 +1,4 @@
-"""Control: the driving frames, late. Whether a metric sees that the motion is out of step."""
+"""Control: the driving frames with a delay. Tests if a metric detects motion that is out of step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from baselines.arguments import no_checkpoint, whole_number
 from baselines.driving import control_info, driving_frames, lockstep
-from talkingpose.data.contestant import Case, Image
+from talkingpose.data.contestant import Case
+from talkingpose.io.image import Image
 
 
 class LagControl:
@@ -19,7 +20,7 @@ class LagControl:
         self.info = control_info("lag", frames=self._frames)
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The late frames of the cases that still run, one per time step."""
+        """Yield the delayed frames of the running cases."""
         return lockstep(cases, self._late)
 
     def _late(self, case: Case) -> Iterator[Image]:

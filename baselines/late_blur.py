@@ -1,4 +1,4 @@
-"""Control: the driving frames, blurred near the end. Whether a metric sees a late collapse."""
+"""Control: the driving frames with blur near the end. Tests if a metric detects a late collapse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from baselines.arguments import no_checkpoint, number
 from baselines.driving import control_info, driving_frames, lockstep
-from talkingpose.data.contestant import Case, ContestantError, Image
+from talkingpose.data.contestant import Case, ContestantError
+from talkingpose.io.image import Image
 
 
 class LateBlurControl:
@@ -26,7 +27,7 @@ class LateBlurControl:
         self.info = control_info("late-blur", sigma=self._sigma, share=self._share)
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The frames of the cases that still run, one per time step."""
+        """Yield the frames of the running cases."""
         return lockstep(cases, self._blurred)
 
     def _blurred(self, case: Case) -> Iterator[Image]:

@@ -1,7 +1,7 @@
-"""Control: the driving frames through H.264. What compression alone costs.
+"""Control: the driving frames after H.264 compression. The effect of compression alone.
 
-x264 spends its bits by macroblock tree, as it does by default, where the width is a multiple of 128 pixels
-alone: at other widths the bytes would differ from run to run.
+The macroblock tree of x264 is on only for widths that are multiples of 128 pixels: at other widths the
+encoded bytes differ from run to run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 from baselines.arguments import no_checkpoint
 from baselines.driving import driving_frames, lockstep
-from talkingpose.data.contestant import Case, ContestantInfo, Image
+from talkingpose.data.contestant import Case, ContestantInfo
+from talkingpose.io.image import Image
 
 CRF = 23
 PRESET = "medium"
@@ -26,15 +27,14 @@ _SCALING = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.BITEXACT
 )
-# The number of threads changes what x264 writes, so it is fixed rather than the machine's.
+# The output of x264 depends on the number of threads.
 _THREADS = 1
-# x264's AVX-512 code for its macroblock tree reads past the end of rows of other widths, memory that nobody
-# wrote: other bytes every time. There the tree is off.
+# At other widths x264's AVX-512 code for the macroblock tree reads uninitialized memory past the end of rows.
 _TREE_WIDTH = 128
 
 
 class ReencodeControl:
-    """Yields the driving frames after x264, CRF 23, yuv420p, as a usual upload would show them."""
+    """Yields the driving frames after x264 with CRF 23 and yuv420p, as in a usual upload."""
 
     def __init__(self, *, checkpoint: str | None, device: str) -> None:
         no_checkpoint("reencode", checkpoint)
@@ -57,14 +57,18 @@ class ReencodeControl:
         )
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The re-encoded frames of the cases that still run, one per time step."""
+        """Yield the re-encoded frames of the running cases."""
         return lockstep(cases, lambda case: reencoded(driving_frames(case)))
 
 
 def reencoded(images: Iterable[Image]) -> Iterator[Image]:
-    """Encode and decode uint8 RGB (H, W, 3) frames, H and W even, in memory.
+    """Encode and decode frames in memory.
 
-    As many frames come out as go in. At most x264's lookahead, about 60 frames, is held at a time.
+    Args:
+        images: uint8 RGB (H, W, 3), H and W even.
+
+    Yields:
+        As many frames as `images` has. At most x264's lookahead, about 60 frames, is held.
     """
     encoder: av.VideoCodecContext | None = None
     decoder = av.VideoCodecContext.create("h264", "r")
@@ -95,7 +99,7 @@ def _encoder(width: int, height: int) -> av.VideoCodecContext:
     context = av.VideoCodecContext.create("libx264", "w")
     context.width, context.height = width, height
     context.pix_fmt = "yuv420p"
-    # The rate steers x264's lookahead alone here; frames are told apart by their numbers.
+    # The rate affects only the lookahead of x264; frames are identified by their numbers.
     context.time_base = Fraction(1, 25)
     context.framerate = Fraction(25)
     context.thread_count = _THREADS

@@ -1,4 +1,4 @@
-"""TalkingPose itself, with the loop of the paper, another, or none, as contestants."""
+"""TalkingPose as a contestant, with the feedback of the paper, another one or none."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from talkingpose.data.contestant import (
     ContestantError,
     ContestantInfo,
     ContestantWeights,
-    Image,
     case_seed,
 )
+from talkingpose.io.image import Image
 from talkingpose.model.checkpoint_folder import DEFAULT_CHECKPOINT, checkpoint_folder
 from talkingpose.model.inference_settings import read_inference
 from talkingpose.pipeline.load import load_pipeline, native_size
@@ -34,17 +34,17 @@ class TalkingPose:
     """TalkingPose at the native size of its UNet, with the feedback of the paper.
 
     Args:
-        checkpoint: `tiny`, the bundled one and the default, or a folder in the official layout or in
+        checkpoint: `tiny`, which is bundled and the default, or a folder in the official layout or in
             diffusers' layout.
         device: `cpu` (float32), `cuda` or `cuda:N` (float16).
-        steps: DDIM steps of a frame; the checkpoint's own where it is not given.
-        guidance: classifier-free guidance scale; the checkpoint's own where it is not given.
+        steps: DDIM steps per frame; None for the value of the checkpoint.
+        guidance: classifier-free guidance scale; None for the value of the checkpoint.
         feedback: controller (docs/reference/feedback-controllers.md); default is the paper's loop.
-        settings: those of the controller, such as `gain`, beta in the paper.
+        settings: settings of the controller, such as `gain`, beta in the paper.
 
     Raises:
-        CheckpointError: no such checkpoint, or one that cannot be read.
-        ContestantError, FeedbackError: a setting that is not there, or a value that it cannot have.
+        CheckpointError: the checkpoint does not exist or cannot be read.
+        ContestantError, FeedbackError: a setting is unknown or has an invalid value.
     """
 
     name = "talkingpose"
@@ -92,7 +92,7 @@ class TalkingPose:
     def _controller(
         self, feedback: str | None, settings: Mapping[str, str | float]
     ) -> tuple[FeedbackController, dict[str, str | float]]:
-        """The controller, and what the board is to know of it."""
+        """Return the controller, and its name and settings for the info."""
         from talkingpose.pipeline.feedback import make_controller, setting_names
 
         name, given = self.default_feedback
@@ -111,25 +111,25 @@ class TalkingPose:
         return controller, described if name == "proportional" else {"feedback": name, **described}
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """Frames of the cases that still run, made at the native size and resized to the case's.
+        """Yield the frames of the running cases, generated at the native size and resized.
 
-        The poses are drawn at the native size; the noise of a case comes from its own seed, on the CPU.
+        Poses are drawn at the native size. The noise of a case is drawn from its own seed, on the CPU.
         """
         import torch
 
         from talkingpose.media import resize_image
 
-        shown = (cases[0].width, cases[0].height)
-        size = native_size(self._pipeline, *shown)
+        requested = (cases[0].width, cases[0].height)
+        size = native_size(self._pipeline, *requested)
         generators = [torch.Generator("cpu").manual_seed(case_seed(seed, case.clip_id)) for case in cases]
         for images in self._frames(cases, size, generators):
-            yield [image if size == shown else resize_image(image, shown, FILTER) for image in images]
+            yield [image if size == requested else resize_image(image, requested, FILTER) for image in images]
 
     def _frames(
         self, cases: Sequence[Case], size: tuple[int, int], generators: Sequence[torch.Generator]
     ) -> Iterator[list[Image]]:
-        """Frames at the native size (width, height)."""
-        return self._pipeline.stream(  # type: ignore[return-value]
+        """Yield frames at the native size (width, height)."""
+        return self._pipeline.stream(
             [case.reference for case in cases],
             [self._pose_pictures(case, size) for case in cases],
             num_inference_steps=self._steps,
@@ -144,7 +144,7 @@ class TalkingPose:
 
 
 class OpenLoop(TalkingPose):
-    """The same model without feedback: every frame starts from the same noise."""
+    """TalkingPose without feedback: every frame starts from the same noise."""
 
     name = "open-loop"
     default_feedback = ("proportional", {"gain": 0.0})
@@ -161,7 +161,7 @@ class OpenLoop(TalkingPose):
 
 
 def _weight_files(folder: Path) -> tuple[ContestantWeights, ...]:
-    """Name and hash of every weight file under a folder, sorted by name."""
+    """Return name and hash of every weight file under a folder, sorted by name."""
     found = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in _WEIGHT_SUFFIXES:

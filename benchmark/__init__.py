@@ -4,6 +4,10 @@
     result = score(real, generated, metrics=["psnr", "tje@2"])
     result["psnr"].value
 
+    from benchmark import evaluate
+    run = evaluate("frozen", dataset="tp-mini", limit=1)
+    run.metrics["psnr"].value
+
 Each name is imported on first use, so that `import benchmark` stays fast.
 """
 
@@ -16,15 +20,22 @@ from talkingpose.io.telemetry import disable_telemetry
 
 if TYPE_CHECKING:
     from benchmark import metrics
+    from benchmark.analysis.compare import compare
+    from benchmark.evaluation import evaluate, load_run
     from benchmark.frame_input import ScoreError
+    from benchmark.results import Run
     from benchmark.score_videos import MetricResult, score
 
-__all__ = ["MetricResult", "ScoreError", "metrics", "score"]
+__all__ = ["MetricResult", "Run", "ScoreError", "compare", "evaluate", "load_run", "metrics", "score"]
 
 # Public name -> "module:attribute", or the module alone.
 _EXPORTS = {
     "MetricResult": "benchmark.score_videos:MetricResult",
+    "Run": "benchmark.results:Run",
     "ScoreError": "benchmark.frame_input:ScoreError",
+    "compare": "benchmark.analysis.compare:compare",
+    "evaluate": "benchmark.evaluation:evaluate",
+    "load_run": "benchmark.evaluation:load_run",
     "metrics": "benchmark.metrics",
     "score": "benchmark.score_videos:score",
 }

@@ -1,4 +1,4 @@
-"""What a user of `tp-eval` can mend."""
+"""Base class of errors that a user of `tp-eval` can fix."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from talkingpose.io.errors import UserError
 
 
 class EvaluationError(UserError):
-    """A run cannot be started as asked: one line that says what, where, and what to do."""
+    """A request that cannot be carried out: one line that says what, where, and what to do."""

@@ -90,7 +90,11 @@ class DatasetRef(Document):
 
 
 class ContestantRef(Document):
-    """The contestant that made the videos, with its settings."""
+    """The contestant that made the videos, with its settings.
+
+    `isolated` is true if it ran in a process of its own, without the dataset and the evaluator; false if it
+    ran in the evaluator's process (`--in-process`); null for finished videos and in runs of older versions.
+    """
 
     name: str
     revision: str
@@ -101,6 +105,7 @@ class ContestantRef(Document):
     window: int | None = None
     control: bool = False
     saw_driving_frames: bool = False
+    isolated: bool | None = None
 
 
 class WeightRef(Document):

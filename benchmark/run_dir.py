@@ -1,14 +1,15 @@
-"""The folder of a run: what lies where, who may write, what counts as done."""
+"""Folder of a run: paths, locks, and which cases are finished."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from benchmark.errors import EvaluationError
 from benchmark.results import CaseResult, ResultError, Run, read_case, read_run, write_document
@@ -23,13 +24,15 @@ _RESULTS = (
 _LOCK = ".lock"
 _DRAFTS = ".partial"
 _RUN = "run.json"
+# Longest wait of a shard for another one that is just starting, in seconds.
+_SHARD_WAIT_S = 2.0
 
 
 class RunDir:
-    """Paths of a run; use it inside `locked`.
+    """Paths of a run. Write inside `locked` only.
 
-    A case is done when `cases/CLIP.json` is there; its frames file and its video were put in their places
-    before. Whatever is being written lies in `.partial` until it is whole.
+    A case is finished when `cases/CLIP.json` exists; its frame scores and its video are moved to their places
+    before. Unfinished files are in `.partial`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,108 +40,114 @@ class RunDir:
         self.drafts = path / _DRAFTS
 
     def case(self, clip_id: str) -> Path:
-        """The document of a case."""
+        """Return the path of the document of a case."""
         return self.path / "cases" / f"{clip_id}.json"
 
     def frames(self, clip_id: str) -> Path:
-        """The per-frame scores of a case."""
+        """Return the path of the frame scores of a case."""
         return self.path / "frames" / f"{clip_id}.parquet"
 
     def features(self, clip_id: str) -> Path:
-        """What metrics of all clips together are computed from, of one case."""
+        """Return the path of the features of a case, which metrics over all clips are computed from."""
         return self.path / "features" / f"{clip_id}.npz"
 
     def video(self, clip_id: str) -> Path:
-        """The generated video of a case."""
+        """Return the path of the generated video of a case."""
         return self.path / "videos" / f"{clip_id}.mp4"
 
     def lossless(self, clip_id: str) -> Path:
-        """The frames of a case as they were generated, where they are kept."""
+        """Return the path of the generated frames of a case, stored without loss."""
         return self.path / "lossless" / f"{clip_id}.mp4"
 
     def check(self) -> None:
-        """Refuse a place that cannot become this folder, without touching it.
+        """Check that this can be the folder of a run, without writing.
 
         Raises:
-            EvaluationError: it is no folder, cannot be written, or holds other things than a run.
+            EvaluationError: it is not a folder, cannot be written, or holds other files.
         """
         ancestor = next(p for p in (self.path.absolute(), *self.path.absolute().parents) if p.exists())
         if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
-            raise EvaluationError(
-                f"--out {self.path}: {ancestor} is no folder that can be written: choose another"
-            )
+            raise EvaluationError(f"--out {self.path}: {ancestor} is not a writable folder: choose another")
         if self.path.is_dir() and not (self.path / _RUN).exists():
             ours = {_DRAFTS, *(name for name, _ in _RESULTS)}
             inside = [p for p in self.path.iterdir() if p.name not in ours and not _is_draft(p)]
             foreign = [p.name for p in inside if not p.name.startswith(_LOCK)]
             if foreign:
                 raise EvaluationError(
-                    f"--out {self.path}: holds {sorted(foreign)[0]} and no run: choose a new or empty folder"
+                    f"--out {self.path}: holds {sorted(foreign)[0]}, and no run: choose a new or empty folder"
                 )
 
     @contextmanager
     def locked(self, shard: tuple[int, int] | None = None) -> Iterator[None]:
-        """Create the folder and keep every other process out of it; the lock ends with the process.
+        """Create the folder and lock it; the lock ends with the process.
 
-        With `shard`, which of how many, other shards may work beside this one.
+        Args:
+            shard: (index, count) of this process; other shards may work at the same time.
 
         Raises:
-            EvaluationError: another process is at work in it, or it cannot be created.
+            EvaluationError: another process works in the folder, or it cannot be created.
         """
         name = None if shard is None else f"{shard[0]}-of-{shard[1]}"
         try:
             for folder in (self.path, *(self.path / name for name, _ in _RESULTS)):
                 folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.ExitStack() as locks:
-                self._lock(locks, _LOCK, fcntl.LOCK_EX if name is None else fcntl.LOCK_SH)
+            with contextlib.ExitStack() as stack:
                 if name is None:
+                    stack.enter_context(self._lock(_LOCK))
+                    self._check_no_shard()
                     self._remove_drafts()
                 else:
-                    self._lock(locks, f"{_LOCK}-{name}", fcntl.LOCK_EX)
+                    # Held only until the lock of the shard is: a run without shards holds it to its end.
+                    with self._lock(_LOCK, timeout_s=_SHARD_WAIT_S):
+                        stack.enter_context(self._lock(f"{_LOCK}-{name}"))
                     self.drafts = self.path / _DRAFTS / name
                     shutil.rmtree(self.drafts, ignore_errors=True)
                 self.drafts.mkdir(parents=True)
-                stack = locks.pop_all()
+                locks = stack.pop_all()
         except OSError as error:
             raise EvaluationError(
                 f"--out {self.path}: cannot be written ({error.strerror}): choose another"
             ) from error
-        with stack:
+        with locks:
             try:
                 yield
             finally:
                 shutil.rmtree(self.drafts, ignore_errors=True)
-                with contextlib.suppress(OSError):  # gone, or another shard is at work beside this one
+                with contextlib.suppress(OSError):  # deleted, or another shard is at work
                     (self.path / _DRAFTS).rmdir()
 
     @contextmanager
     def updating(self, shard: tuple[int, int] | None) -> Iterator[None]:
-        """Read and write `run.json` while no other shard does; waits for its turn."""
+        """Read and write `run.json` while no other shard does; waits for them."""
         if shard is None:
             yield
             return
-        with (self.path / f"{_LOCK}-run").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(self.path / f"{_LOCK}-run"):
             yield
 
-    def _lock(self, locks: contextlib.ExitStack, name: str, kind: int) -> None:
-        file = locks.enter_context((self.path / name).open("w"))
+    def _lock(self, name: str, timeout_s: float = 0) -> AcquireReturnProxy[FileLock]:
+        """Acquire a lock; it is released at the end of a `with` block."""
         try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except OSError as error:
+            return FileLock(self.path / name).acquire(timeout=timeout_s)
+        except Timeout as error:
             raise EvaluationError(
                 f"--out {self.path}: another tp-eval is at work in it: wait, or choose another folder"
             ) from error
 
+    def _check_no_shard(self) -> None:
+        for path in self.path.glob(f"{_LOCK}-*-of-*"):
+            with self._lock(path.name):
+                pass
+
     def clear(self) -> None:
-        """Remove what a run consists of, and nothing else."""
+        """Delete the files of the run, and no others."""
         (self.path / _RUN).unlink(missing_ok=True)
         for name, suffix in _RESULTS:
             for path in (self.path / name).glob(f"*{suffix}"):
                 path.unlink()
 
     def run(self) -> Run | None:
-        """What the folder says it holds, None where there is no `run.json`."""
+        """Read `run.json`; None if there is none."""
         return read_run(self.path) if (self.path / _RUN).exists() else None
 
     def write_run(self, run: Run) -> None:
@@ -146,9 +155,12 @@ class RunDir:
         write_document(run, self.path / _RUN)
 
     def finished(self, clip_id: str, key: str, *, with_frames: bool = False) -> CaseResult | None:
-        """The case if it is done under this key, with its files; None where it is still to do.
+        """Return a case that is finished under this key, with all its files, else None.
 
-        `with_frames` asks for the frames without loss, too.
+        Args:
+            clip_id: id of the clip.
+            key: hash over everything that its numbers depend on.
+            with_frames: whether the frames must be stored without loss, too.
         """
         path = self.case(clip_id)
         if not path.exists():
@@ -156,7 +168,7 @@ class RunDir:
         try:
             case = read_case(path)
         except ResultError:
-            return None  # not whole, so not done: it is generated again
+            return None  # incomplete: it is generated again
         beside = [file.path for file in (case.video, case.features, case.lossless) if file is not None]
         if with_frames and case.lossless is None:
             return None
@@ -165,9 +177,9 @@ class RunDir:
 
     def _remove_drafts(self) -> None:
         shutil.rmtree(self.path / _DRAFTS, ignore_errors=True)
-        for folder in (self.path, self.path / "cases"):
+        for folder in (self.path, *(self.path / name for name, _ in _RESULTS)):
             for path in folder.iterdir():
-                if _is_draft(path):
+                if _is_draft(path) and path.is_file():
                     path.unlink()
 
 

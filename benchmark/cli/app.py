@@ -1,8 +1,11 @@
-"""`tp-eval`: the command line alone; every command is a call into the module that does the work."""
+"""Command line of `tp-eval`; each command calls the module that does the work."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,78 +15,86 @@ from benchmark.cli import weights
 from benchmark.cli.options_file import read_options
 from benchmark.data.bundled import TP_MINI, protocol_of
 from talkingpose.io import console
+from talkingpose.io.progress import ConsoleProgress
 
 if TYPE_CHECKING:
-    from benchmark.runner.evaluate import RunSettings
+    from benchmark.results import Run
+    from benchmark.runner.run_settings import RunSettings
 
+PROGRAM = "tp-eval"
+EXIT_CODES = "Exit codes: 0 complete, 2 wrong input, 3 some clips failed; they are listed."
+
+app = console.application("Score models that animate a portrait, on clips of more than 100 frames.")
+app.add_typer(weights.app, name="weights", help="List, fetch and verify weight files.")
+
+Dataset = Annotated[str, typer.Option(help="tp-mini (bundled), a folder, or owner/name[@revision].")]
+Split = Annotated[str | None, typer.Option(help="[default: test if it has usable clips, else all]")]
+ProtocolName = Annotated[
+    str | None,
+    typer.Option("--protocol", help="tp-eval ls protocols lists them. [default: tp-mini@1 or tp-long@1]"),
+]
+Limit = Annotated[int | None, typer.Option(help="Only the first N clips; not comparable.")]
+MaxFrames = Annotated[int | None, typer.Option(help="Only the first N frames per clip; not comparable.")]
+CodecRun = Annotated[
+    Path | None, typer.Option(help="Run of the control reencode on the same clips, to measure drift against.")
+]
+Workers = Annotated[int, typer.Option(help="Number of processes; each loads the model.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")]
+InProcess = Annotated[
+    bool,
+    typer.Option("--in-process", help="Run the model in this process, for debugging; the board shows it."),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
-        help="YAML file with any of these options, such as max-frames: 120; the command line goes first.",
-        callback=read_options,
-        is_eager=True,
+        help="YAML with what differs from benchmark/default.yaml.", callback=read_options, is_eager=True
     ),
 ]
-Workers = Annotated[int, typer.Option(help="Processes that share the work; each loads the model.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List the clips that are to do; write nothing.")]
-
-app = console.application("Score a model that animates a portrait, on clips of more than 100 frames.")
-app.add_typer(weights.app, name="weights")
-
-PROGRAM = "tp-eval"
+RunJson = Annotated[bool, typer.Option("--json", help="Print run.json instead of a table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-@app.command("run")
+@app.command("run", epilog=EXIT_CODES)
 def run_command(
-    model: Annotated[str, typer.Option(help="Contestant (tp-eval ls contestants) or package.module:Class.")],
-    dataset: Annotated[
-        str,
-        typer.Option(help="tp-mini (bundled), a folder that tp-curate wrote, or owner/name[@revision]."),
-    ] = TP_MINI,
+    model: Annotated[str, typer.Option(help="Name (tp-eval ls contestants) or package.module:Class.")],
+    dataset: Dataset = TP_MINI,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run; the same command resumes it. [default: runs/MODEL]"),
     ] = None,
-    checkpoint: Annotated[
-        str | None, typer.Option(help="Folder of weights, where the model has any; or tiny (bundled).")
-    ] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Folder of weights, or tiny (bundled).")] = None,
     model_args: Annotated[str, typer.Option(help="Settings of the model: key=value,key=value.")] = "",
-    split: Annotated[
-        str | None, typer.Option(help="Default: test where it has usable clips, else all splits.")
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(help="See tp-eval ls protocols. [default: tp-mini@1 on tp-mini, else tp-long@1]"),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N clips; not comparable.")] = None,
-    max_frames: Annotated[
-        int | None, typer.Option(help="Only the first N frames of a clip; not comparable.")
-    ] = None,
+    split: Split = None,
+    protocol: ProtocolName = None,
+    limit: Limit = None,
+    max_frames: MaxFrames = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N. [default: cpu on tp-mini, else auto]")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Clips generated together; default: the model's own.")
+        int | None, typer.Option(help="Clips generated together. [default: the model's own]")
     ] = None,
     workers: Workers = 1,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
+    fresh: Fresh = False,
     shard: Annotated[
-        str | None, typer.Option(help="Which part of how many, such as 2/4; all parts share one --out.")
+        str | None, typer.Option(help="Part of the work, such as 2/4; all parts share one --out.")
     ] = None,
     keep_frames: Annotated[
-        bool, typer.Option("--keep-frames", help="Keep the frames without loss, for tp-eval rescore.")
+        bool, typer.Option("--keep-frames", help="Store the frames without loss, for tp-eval rescore.")
     ] = False,
-    codec_run: Annotated[
-        Path | None,
-        typer.Option(help="Run of the control reencode on the same clips: drift is measured against it."),
-    ] = None,
+    codec_run: CodecRun = None,
+    timeout: Annotated[
+        float, typer.Option(help="Longest wait for the model to load and for a frame, in seconds.")
+    ] = 900,
+    in_process: InProcess = False,
     config: Config = None,
     dry_run: DryRun = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
+    as_json: RunJson = False,
 ) -> int:
-    """Generate and score. Exit code 0: complete; 3: some clips failed, and are listed; 2: wrong input."""
-    from benchmark.runner.evaluate import RunSettings
+    """Generate and score videos of a model."""
+    from benchmark.runner.run_settings import RunSettings
 
     settings = RunSettings(
         model=model,
@@ -102,37 +113,36 @@ def run_command(
         shard=_shard(shard),
         keep_frames=keep_frames,
         codec_run=codec_run,
+        in_process=in_process,
+        timeout_s=timeout,
     )
     return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json)
 
 
-@app.command("score")
+@app.command("score", epilog=EXIT_CODES)
 def score_command(
     predictions: Annotated[Path, typer.Option(help="Folder with CLIP.mp4, or CLIP/ of PNG frames.")],
-    name: Annotated[str, typer.Option(help="Of the model that made the videos, as the board shows it.")],
-    dataset: Annotated[str, typer.Option(help="As for tp-eval run.")] = TP_MINI,
+    name: Annotated[str, typer.Option(help="Name of the model on the leaderboard.")],
+    dataset: Dataset = TP_MINI,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; the same command resumes it. [default: runs/NAME]")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Of the model; default: a hash of the videos.")] = None,
-    split: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N clips; not comparable.")] = None,
-    max_frames: Annotated[
-        int | None, typer.Option(help="Only the first N frames of a clip; not comparable.")
+    revision: Annotated[
+        str | None, typer.Option(help="Revision of the model. [default: a hash of the videos]")
     ] = None,
+    split: Split = None,
+    protocol: ProtocolName = None,
+    limit: Limit = None,
+    max_frames: MaxFrames = None,
     workers: Workers = 1,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
-    codec_run: Annotated[
-        Path | None,
-        typer.Option(help="Run of the control reencode on the same clips: drift is measured against it."),
-    ] = None,
+    fresh: Fresh = False,
+    codec_run: CodecRun = None,
     config: Config = None,
     dry_run: DryRun = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
+    as_json: RunJson = False,
 ) -> int:
-    """Score finished videos, matched by clip id. Exit code 0: complete; 3: some are missing or refused."""
-    from benchmark.runner.evaluate import RunSettings
+    """Score finished videos, matched by clip id."""
+    from benchmark.runner.run_settings import RunSettings
 
     settings = RunSettings(
         model=name,
@@ -155,40 +165,46 @@ def score_command(
 def rescore_command(
     run: Annotated[Path, typer.Argument(help="Folder of a run that was made with --keep-frames.")],
     dataset: Annotated[
-        str | None, typer.Option(help="The dataset of the run, where it lies elsewhere now.")
+        str | None, typer.Option(help="Location of the dataset. [default: the one that the run names]")
     ] = None,
-    metrics: Annotated[str, typer.Option(help="Ids, separated by commas; default: all.")] = "",
+    metrics: Annotated[str, typer.Option(help="Metric ids, separated by commas. [default: all]")] = "",
     statistics: Annotated[
-        bool, typer.Option("--statistics", help="Fold the stored scores again; needs no frames.")
+        bool, typer.Option("--statistics", help="Only summarize the stored scores; needs no frames.")
     ] = False,
-    codec_run: Annotated[Path | None, typer.Option(help="As for tp-eval run.")] = None,
+    codec_run: CodecRun = None,
     add: Annotated[
-        str, typer.Option(help="Groups to take on, separated by commas: pose, identity, distribution.")
+        str, typer.Option(help="Groups to add, separated by commas: pose, identity, distribution.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead of the table.")] = False,
-) -> None:
-    """Score a run anew from the frames it kept, without generating again."""
-    from benchmark.cli.run_table import table
-    from benchmark.runner.rescore import rescore
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Score a random tenth of the clips again and compare.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the sample of --verify. [default: drawn and printed]")
+    ] = None,
+    as_json: RunJson = False,
+) -> int:
+    """Score the kept frames of a run again."""
+    progress = _Progress()
+    if verify:
+        return _verify(run, dataset, seed, progress, as_json)
+    from benchmark.rescore.rescore import rescore
 
-    found = rescore(
+    rescored = rescore(
         run,
         dataset=dataset,
         metrics=_names(metrics),
         statistics=statistics,
-        say=lambda line: console.note(f"{PROGRAM}: {line}"),
+        progress=progress,
         codec_run=codec_run,
         add=_names(add) or (),
     )
-    if as_json:
-        console.emit_json(found.model_dump(mode="json", by_alias=True))
-    else:
-        print(table(found))
+    _print_run(rescored, as_json)
+    return console.EXIT_COMPLETE
 
 
 @app.command("compare")
 def compare_command(
-    a: Annotated[Path, typer.Argument(help="Folder of the run to compare with.")],
+    a: Annotated[Path, typer.Argument(help="Folder of the baseline run.")],
     b: Annotated[Path, typer.Argument(help="Folder of the run to judge.")],
     metrics: Annotated[
         str, typer.Option(help="Ids or families (tje), separated by commas; default: all.")
@@ -197,7 +213,7 @@ def compare_command(
     fail_on_regression: Annotated[
         bool, typer.Option("--fail-on-regression", help="Exit code 4 if B is worse in a metric.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Compare two runs on the same clips."""
     from benchmark.analysis.compare import ComparisonError, compare, comparison_table
@@ -215,25 +231,24 @@ def compare_command(
     return console.EXIT_COMPLETE
 
 
-@app.command("validate")
+@app.command("validate", epilog="Exit codes: 0 no errors, 2 wrong input, 3 errors; they are listed.")
 def validate_command(
     target: Annotated[
         str, typer.Argument(help="Folder of a run, a dataset or predictions; or a contestant.")
     ],
     kind: Annotated[
-        str | None, typer.Option(help="run, dataset, predictions or contestant; default: find out.")
+        str | None, typer.Option(help="run, dataset, predictions or contestant. [default: detected]")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="That predictions are for, or that a run was made on.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="As for tp-eval run.")] = None,
-    sample: Annotated[int | None, typer.Option(help="Decode only so many clips of a dataset.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset of the predictions or of the run.")] = None,
+    split: Split = None,
+    protocol: ProtocolName = None,
+    sample: Annotated[int | None, typer.Option(help="Clips of a dataset to decode. [default: all]")] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Of a contestant.")] = None,
     device: Annotated[str, typer.Option(help="Of a contestant: cpu, cuda or cuda:N.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    in_process: InProcess = False,
+    as_json: Json = False,
 ) -> int:
-    """Check something before hours are spent on it. Exit code 0: sound; 3: errors, which are listed."""
+    """Check a run, dataset, predictions or contestant."""
     from benchmark.validation import lines, validate
 
     found = validate(
@@ -245,6 +260,7 @@ def validate_command(
         sample=sample,
         checkpoint=checkpoint,
         device=device,
+        in_process=in_process,
     )
     if as_json:
         console.emit_json(found.model_dump(mode="json"))
@@ -256,9 +272,9 @@ def validate_command(
 @app.command("ls")
 def list_command(
     what: Annotated[Literal["contestants", "metrics", "protocols"], typer.Argument(help="What to list.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """List what there is: contestants, metrics or protocols."""
+    """List contestants, metrics or protocols."""
     from benchmark.cli.listing import listing
 
     rows = listing(what)
@@ -278,18 +294,26 @@ def schema_command() -> None:
 
 
 def main() -> None:
-    """Entry point; `tp-eval --model X` is `tp-eval run --model X`."""
+    """Run the command line; `tp-eval --model X` is `tp-eval run --model X`."""
     args = sys.argv[1:]
     if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
         args = ["run", *args]
     console.run(app, PROGRAM, args)
 
 
-def _dry_run(settings: RunSettings, as_json: bool) -> int:
-    """Print what is to do."""
-    from benchmark.runner.evaluate import Progress, dry_run
+class _Progress(ConsoleProgress):
+    """Progress on stderr, with the name of the program before each line."""
 
-    cases = dry_run(settings, Progress(say=lambda line: console.note(f"{PROGRAM}: {line}")))
+    def message(self, text: str) -> None:
+        super().message(f"{PROGRAM}: {text}")
+
+
+def _dry_run(settings: RunSettings, as_json: bool) -> int:
+    """Print the clips that are to do."""
+    from benchmark.runner.evaluate import dry_run
+
+    with _stdout_for_results():
+        cases = dry_run(settings, _Progress())
     rows = [
         {"clip_id": c.clip.clip_id, "width": c.width, "height": c.height, "num_frames": c.num_frames}
         for c in cases
@@ -303,54 +327,80 @@ def _dry_run(settings: RunSettings, as_json: bool) -> int:
 
 def _evaluate(settings: RunSettings, workers: int, as_json: bool) -> int:
     """Run or score, print the result, and return the exit code."""
-    from benchmark.cli.run_table import table
-    from benchmark.runner.evaluate import Progress
     from benchmark.runner.workers import evaluate_in_workers
 
-    with console.progress_bar() as progress:
-        frames = progress.add_task("frames", total=None, speed="")
-        listener = Progress(
-            say=lambda line: console.note(f"{PROGRAM}: {line}"),
-            planned=lambda number: progress.update(frames, total=number),
-            made=lambda number: progress.update(frames, advance=number),
-        )
-        run = evaluate_in_workers(settings, workers, listener)
-    if as_json:
-        console.emit_json(run.model_dump(mode="json", by_alias=True))
-    else:
-        print(table(run))
+    with _stdout_for_results(), _Progress() as progress:
+        run = evaluate_in_workers(settings, workers, progress)
+    _print_run(run, as_json)
     for entry in run.audit:
         if entry.kind == "lag":
             console.note(f"{PROGRAM}: {entry.clip_id}: {entry.message}")
     if run.status == "complete":
         return console.EXIT_COMPLETE
     failed, pending = (sum(entry.kind == kind for entry in run.audit) for kind in ("failed", "pending"))
-    waiting = f", {pending} wait for other shards" if pending else ""
+    others = f", {pending} wait for other shards" if pending else ""
     console.note(
-        f"{PROGRAM}: {run.status}: {failed} of {len(run.cases)} clips failed{waiting}, "
+        f"{PROGRAM}: {run.status}: {failed} of {len(run.cases)} clips failed{others}, "
         f"see {settings.out}/run.json"
     )
-    # A shard that did all of its own part has done what it was asked for.
-    return console.EXIT_PARTIAL if failed else console.EXIT_COMPLETE
+    # A shard that finished its own part is complete.
+    own_part = settings.shard is not None and pending and not failed
+    return console.EXIT_COMPLETE if own_part else console.EXIT_PARTIAL
+
+
+def _verify(run: Path, dataset: str | None, seed: int | None, progress: _Progress, as_json: bool) -> int:
+    from benchmark.rescore.verify import lines, verify
+
+    result = verify(run, dataset=dataset, seed=seed, progress=progress)
+    if as_json:
+        console.emit_json(result.model_dump(mode="json"))
+    else:
+        print("\n".join(lines(result)))
+    return console.EXIT_COMPLETE if result.verified else console.EXIT_PARTIAL
+
+
+def _print_run(run: Run, as_json: bool) -> None:
+    from benchmark.cli.run_table import table
+
+    if as_json:
+        console.emit_json(run.model_dump(mode="json", by_alias=True))
+    else:
+        print(table(run))
+
+
+@contextlib.contextmanager
+def _stdout_for_results() -> Iterator[None]:
+    """Redirect standard output to standard error: a contestant may print, and results stay one document."""
+    stdout = sys.stdout
+    sys.stdout = sys.stderr
+    descriptor = os.dup(1)
+    try:
+        stdout.flush()
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout = stdout
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
-    """`2/4` as (2, 4)."""
+    """Parse `2/4` as (2, 4)."""
     if text is None:
         return None
     which, slash, number = text.partition("/")
     if not (slash and which.isdecimal() and number.isdecimal() and len(text) < 12):
-        raise typer.BadParameter(f"--shard {text!r}: give which of how many, such as 2/4")
+        raise typer.BadParameter(f"--shard {text!r}: give index and count, such as 2/4")
     return int(which), int(number)
 
 
 def _names(text: str) -> list[str] | None:
-    """`psnr,ssim` as a list, nothing as None."""
+    """Split `psnr,ssim` into a list; None if empty."""
     return [name.strip() for name in text.split(",") if name.strip()] or None
 
 
 def _model_args(text: str) -> dict[str, str]:
-    """`key=value,key=value` as a mapping."""
+    """Parse `key=value,key=value`."""
     settings: dict[str, str] = {}
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")

@@ -7,7 +7,7 @@ from typing import Literal
 from benchmark.metrics.contract import MetricSpec
 from benchmark.metrics.registry import GROUPS, MetricError, families, family, foreign
 from benchmark.protocols.protocol import load_protocol, protocol_names
-from benchmark.runner.registry import contestant_names
+from talkingpose.data.contestant_loading import contestant_names
 
 Row = dict[str, str | int]
 

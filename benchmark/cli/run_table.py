@@ -1,4 +1,4 @@
-"""The result of a run as a plain table."""
+"""Result of a run as a plain-text table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _HEADER = ("metric", "value", "95 % interval", "unit", "better", "clips", "state
 
 
 def table(run: Run) -> str:
-    """One line for each metric: value, interval, unit, direction, number of clips, state and reason."""
+    """Return one line per metric: value, interval, unit, direction, number of clips, state and reason."""
     rows = [_HEADER, *(_row(name, summary) for name, summary in run.metrics.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     right = (False, True, True, False, False, True, False)

@@ -1,4 +1,4 @@
-"""Datasets that come with the project, by name."""
+"""Bundled datasets by name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ _FOLDERS = {TP_MINI: TP_MINI_FOLDER}
 def open_dataset(location: str) -> ClipDataset:
     """Open a bundled dataset by its name, or any other by its folder or Hub repository.
 
+    A local folder is opened by its absolute path: a contestant may change the current directory.
+
     Raises:
         DatasetError: see `ClipDataset`.
     """
     from talkingpose.data.clips import ClipDataset
 
-    return ClipDataset(location, _FOLDERS.get(location))
+    folder = Path(location)
+    return ClipDataset(location, _FOLDERS.get(location) or (folder.absolute() if folder.is_dir() else None))
 
 
 def protocol_of(location: str) -> str:
-    """The protocol of a run that names none: a bundled dataset has its own."""
+    """Return the default protocol of a dataset; a bundled dataset has its own."""
     return "tp-mini@1" if location == TP_MINI else "tp-long@1"

@@ -1,4 +1,4 @@
-"""The numbers of the clips become the numbers of the run."""
+"""Aggregation of the scores of clips into the summaries of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.metrics import AnyMetric, ClipArrays, MetricSpec, SetMetric
 from benchmark.results import CaseResult, CaseScore, MetricSummary, State
 from benchmark.rules import Aggregation
 
-# A clip of which not every frame could be judged has a score all the same, and says so.
+# A clip with some frames that could not be scored has a score, and its state says so.
 _WITH_SCORE: tuple[State, ...] = ("ok", "partial")
 
 
@@ -23,9 +23,14 @@ def summaries(
     rule: Aggregation,
     stored: Callable[[CaseResult], Mapping[str, Arrays]],
 ) -> dict[str, MetricSummary]:
-    """One summary for each metric over the clips that were scored, out of `num_planned`.
+    """Summarize each metric over the scored clips.
 
-    `stored` reads what was collected of a case for the metrics of all clips together.
+    Args:
+        metrics: metrics of the protocol.
+        cases: scored clips.
+        num_planned: number of clips of the run.
+        rule: aggregation rule of the protocol.
+        stored: reads the stored features of a case, which metrics over all clips are computed from.
     """
     found = {}
     for metric in metrics:
@@ -43,7 +48,7 @@ def _of_the_set(
     rule: Aggregation,
     stored: Callable[[CaseResult], Mapping[str, Arrays]],
 ) -> MetricSummary:
-    """The summary with the score of all clips together in it."""
+    """Return the summary with the score over all clips."""
     spec = metric.spec
     clips = [
         ClipArrays(case.clip_id, case.cluster, {name: stored(case)[name] for name in spec.collections})
@@ -91,7 +96,7 @@ def _summary(
 
 
 def _frame_weighted(scores: Sequence[tuple[CaseScore, float]]) -> float | None:
-    """Mean over clips weighted by the number of finite scores of each, None where there is none."""
+    """Return the mean over clips, weighted by their numbers of finite scores; None if there is none."""
     weights = [score.n_frames - score.n_infinite for score, _ in scores]
     if not any(weights):
         return None
@@ -101,7 +106,7 @@ def _frame_weighted(scores: Sequence[tuple[CaseScore, float]]) -> float | None:
 def _verdict(
     cases: Sequence[CaseResult], num_planned: int, spec: MetricSpec, num_finite: int, num_clusters: int
 ) -> tuple[State, str | None]:
-    """State of the summary, and everything a reader must know of it in one line."""
+    """Return the state of the summary and its reason in one line."""
     scores: Mapping[str, CaseScore] = {case.clip_id: case.metrics[spec.id] for case in cases}
     missing = num_planned - len(cases)
     broken = [score for score in scores.values() if score.state not in _WITH_SCORE]

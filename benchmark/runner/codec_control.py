@@ -1,4 +1,4 @@
-"""The scores of the codec control: what content and compression alone do to every metric over time."""
+"""Scores of the codec control: the effect of content and compression on each metric over time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Floats = npt.NDArray[np.float64]
 
 
 class CodecControl:
-    """A complete run of the control that the protocol names, over the clips of another run.
+    """Complete run of the control that the protocol names, over the clips of another run.
 
     Args:
         path: folder of the run of the control.
-        protocol: of the other run.
+        protocol: protocol of the other run.
         cases_sha256, max_frames: of the other run.
 
     Raises:
-        EvaluationError: it is no such run.
-        ResultError: it is no run at all.
+        EvaluationError: the control, the protocol or the clips differ, or the run is not complete.
+        ResultError: there is no valid run.
     """
 
     def __init__(self, path: Path, protocol: Protocol, *, cases_sha256: str, max_frames: int | None) -> None:
@@ -35,20 +35,20 @@ class CodecControl:
         problem = _problem(self.run, protocol, cases_sha256, max_frames)
         if problem is not None:
             raise EvaluationError(
-                f"--codec-run {path}: {problem}: make it with tp-eval --model {protocol.drift.control} and "
+                f"--codec-run {path}: {problem}: create it with tp-eval --model {protocol.drift.control} and "
                 "the other options of this run"
             )
 
     def frame_scores(self, clip_id: str, metric: str) -> Floats:
-        """Its score of each frame, float64 (num_frames,), NaN where there is none."""
+        """Return the score of each frame, float64 (num_frames,), NaN where there is none."""
         return read_frame_scores(self._folder.frames(clip_id), metric)
 
 
 def _problem(run: Run, protocol: Protocol, cases_sha256: str, max_frames: int | None) -> str | None:
-    """Why a run is not the control, None where it is."""
+    """Return why a run is not the control, None if it is."""
     checks = {
         f"it is a run of {run.contestant.name}": run.contestant.name == protocol.drift.control,
-        "it was made under another protocol": run.protocol.sha256 == protocol.sha256(),
+        "it used another protocol": run.protocol.sha256 == protocol.sha256(),
         "it has other clips": run.dataset.cases_sha256 == cases_sha256,
         "it has another --max-frames": run.max_frames == max_frames,
         f"it is {run.status}": run.status == "complete",

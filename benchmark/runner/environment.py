@@ -1,4 +1,4 @@
-"""With what a run was made: versions of everything that may move a number."""
+"""Versions of the software that may affect a number."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PACKAGES = (
 
 
 def project_version() -> str:
-    """Version of the project."""
+    """Return the version of the project."""
     return version("talkingpose")
 
 
 def environment() -> dict[str, Any]:
-    """Versions of project, Python, packages and codecs; no name of a machine or a user."""
+    """Return the versions of project, Python, packages and codecs; no names of machines or users."""
     import av
 
     return {
@@ -41,7 +41,7 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the project's own checkout and whether it was changed; None for any other installation."""
+    """Return commit and state of the project's checkout, None for any other installation."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None

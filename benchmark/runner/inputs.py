@@ -1,4 +1,4 @@
-"""What a case is made of: its portrait, its poses and, where there are any, its real frames."""
+"""Inputs of a case: portrait, poses and real frames."""
 
 from __future__ import annotations
 
@@ -11,52 +11,58 @@ from benchmark.runner.plan import Pair, PlannedCase
 from benchmark.runner.reference_video import ReferenceVideo
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.schema import DatasetError
+from talkingpose.io.image import Image
 from talkingpose.media import MediaError
 
-Image = npt.NDArray[np.uint8]
 Keypoints = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class CaseInputs:
-    """Portrait, uint8 RGB (H, W, 3); poses, float32 (num_frames, 133, 3); real frames, if there are any."""
+    """Inputs of a case.
+
+    Attributes:
+        reference: portrait, uint8 RGB (height, width, 3).
+        keypoints: poses, float32 (num_frames, 133, 3).
+        real_video: real frames; None in cross-reenactment, which has none.
+    """
 
     reference: Image
     keypoints: Keypoints
-    footage: ReferenceVideo | None
+    real_video: ReferenceVideo | None
 
     def close(self) -> None:
         """Close the decoder of the real frames."""
-        if self.footage is not None:
-            self.footage.close()
+        if self.real_video is not None:
+            self.real_video.close()
 
 
 def prepare_inputs(dataset: ClipDataset, planned: PlannedCase) -> CaseInputs:
-    """Read what the case needs; the real frames are decoded as they are asked for.
+    """Read the inputs of a case; the real frames are decoded on demand.
 
     Raises:
-        DatasetError: the poses or the video are not what the dataset says.
+        DatasetError: keypoints or video differ from the row of the dataset.
         MediaError: the video cannot be opened or has no frame.
     """
     clip = planned.clip if planned.pair is None else planned.pair.portrait
     size = (planned.width, planned.height) if planned.scaled else None
-    footage = ReferenceVideo(dataset.video(clip), size, f"clip {clip.clip_id}")
+    video = ReferenceVideo(dataset.video(clip), size, f"clip {clip.clip_id}")
     try:
-        reference = footage.first()
+        reference = video.first()
         if reference is None:
             raise MediaError(f"clip {clip.clip_id}: its video has no frame: curate it again")
         if planned.pair is None:
-            return CaseInputs(reference, dataset.keypoints(clip)[: planned.num_frames], footage)
+            return CaseInputs(reference, dataset.keypoints(clip)[: planned.num_frames], video)
         poses = _poses(dataset, planned.pair, planned.width / planned.height)
     except BaseException:
-        footage.close()
+        video.close()
         raise
-    footage.close()
+    video.close()
     return CaseInputs(reference, poses[: planned.num_frames], None)
 
 
 def _poses(dataset: ClipDataset, pair: Pair, aspect: float) -> Keypoints:
-    """The driving poses; lengths are measured in the portrait and in the driving clip's fullest frame."""
+    """Return the driving poses, retargeted to the portrait if the protocol says so."""
     driving = dataset.keypoints(pair.driving)
     if not pair.retarget:
         return driving

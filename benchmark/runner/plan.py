@@ -1,4 +1,4 @@
-"""What a run will do: which clips, at which size and length, under which key. Nothing is generated here."""
+"""Plan of a run: its clips, their sizes, lengths and keys, and the batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_SPLIT = "test"
 
 @dataclass(frozen=True)
 class Pair:
-    """Whose portrait is driven by whose poses, and whether these are given the portrait's proportions."""
+    """Portrait and driving clip of a cross-reenactment case; `retarget` adapts the poses to the portrait."""
 
     portrait: Clip
     driving: Clip
@@ -31,10 +31,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class PlannedCase:
-    """One clip to generate and score: its size in pixels and number of frames under the protocol.
+    """Clip to generate and score, with its size in pixels and number of frames under the protocol.
 
-    Across identities `clip` is the one to be made, which no dataset holds: size, person and split of the
-    portrait's, length and rate of the driving one, and an id and a hash over both.
+    In cross-reenactment `clip` is in no dataset: it has size, person and split of the portrait clip, length
+    and rate of the driving clip, and an id and a hash over both.
     """
 
     clip: Clip
@@ -46,13 +46,13 @@ class PlannedCase:
 
     @property
     def scaled(self) -> bool:
-        """Whether the protocol changes the size of the clip."""
+        """Return whether the protocol changes the size of the clip."""
         return (self.width, self.height) != (self.clip.width, self.clip.height)
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The clips of a run, sorted by clip id, and what a reader must know of the choice."""
+    """Clips of a run, sorted by clip id, with audit entries of their selection."""
 
     split: str
     cases: tuple[PlannedCase, ...]
@@ -61,7 +61,7 @@ class RunPlan:
 
     @property
     def num_frames(self) -> int:
-        """Frames to generate, over all clips."""
+        """Number of frames over all clips."""
         return sum(case.num_frames for case in self.cases)
 
 
@@ -74,13 +74,19 @@ def plan_run(
     max_frames: int | None,
     seed: int,
 ) -> RunPlan:
-    """Choose the clips and look into every one of their files.
+    """Select the clips of a run and check their files.
 
-    Without `split`, `test` where it has clips that the protocol admits, else all splits together.
+    Args:
+        dataset: dataset of the run.
+        protocol: protocol of the run.
+        split: split to use; None for `test` if it has clips that the protocol admits, else all splits.
+        limit: use only the first clips by clip id.
+        max_frames: use only the first frames of each clip.
+        seed: seed of the run.
 
     Raises:
-        EvaluationError: a limit that cannot be, or no clip that the protocol admits.
-        DatasetError: the dataset holds something that no clip can be.
+        EvaluationError: a limit is invalid, or the protocol admits no clip.
+        DatasetError: a row of the dataset is invalid.
         MediaError: the video of a chosen clip cannot be opened.
     """
     _check_limits(protocol, limit, max_frames)
@@ -89,7 +95,7 @@ def plan_run(
     if not admitted:
         raise EvaluationError(
             f"dataset {dataset.location}, split {label}: none of {len(clips)} clips has the "
-            f"{protocol.admission.min_frames} frames that {protocol.name} asks for: give another split"
+            f"{protocol.admission.min_frames} frames that {protocol.name} requires: give another split"
         )
     if isinstance(protocol, CrossProtocol):
         chosen, number, unpaired = _paired(dataset, admitted, protocol, label, limit)
@@ -107,11 +113,10 @@ def plan_run(
 
 
 def batches(cases: Sequence[PlannedCase], batch_size: int) -> Iterator[tuple[PlannedCase, ...]]:
-    """Groups of cases of one frame size, at most `batch_size` each, in the order of their clip ids.
+    """Yield groups of at most `batch_size` cases of one frame size, in the order of their clip ids.
 
-    They are formed from the whole plan, whatever is done already: a clip that is generated again after an
-    interruption meets the same neighbours, so that its bits are the same even where a library's kernels
-    depend on the size of the batch.
+    The groups come from the whole plan, whatever is finished: a clip that is generated again after an
+    interruption is in the same group, because the bits may depend on the size of the batch.
     """
     by_size: dict[tuple[int, int], list[PlannedCase]] = {}
     for case in cases:
@@ -131,9 +136,9 @@ def case_key(
     project_version: str,
     prediction: str | None = None,
 ) -> str:
-    """SHA-256, in hex, over everything that the numbers of a case depend on.
+    """Return the SHA-256, in hex, over everything that the numbers of a case depend on.
 
-    `prediction` is what identifies a finished video; the revision of its folder as a whole does not count.
+    `prediction` is the hash of a finished video; it replaces the revision, which covers the whole folder.
     """
     facts: dict[str, Any] = {
         "protocol": protocol_sha256,
@@ -152,10 +157,10 @@ def case_key(
 
 def _check_limits(protocol: Protocol, limit: int | None, max_frames: int | None) -> None:
     if limit is not None and limit < 1:
-        raise EvaluationError(f"--limit {limit}: give a number of clips from 1 on")
+        raise EvaluationError(f"--limit {limit}: give a number of clips from 1")
     if max_frames is not None and max_frames < protocol.admission.min_frames:
         raise EvaluationError(
-            f"--max-frames {max_frames}: {protocol.name} asks for {protocol.admission.min_frames} or more"
+            f"--max-frames {max_frames}: {protocol.name} requires {protocol.admission.min_frames} or more"
         )
 
 
@@ -168,15 +173,15 @@ def _choose_split(dataset: ClipDataset, protocol: Protocol, split: str | None) -
             return DEFAULT_SPLIT, clips
     everything = [clip for name in dataset.splits for clip in dataset.clips(name)]
     everything.sort(key=lambda clip: clip.clip_id)
-    twice = _first_twice(clip.clip_id for clip in everything)
-    if twice is not None:
+    duplicate = _first_duplicate(clip.clip_id for clip in everything)
+    if duplicate is not None:
         raise DatasetError(
-            f"dataset {dataset.location}: clip id {twice} is in two splits: give --split, or curate it again"
+            f"dataset {dataset.location}: clip id {duplicate} is in two splits: give --split, or curate again"
         )
     return "+".join(dataset.splits), everything
 
 
-def _first_twice(names: Iterable[str]) -> str | None:
+def _first_duplicate(names: Iterable[str]) -> str | None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -186,12 +191,12 @@ def _first_twice(names: Iterable[str]) -> str | None:
 
 
 def _admit(clips: Sequence[Clip], protocol: Protocol) -> tuple[list[Clip], list[Clip]]:
-    least = protocol.admission.min_frames
-    return [c for c in clips if c.num_frames >= least], [c for c in clips if c.num_frames < least]
+    minimum = protocol.admission.min_frames
+    return [c for c in clips if c.num_frames >= minimum], [c for c in clips if c.num_frames < minimum]
 
 
 def _examined(dataset: ClipDataset, clip: Clip) -> Clip:
-    """The clip with the hash of its file, once file and row agree."""
+    """Return the clip with the hash of its file, if the file fits the row."""
     where = f"dataset {dataset.location}, clip {clip.clip_id}"
     data = dataset.video(clip)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -209,13 +214,13 @@ def _examined(dataset: ClipDataset, clip: Clip) -> Clip:
 def _paired(
     dataset: ClipDataset, clips: Sequence[Clip], protocol: CrossProtocol, split: str, limit: int | None
 ) -> tuple[list[tuple[Clip, Pair | None]], int, list[AuditEntry]]:
-    """The first pairs by the id of their case, how many there are, and the clips that have none."""
+    """Return the first pairs by case id, the number of pairs, and audit entries of unpaired clips."""
     from benchmark.protocols.pairs import case_id, choose_pairs
 
     found, audit = choose_pairs(dataset, clips, protocol)
     if not found:
         raise EvaluationError(
-            f"dataset {dataset.location}, split {split}: {len(clips)} clips, and no two of different people "
+            f"dataset {dataset.location}, split {split}: {len(clips)} clips, no two of different people "
             f"and equal aspect for {protocol.name}: give another split"
         )
     found.sort(key=lambda pair: case_id(*pair))
@@ -244,7 +249,7 @@ def _planned(
 
 
 def _left_out(clip: Clip, protocol: Protocol) -> AuditEntry:
-    message = f"left out: {clip.num_frames} frames, {protocol.name} asks for {protocol.admission.min_frames}"
+    message = f"left out: {clip.num_frames} frames, {protocol.name} requires {protocol.admission.min_frames}"
     return AuditEntry(kind="too-short", clip_id=clip.clip_id, message=message)
 
 

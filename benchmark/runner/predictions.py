@@ -1,4 +1,4 @@
-"""A folder of finished videos as a contestant: matched to clips by name, never by order, never changed."""
+"""Finished videos as a contestant: matched to clips by name and never changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmark.errors import EvaluationError
 from benchmark.results import AuditEntry
-from talkingpose.data.contestant import Case, ContestantInfo, Image
+from talkingpose.data.contestant import Case, ContestantInfo
+from talkingpose.io.image import Image
 from talkingpose.media import DecodeReport, VideoInfo, VideoReader, read_image
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
@@ -23,17 +24,17 @@ _FRAME_NAME = re.compile(r"[^\d]*(?:\d+[^\d]+)*?(\d+)\.png", re.ASCII | re.IGNOR
 
 
 class PredictionError(EvaluationError):
-    """A finished video cannot be scored: one line that says which, why, and what to do."""
+    """A finished video that cannot be scored: one line that says which, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What lies in a folder of predictions.
+    """Content of a folder of predictions.
 
     Attributes:
         found: clip id -> its video file or its folder of PNG frames.
-        missing: ids of clips that have neither, sorted.
-        foreign: names that belong to no clip, fit to be shown, sorted.
+        missing: ids of clips without either, sorted.
+        foreign: names that belong to no clip, printable, sorted.
     """
 
     found: Mapping[str, Path]
@@ -44,11 +45,10 @@ class Matches:
 def match(folder: Path, clip_ids: Sequence[str]) -> Matches:
     """Find CLIP.mp4 (or another of `VIDEO_SUFFIXES`), or a folder CLIP of PNG frames, for each clip.
 
-    A file CLIP with any other suffix counts as the clip's prediction too, so that it is refused by name
-    when it is opened instead of being passed over.
+    A file CLIP with another suffix is matched as well, so that it is refused by name when it is opened.
 
     Raises:
-        PredictionError: no such folder, or two predictions for one clip.
+        PredictionError: the folder cannot be read, or a clip has two predictions.
     """
     try:
         entries = sorted(folder.iterdir(), key=lambda path: path.name)
@@ -62,9 +62,9 @@ def match(folder: Path, clip_ids: Sequence[str]) -> Matches:
     for path in entries:
         clip_id = _clip_of(path, known)
         if clip_id is None:
-            foreign.append(shown(path.name))
+            foreign.append(printable(path.name))
         elif clip_id in found:
-            both = f"{shown(found[clip_id].name)} and {shown(path.name)}"
+            both = f"{printable(found[clip_id].name)} and {printable(path.name)}"
             raise PredictionError(f"--predictions {folder}: two for clip {clip_id}: {both}: keep one")
         else:
             found[clip_id] = path
@@ -72,27 +72,28 @@ def match(folder: Path, clip_ids: Sequence[str]) -> Matches:
     return Matches(found, missing, tuple(foreign))
 
 
-def shown(name: str) -> str:
-    """A file name as it can be printed: what is no printable character is escaped."""
+def printable(name: str) -> str:
+    """Return a file name with every unprintable character escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 class Predictions:
-    """Finished videos as a contestant; one clip at a time.
+    """Finished videos as a contestant that takes one clip at a time.
 
     Args:
         folder: holds CLIP.mp4, or CLIP/ with PNG frames, for each clip.
         lengths: clip id -> number of frames of the whole clip, for the clips to score.
-        name: shown on the board.
-        revision: of the model that made the videos; None takes a hash of the videos.
+        name: name on the leaderboard.
+        revision: revision of the model that made the videos; None for a hash of the videos.
 
     Raises:
-        PredictionError: no such folder, two predictions for one clip, or none for any.
+        PredictionError: the folder cannot be read, a clip has two predictions, or no clip has one.
     """
 
     def __init__(self, folder: Path, lengths: Mapping[str, int], *, name: str, revision: str | None) -> None:
-        if not name.strip() or shown(name) != name or (revision is not None and shown(revision) != revision):
-            raise PredictionError(f"--name {shown(name)!r}: give a name, and a revision, that can be printed")
+        for text in (name, "-" if revision is None else revision):
+            if not text.strip() or not text.isprintable():
+                raise PredictionError(f"--name {printable(name)!r}: give a printable name and revision")
         self.folder = folder
         self._lengths = lengths
         self.matches = match(folder, list(lengths))
@@ -113,11 +114,11 @@ class Predictions:
         )
 
     def content(self, clip_id: str) -> str:
-        """What identifies the prediction of a clip: a hash of its bytes, or the word that there is none."""
+        """Return the hash of the prediction of a clip, `missing` if there is none."""
         return self._sha256.get(clip_id, "missing")
 
     def audit(self) -> list[AuditEntry]:
-        """What a reader must know of the folder: names that belong to no clip."""
+        """Return an audit entry for each name in the folder that belongs to no clip."""
         names = self.matches.foreign
         entries = [
             AuditEntry(kind="foreign", message=f"no clip of this run: {name}")
@@ -129,69 +130,73 @@ class Predictions:
         return entries
 
     def notes(self, clip_id: str) -> list[AuditEntry]:
-        """What was seen of one prediction while it was read."""
+        """Return the audit entries of one prediction, made while it was read."""
         return self._notes.get(clip_id, [])
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """The decoded frames of one clip's prediction, as they are.
+        """Decode the prediction of one clip.
 
         Raises:
-            PredictionError: there is none, or it is not what the clip asks for.
+            PredictionError: there is none, or it does not fit the clip.
             MediaError: it cannot be decoded.
         """
         (case,) = cases
         path = self.matches.found.get(case.clip_id)
         if path is None:
             raise PredictionError(f"no prediction: neither {case.clip_id}.mp4 nor a folder of that name")
-        notes = [_entry(case, "prediction", f"{shown(path.name)}, sha256 {self.content(case.clip_id)}")]
+        notes = [_entry(case, "prediction", f"{printable(path.name)}, sha256 {self.content(case.clip_id)}")]
         self._notes[case.clip_id] = notes
         frames = read_prediction(path, case, notes)
-        # Under --max-frames the rest of the video is left alone; the run says so.
+        # With --max-frames the rest of the video is not read; the run names the limit.
         limit = case.num_frames if case.num_frames < self._lengths[case.clip_id] else None
         for image in itertools.islice(frames, limit):
             yield [image]
 
 
 def read_prediction(path: Path, case: Case, notes: list[AuditEntry]) -> Iterator[Image]:
-    """All frames of a prediction, uint8 (H, W, 3); remarks for the audit are added to `notes`.
+    """Read all frames of a prediction.
 
-    A prediction of more frames than `case.num_frames` is refused when the surplus frame is read.
+    Args:
+        path: video file or folder of PNG frames.
+        case: the case; its size, rate and number of frames are required of the prediction.
+        notes: audit entries are appended.
+
+    Yields:
+        uint8 RGB (H, W, 3).
 
     Raises:
-        PredictionError: size, rate or number of frames differ from the case, or it is no clean video.
+        PredictionError: size, rate or number of frames differ from the case, or the video has errors.
         MediaError: it cannot be opened or decoded.
     """
-    name = shown(path.name)
+    name = printable(path.name)
     frames = _folder_frames(path, case, notes) if path.is_dir() else _video_frames(path, case, notes)
     count = 0
     for count, image in enumerate(frames, start=1):
         if count > case.num_frames:
             raise PredictionError(
-                f"{name}: more than the {case.num_frames} frames of the clip: give one frame for each of its"
+                f"{name}: more than the {case.num_frames} frames of the clip: give as many frames"
             )
         if image.shape[:2] != (case.height, case.width):
             raise PredictionError(_wrong_size(name, image.shape[1], image.shape[0], case))
         yield image
     if count < case.num_frames:
-        raise PredictionError(
-            f"{name}: {count} frames, the clip has {case.num_frames}: give one frame for each of its"
-        )
+        raise PredictionError(f"{name}: {count} frames, the clip has {case.num_frames}: give as many frames")
 
 
 def _clip_of(path: Path, known: set[str]) -> str | None:
     for name in (path.name, path.name.removesuffix(path.suffix)):
-        # A file without a suffix is no prediction; a folder has none.
+        # A file without a suffix is not a prediction.
         if name in known and (name != path.name or path.is_dir()):
             return name
     return None
 
 
 def _content_hash(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder; of nothing where it cannot be read."""
+    """Return the SHA-256 of a file, or of the names and contents of a folder."""
     digest = hashlib.sha256()
     parts = sorted(path.iterdir(), key=lambda part: part.name) if path.is_dir() else [path]
     for part in parts:
-        digest.update(shown(part.name).encode() + b"\0")
+        digest.update(printable(part.name).encode() + b"\0")
         if part.is_file():
             with part.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -199,16 +204,16 @@ def _content_hash(path: Path) -> str:
 
 
 def _video_frames(path: Path, case: Case, notes: list[AuditEntry]) -> Iterator[Image]:
-    name = shown(path.name)
+    name = printable(path.name)
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise PredictionError(
-            f"{name}: no finished video: give {case.clip_id}.mp4, or a folder {case.clip_id} of PNG frames"
+            f"{name}: not a finished video: give {case.clip_id}.mp4, or a folder {case.clip_id} of PNG frames"
         )
-    if not path.is_file():  # a pipe would be waited for without end
-        raise PredictionError(f"{name}: is no file that can be read: give the video itself")
+    if not path.is_file():  # opening a pipe blocks
+        raise PredictionError(f"{name}: not a regular file: give the video itself")
     with VideoReader(path, name=name) as reader:
         _check_info(reader.info, case, notes)
-        # Frames are checked and counted by the caller; a prediction that is too long ends there.
+        # The caller checks and counts the frames, and stops at the first surplus one.
         for frame in reader:
             yield frame.image
         _check_report(reader.report, name)
@@ -217,7 +222,7 @@ def _video_frames(path: Path, case: Case, notes: list[AuditEntry]) -> Iterator[I
 def _check_info(info: VideoInfo, case: Case, notes: list[AuditEntry]) -> None:
     if info.rotation or info.mirrored or info.sample_aspect_ratio != 1:
         raise PredictionError(
-            f"{info.name}: its player would turn, mirror or stretch the picture: write upright square pixels"
+            f"{info.name}: rotated, mirrored or stretched by its metadata: write upright square pixels"
         )
     if (info.width, info.height) != (case.width, case.height):
         raise PredictionError(_wrong_size(info.name, info.width, info.height, case))
@@ -232,7 +237,7 @@ def _check_info(info: VideoInfo, case: Case, notes: list[AuditEntry]) -> None:
 
 
 def rates_differ(one: Fraction, other: Fraction, num_frames: int) -> bool:
-    """Whether two rates are more than a rounding apart: by 0.2 %, or half a frame at the end of the clip."""
+    """Return whether two frame rates differ by more than 0.2 %, or by half a frame over the clip."""
     apart = abs(one / other - 1)
     return apart > Fraction(1, 500) or apart * num_frames >= Fraction(1, 2)
 
@@ -246,9 +251,9 @@ def _check_report(report: DecodeReport, name: str) -> None:
 
 
 def _folder_frames(folder: Path, case: Case, notes: list[AuditEntry]) -> Iterator[Image]:
-    notes.append(_entry(case, "rate", "PNG frames state no rate: taken for that of the clip"))
+    notes.append(_entry(case, "rate", "PNG frames have no frame rate: that of the clip is assumed"))
     for path in _in_order(folder):
-        name = f"{shown(folder.name)}/{shown(path.name)}"
+        name = f"{printable(folder.name)}/{printable(path.name)}"
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -258,32 +263,36 @@ def _folder_frames(folder: Path, case: Case, notes: list[AuditEntry]) -> Iterato
 
 
 def _in_order(folder: Path) -> list[Path]:
-    """The frames of a folder by their number, which ends the name and counts without a gap."""
+    """Return the frames of a folder in the order of the number that ends each name."""
     numbered: dict[int, Path] = {}
     for path in folder.iterdir():
         found = _FRAME_NAME.fullmatch(path.name)
-        name = f"{shown(folder.name)}/{shown(path.name)}"
+        name = f"{printable(folder.name)}/{printable(path.name)}"
         if found is None or len(found[1]) > 12 or not path.is_file():
-            raise PredictionError(f"{name}: no numbered PNG frame, such as 000012.png: take it out")
+            raise PredictionError(f"{name}: not a numbered PNG frame, such as 000012.png: remove it")
         number = int(found[1])
         if number in numbered:
-            raise PredictionError(f"{name}: frame {number} is there twice: keep one")
+            raise PredictionError(f"{name}: a second frame {number}: keep one")
         numbered[number] = path
     for number, following in itertools.pairwise(sorted(numbered)):
         if following != number + 1:
-            raise PredictionError(f"{shown(folder.name)}: no frame between {number} and {following}: add it")
+            raise PredictionError(
+                f"{printable(folder.name)}: no frame between {number} and {following}: add it"
+            )
     if numbered and min(numbered) > 1:
-        raise PredictionError(f"{shown(folder.name)}: frames count from {min(numbered)}: count from 0 or 1")
+        raise PredictionError(
+            f"{printable(folder.name)}: frames are numbered from {min(numbered)}: number them from 0 or 1"
+        )
     return [numbered[number] for number in sorted(numbered)]
 
 
 def _check_png(data: bytes, name: str) -> None:
     if not data.startswith(_PNG_START) or len(data) < 26:
-        raise PredictionError(f"{name}: no PNG picture: write it again")
+        raise PredictionError(f"{name}: not a PNG file: write it again")
     depth, colour_type = data[24], data[25]
-    # Any other kind would be changed on its way to 8 bits of RGB.
+    # Any other format would have to be converted to 8-bit RGB.
     if depth != 8 or colour_type != _PNG_RGB or b"tRNS" in data[:4096]:
-        raise PredictionError(f"{name}: not 8 bits of RGB without transparency: write uint8 RGB frames")
+        raise PredictionError(f"{name}: not 8-bit RGB without transparency: write uint8 RGB frames")
 
 
 def _wrong_size(name: str, width: int, height: int, case: Case) -> str:

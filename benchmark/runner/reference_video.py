@@ -1,4 +1,4 @@
-"""The real frames of one case: decoded once, shared by the scores and a contestant that asks for them."""
+"""Real frames of a case, decoded once for the metrics and for a contestant that needs them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from collections import deque
 from collections.abc import Generator, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from talkingpose.io.image import Image
 from talkingpose.media import MediaError, VideoReader
-
-Image = npt.NDArray[np.uint8]
 
 
 class ReferenceVideo:
-    """A clip's frames, uint8 RGB (height, width, 3), in order, for scoring; a `DrivingFrames` may read along.
+    """Frames of a clip, uint8 RGB (height, width, 3), in order.
 
     Args:
-        video: the bytes of the file.
+        video: content of the video file.
         size: (width, height) to scale to; None keeps the stored size.
-        name: of the clip, for messages.
+        name: name of the clip in messages.
 
     Raises:
         MediaError: the video cannot be opened or decoded.
@@ -29,35 +27,35 @@ class ReferenceVideo:
     def __init__(self, video: bytes, size: tuple[int, int] | None, name: str) -> None:
         self._video, self._size, self.name = video, size, name
         self._decoded = self.decode()
-        # Frames that the contestant has seen and the scores have not.
+        # Frames that the contestant has read and the metrics have not.
         self._ahead: deque[Image] = deque()
         self._num_scored = 0
 
     def decode(self) -> Generator[Image, None, None]:
-        """All frames, by a decoder of their own."""
+        """Decode all frames with a new decoder."""
         with VideoReader(self._video, size=self._size, name=self.name) as reader:
             for frame in reader.frames():
                 yield np.ascontiguousarray(frame.image)
 
     def first(self) -> Image | None:
-        """The first frame, None in a video without any; it is still to be scored."""
+        """Return the first frame, which is still to be scored; None if there is no frame."""
         return self.peek(0)
 
     def next(self) -> Image | None:
-        """The next frame to score, None after the last."""
+        """Return the next frame to score, None after the last one."""
         image = self._ahead.popleft() if self._ahead else next(self._decoded, None)
         self._num_scored += image is not None
         return image
 
     def peek(self, index: int) -> Image | None:
-        """Frame `index`, not yet scored; None after the last.
+        """Return a frame that is not yet scored, None after the last one.
 
         Raises:
-            LookupError: the frame was scored already and is forgotten.
+            LookupError: the frame was scored and is no longer held.
         """
         position = index - self._num_scored
         if position < 0:
-            raise LookupError(f"frame {index} is forgotten")
+            raise LookupError(f"frame {index} is no longer held")
         while len(self._ahead) <= position:
             image = next(self._decoded, None)
             if image is None:
@@ -71,24 +69,23 @@ class ReferenceVideo:
 
 
 class DrivingFrames:
-    """The driving frames as a contestant iterates over them: the first `num_frames` of the footage.
+    """Driving frames as a contestant reads them: copies of the first `num_frames` of a video.
 
-    While it reads ahead of the scores it shares their decoder, and only the frames between the two are held.
-    A reading that falls behind, or a second one, decodes for itself. A video that ends early raises
-    MediaError.
+    A reader ahead of the metrics shares their decoder, and only the frames in between are held. A reader
+    that falls behind, or a second one, decodes the video again. A video that ends early raises MediaError.
     """
 
-    def __init__(self, footage: ReferenceVideo, num_frames: int) -> None:
-        self._footage, self._num_frames = footage, num_frames
+    def __init__(self, video: ReferenceVideo, num_frames: int) -> None:
+        self._video, self._num_frames = video, num_frames
 
     def __iter__(self) -> Iterator[Image]:
         for index in range(self._num_frames):
             try:
-                image = self._footage.peek(index)
+                image = self._video.peek(index)
             except LookupError:
-                yield from itertools.islice(self._footage.decode(), index, self._num_frames)
+                yield from itertools.islice(self._video.decode(), index, self._num_frames)
                 return
             if image is None:
-                raise MediaError(f"{self._footage.name}: ends after {index} frames: curate it again")
-            # A copy: what a contestant does to it must not reach the frames that are scored.
+                raise MediaError(f"{self._video.name}: ends after {index} frames: curate it again")
+            # A copy: the contestant may change it, and the metrics read the original.
             yield image.copy()

@@ -1,10 +1,9 @@
-"""One case on its way: each pair of frames goes to all metrics, into the hash and into the video."""
+"""Scoring of one case: each pair of frames goes to all metrics, into the hash and into the video."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +20,10 @@ from benchmark.metrics import AnyMetric, CaseShape
 from benchmark.metrics.scoring import Scoring
 from benchmark.results import CaseScore, ResultError, StoredFeatures, Video
 from benchmark.run_dir import RunDir
+from talkingpose.io.atomic import move
+from talkingpose.io.image import Image
 from talkingpose.media import VideoWriter
 
-Image = npt.NDArray[np.uint8]
 Keypoints = npt.NDArray[np.float32]
 
 # For viewing only: every score is computed before this encoding.
@@ -32,7 +32,7 @@ VIDEO_CRF = 18
 
 @dataclass(frozen=True)
 class ScoredCase:
-    """What is left of a case when its last frame is scored; `lag` in frames, None where none is seen."""
+    """Scores and files of a case; `lag` in frames, None if there is none."""
 
     metrics: dict[str, CaseScore]
     frames_sha256: str
@@ -43,10 +43,9 @@ class ScoredCase:
 
 
 class Scorer:
-    """Scores one case frame by frame and writes its files.
+    """Scores of one case, and its files.
 
-    Use it in a `with` block. Files appear in the run's folder by `finish` alone; leaving the block without it
-    leaves nothing.
+    Use it in a `with` block. Only `finish` puts files into the run's folder.
     """
 
     def __init__(
@@ -77,15 +76,17 @@ class Scorer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The writer discards what it has when it is told of an error, and needs none for that.
+        # With an error the writer deletes its file; after `finish` this has no effect.
         for writer in self._writers:
             writer.__exit__(kind or GeneratorExit, error, trace)
 
     def add(self, real: Image | None, generated: Image, keypoints: Keypoints) -> None:
-        """Score one pair of uint8 (H, W, 3) frames; the arrays must not change afterwards.
+        """Score one pair of frames. The arrays must not change afterwards.
 
-        `keypoints` are those that the contestant was given, float32 (133, 3). A case of two identities has no
-        real frame.
+        Args:
+            real: uint8 RGB (H, W, 3); None in cross-reenactment.
+            generated: uint8 RGB (H, W, 3).
+            keypoints: driving pose of the frame, float32 (133, 3).
         """
         self._scoring.window.push(real, generated, keypoints)
         self._scoring.score()
@@ -96,7 +97,7 @@ class Scorer:
             writer.write(generated)
 
     def finish(self) -> ScoredCase:
-        """Put video, per-frame scores and features into their places; the document is the caller's."""
+        """Move video, per-frame scores and features to their places. The caller writes the document."""
         import pyarrow.parquet
 
         for writer in self._writers:
@@ -127,21 +128,18 @@ class Scorer:
 
     def _place(self, data: bytes, path: Path) -> None:
         draft = self._folder.drafts / path.name
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        draft.write_bytes(data)
+        move(draft, path)
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self._folder.path))
 
 
 def read_frame_scores(path: Path, metric: str) -> npt.NDArray[np.float64]:
-    """Per-frame scores of one metric, float64 (num_frames,), NaN where there is none.
+    """Read the per-frame scores of one metric, float64 (num_frames,), NaN where there is none.
 
     Raises:
-        ResultError: the file is no such table.
+        ResultError: the file is not a table with that column.
     """
     import pyarrow
     import pyarrow.parquet
@@ -151,15 +149,15 @@ def read_frame_scores(path: Path, metric: str) -> npt.NDArray[np.float64]:
         return np.asarray(column.cast(pyarrow.float64()).to_numpy(), dtype=np.float64)
     except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
         raise ResultError(
-            f"{path}: no per-frame scores of {metric} can be read: run the same tp-eval command again"
+            f"{path}: per-frame scores of {metric} cannot be read: run the same tp-eval command again"
         ) from error
 
 
 def read_features(path: Path) -> dict[str, Arrays]:
-    """What was stored of a case: collection -> array name -> float32 (samples, dimensions).
+    """Read the stored features of a case: collection -> array name -> float32 (samples, dimensions).
 
     Raises:
-        ResultError: the file is no such archive.
+        ResultError: the file is not such an archive.
     """
     found: dict[str, Arrays] = {}
     try:
@@ -168,12 +166,12 @@ def read_features(path: Path) -> dict[str, Arrays]:
                 collection, _, name = key.rpartition("/")
                 found[collection] = {**found.get(collection, {}), name: stored[key]}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ResultError(f"{path}: no features can be read: run the same tp-eval command again") from error
+        raise ResultError(f"{path}: features cannot be read: run the same tp-eval command again") from error
     return found
 
 
 def npz(arrays: Mapping[str, Arrays]) -> bytes:
-    """NumPy's archive; the same arrays give the same bytes."""
+    """Return a NumPy archive; equal arrays give equal bytes."""
     buffer = io.BytesIO()
     flat = {f"{name}/{key}": value for name, found in arrays.items() for key, value in found.items()}
     np.savez(buffer, **flat)
@@ -181,6 +179,6 @@ def npz(arrays: Mapping[str, Arrays]) -> bytes:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256, in hex, of a file."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

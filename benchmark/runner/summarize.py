@@ -1,4 +1,4 @@
-"""What is stored of the cases of a run becomes its numbers; the one fold of a run, a rescore and a check."""
+"""Numbers of a run from its stored cases; shared by runs, rescoring and validation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmark.runner.scorer import read_features, read_frame_scores
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers of a run."""
+    """Numbers of a run."""
 
     metrics: dict[str, MetricSummary]
     drift: dict[str, Curve]
@@ -36,7 +36,7 @@ def summarize(
     num_planned: int,
     control: CodecControl | None = None,
 ) -> Numbers:
-    """Fold the cases that were scored, sorted by clip id, out of `num_planned`."""
+    """Summarize the scored cases, sorted by clip id, of `num_planned` planned ones."""
     rule = protocol.aggregation
     per_frame = [
         metric.spec.id
@@ -80,10 +80,10 @@ def _long_form(
 
 
 def metrics_under(protocol: Protocol) -> list[AnyMetric]:
-    """The metrics that a protocol names.
+    """Return the metrics that a protocol names.
 
     Raises:
-        ProtocolError: this version of the project has them not, or in another version.
+        ProtocolError: this version of the project lacks one, or has another version of it.
     """
     try:
         metrics = metrics_of(protocol.metrics, protocol.deltas)
@@ -91,8 +91,8 @@ def metrics_under(protocol: Protocol) -> list[AnyMetric]:
         raise ProtocolError(
             f"protocol {protocol.name}: {error}: install the version it was made for"
         ) from error
-    # Of a family such as csim, with a metric to the portrait and one to the frame, a case without real frames
-    # has the former alone.
+    # A family such as csim has a metric against the portrait and one against the real frame; a case without
+    # real frames has only the first.
     cross = isinstance(protocol, CrossProtocol)
     return [metric for metric in metrics if not (cross and metric.spec.needs_real)]
 

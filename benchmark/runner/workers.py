@@ -1,4 +1,4 @@
-"""One run in several processes of this machine: each does a shard, the last to end folds them."""
+"""One run in several processes: each takes a shard, the last one to end summarizes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark.errors import EvaluationError
 from benchmark.results import Run, read_run
-from benchmark.runner.evaluate import Progress, RunSettings, clear_run, evaluate
+from benchmark.runner.evaluate import clear_run, evaluate
+from benchmark.runner.run_settings import RunSettings
 from talkingpose.io.errors import UserError
+from talkingpose.io.progress import Progress
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -22,95 +24,109 @@ _WAIT_S = 0.2
 
 
 @dataclass(frozen=True)
-class _Word:
-    """What a worker has to say: a line, a number of frames, or why it gave up."""
+class _Report:
+    """Progress of a worker, or the error that ended it."""
 
-    kind: Literal["say", "planned", "made", "error"]
-    content: str | int
+    kind: Literal["message", "start", "advance", "error"]
+    text: str = ""
+    frames: int = 0
 
 
-def evaluate_in_workers(settings: RunSettings, number: int, listener: Progress) -> Run:
-    """`evaluate`, in `number` processes; the result is the same, bit for bit.
+class _QueuedProgress(Progress):
+    """Progress that is sent to the main process."""
 
-    Each process loads the model for itself and takes whole batches in turn. Where one breaks down, the others
-    finish theirs; the same call does what is left.
+    def __init__(self, reports: Queue[_Report], shard: str) -> None:
+        self._reports, self._shard = reports, shard
+
+    def message(self, text: str) -> None:
+        self._reports.put(_Report("message", f"{self._shard}: {text}"))
+
+    def start(self, label: str, total: int | None, unit: str = "") -> None:
+        self._reports.put(_Report("start", frames=total or 0))
+
+    def advance(self, steps: int = 1) -> None:
+        self._reports.put(_Report("advance", frames=steps))
+
+
+def evaluate_in_workers(settings: RunSettings, count: int, progress: Progress) -> Run:
+    """Run `evaluate` in several processes; the result is bit-identical.
+
+    Each process loads the model and takes every n-th batch. If one ends early, the others finish theirs, and
+    the same call does the rest.
 
     Raises:
-        UserError: something the user can mend.
+        UserError: as `evaluate`.
     """
-    if number < 1:
-        raise EvaluationError(f"--workers {number}: give a number from 1 on")
-    if settings.shard is not None and number > 1:
+    if count < 1:
+        raise EvaluationError(f"--workers {count}: give a number from 1")
+    if settings.shard is not None and count > 1:
         raise EvaluationError("--workers: a shard is one process: give --shard or --workers, not both")
-    if number == 1:
-        return evaluate(settings, listener)
+    if count == 1:
+        return evaluate(settings, progress)
     if settings.fresh:
         clear_run(settings)
         settings = dataclasses.replace(settings, fresh=False)
     # A process that is forked while torch's threads are at work may hang.
     context = multiprocessing.get_context("spawn")
-    words: Queue[_Word] = context.Queue()
+    reports: Queue[_Report] = context.Queue()
     workers = [
         context.Process(
             target=_work,
-            args=(dataclasses.replace(settings, shard=(which, number)), words),
-            name=f"worker {which} of {number}",
+            args=(dataclasses.replace(settings, shard=(index, count)), f"{index}/{count}", reports),
+            name=f"worker {index} of {count}",
             daemon=True,
         )
-        for which in range(1, number + 1)
+        for index in range(1, count + 1)
     ]
     for worker in workers:
         worker.start()
-    error = _listen(workers, words, listener)
+    error = _pass_on(workers, reports, progress)
     if error is not None:
         raise EvaluationError(error)
     broken = next((worker for worker in workers if worker.exitcode), None)
     if broken is not None:
         raise EvaluationError(
-            f"--out {settings.out}: {broken.name} broke down (exit code {broken.exitcode}), what the others "
-            "made is kept: run the same command again"
+            f"--out {settings.out}: {broken.name} ended early (exit code {broken.exitcode}); the results of "
+            "the others are kept: run the same command again"
         )
-    return read_run(settings.out)
+    run = read_run(settings.out)
+    if run.status == "running":
+        raise EvaluationError(
+            f"--out {settings.out}: the workers ended before the run was complete: run the same command again"
+        )
+    return run
 
 
-def _work(settings: RunSettings, words: Queue[_Word]) -> None:
-    """The life of a worker."""
-    listener = Progress(
-        say=lambda line: words.put(_Word("say", f"{_shard(settings)}: {line}")),
-        planned=lambda frames: words.put(_Word("planned", frames)),
-        made=lambda frames: words.put(_Word("made", frames)),
-    )
+def _work(settings: RunSettings, shard: str, reports: Queue[_Report]) -> None:
+    """Do one shard."""
     try:
-        evaluate(settings, listener)
+        evaluate(settings, _QueuedProgress(reports, shard))
     except KeyboardInterrupt:
-        pass  # the terminal tells every process at once, and the first one reports it
+        pass  # the terminal interrupts every process at once; the main process reports it
     except UserError as error:
-        words.put(_Word("error", str(error)))
+        reports.put(_Report("error", str(error)))
 
 
-def _shard(settings: RunSettings) -> str:
-    assert settings.shard is not None
-    return "{}/{}".format(*settings.shard)
-
-
-def _listen(workers: Sequence[BaseProcess], words: Queue[_Word], listener: Progress) -> str | None:
-    """Pass on what the workers say until all have ended; the first error, None where there was none."""
+def _pass_on(workers: Sequence[BaseProcess], reports: Queue[_Report], progress: Progress) -> str | None:
+    """Pass on the progress of the workers until all have ended; return the first error."""
     error: str | None = None
-    planned = 0
+    planned = done = 0
     while True:
         alive = any(worker.is_alive() for worker in workers)
         try:
-            word = words.get(timeout=_WAIT_S)
+            report = reports.get(timeout=_WAIT_S)
         except queue.Empty:
             if alive:
                 continue
             return error
-        if word.kind == "say":
-            listener.say(str(word.content))
-        elif word.kind == "planned":
-            planned += int(word.content)
-            listener.planned(planned)
-        elif word.kind == "made":
-            listener.made(int(word.content))
+        if report.kind == "message":
+            progress.message(report.text)
+        elif report.kind == "start":
+            planned += report.frames
+            progress.start("frames", planned, "frames")
+            progress.advance(done)
+        elif report.kind == "advance":
+            done += report.frames
+            progress.advance(report.frames)
         else:
-            error = error or str(word.content)
+            error = error or report.text

@@ -1,7 +1,8 @@
-"""Looks at a run, a dataset, a folder of predictions or a contestant before hours are spent on it."""
+"""Checks of a run, a dataset, a folder of predictions or a contestant."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -11,19 +12,22 @@ from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import Document
 from benchmark.run_dir import RunDir
-from benchmark.runner.registry import contestant_names, make_contestant
+from benchmark.runner.prepared_run import make_host
+from benchmark.runner.run_settings import DEFAULT_TIMEOUT_S
 from benchmark.validation.checks import CheckList, CheckResult
 from benchmark.validation.contestant import check_contestant
 from benchmark.validation.dataset import check_dataset
 from benchmark.validation.predictions import check_predictions
 from benchmark.validation.run import check_run
+from talkingpose.data.contestant import ContestantError
+from talkingpose.data.contestant_loading import contestant_names
 
 Kind = Literal["run", "dataset", "predictions", "contestant"]
 KINDS: tuple[Kind, ...] = ("run", "dataset", "predictions", "contestant")
 
 
 class ValidationReport(Document):
-    """The answer of `tp-eval validate`; `checked` says in words what was looked at."""
+    """Result of `tp-eval validate`; `checked` describes what was checked."""
 
     kind: Kind
     target: str
@@ -32,12 +36,12 @@ class ValidationReport(Document):
 
     @property
     def sound(self) -> bool:
-        """Whether there is no error."""
+        """Return whether there is no error."""
         return all(finding.severity != "error" for finding in self.findings)
 
 
 class ValidationError(EvaluationError):
-    """It cannot be told what to validate, or how."""
+    """A target that does not exist or cannot be identified."""
 
 
 def validate(
@@ -50,26 +54,27 @@ def validate(
     sample: int | None = None,
     checkpoint: str | None = None,
     device: str = "cpu",
+    in_process: bool = False,
 ) -> ValidationReport:
-    """Check one thing and list what is wrong with it.
+    """Check one target and list its errors.
 
     Args:
         target: folder of a run, of a dataset or of predictions; or the name of a contestant, or its
             `package.module:Class`.
-        kind: which of them it is; None finds out.
-        dataset: that predictions are for, or that a run was made on.
-        split, protocol: what predictions are to be scored on.
-        sample: of a dataset, decode only so many clips, chosen by a hash of their ids; None decodes all.
-        checkpoint, device: of a contestant.
+        kind: one of `KINDS`; None to detect it.
+        dataset: dataset of predictions or of a run.
+        split, protocol: split and protocol of predictions.
+        sample: number of clips of a dataset to decode, chosen by a hash of their ids; None for all.
+        checkpoint, device, in_process: of a contestant.
 
     Raises:
-        ValidationError: there is no such thing, or it cannot be told what it is.
-        UserError: it cannot be opened at all.
+        ValidationError: the target does not exist, or its kind is unclear.
+        UserError: the target cannot be opened.
     """
     if kind is not None and kind not in KINDS:
         raise ValidationError(f"--kind {kind}: choose one of {', '.join(KINDS)}")
     if sample is not None and sample < 1:
-        raise ValidationError(f"--sample {sample}: give a number of clips from 1 on")
+        raise ValidationError(f"--sample {sample}: give a number of clips from 1")
     notes = CheckList()
     known = kind or _kind_of(target, dataset)
     if known == "run":
@@ -84,10 +89,27 @@ def validate(
             Path(target), open_dataset(dataset), load_protocol(protocol), split, notes
         )
     else:
-        checked = check_contestant(
-            make_contestant(target, checkpoint=checkpoint, device=device, args={}), notes
-        )
+        checked = _check_contestant(target, checkpoint, device, in_process, notes)
     return ValidationReport(kind=known, target=target, checked=checked, findings=notes.found)
+
+
+def _check_contestant(
+    name: str, checkpoint: str | None, device: str, in_process: bool, notes: CheckList
+) -> str:
+    try:
+        host = make_host(
+            name,
+            checkpoint=checkpoint,
+            device=device,
+            args={},
+            timeout_s=DEFAULT_TIMEOUT_S,
+            in_process=in_process,
+        )
+    except ContestantError as error:
+        notes.error("construction", str(error))
+        return "construction failed"
+    with contextlib.closing(host):
+        return check_contestant(host, notes)
 
 
 def _kind_of(target: str, dataset: str | None) -> Kind:
@@ -99,7 +121,7 @@ def _kind_of(target: str, dataset: str | None) -> Kind:
             return "contestant"
         if target.count("/") == 1 and not target.startswith((".", "/", "~")):
             return "dataset"
-        raise ValidationError(f"{target}: no such folder, and no contestant of that name: check the path")
+        raise ValidationError(f"{target}: neither a folder nor a contestant: check the name")
     if (path / "run.json").exists():
         return "run"
     if dataset is not None:
@@ -107,12 +129,12 @@ def _kind_of(target: str, dataset: str | None) -> Kind:
     if (path / "README.md").exists():
         return "dataset"
     raise ValidationError(
-        f"{target}: no run.json and no README.md in it: give --dataset where it holds predictions, or --kind"
+        f"{target}: has no run.json and no README.md: give --dataset if it holds predictions, or --kind"
     )
 
 
 def lines(found: ValidationReport) -> Iterator[str]:
-    """The answer as lines of text."""
+    """Yield the report as lines of text."""
     for finding in found.findings:
         yield f"{finding.severity}: {finding.where}: {finding.message}"
     errors = sum(finding.severity == "error" for finding in found.findings)

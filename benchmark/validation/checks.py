@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Results of checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmark.results import Document
 
 
 class CheckResult(Document):
-    """One thing that was found: an error makes numbers wrong or impossible, a warning is to be known."""
+    """One problem: an error makes numbers wrong or impossible, a warning does not."""
 
     severity: Literal["error", "warning"]
     where: str
@@ -16,17 +16,17 @@ class CheckResult(Document):
 
 
 class CheckList:
-    """Findings as they are made."""
+    """Problems in the order they are found."""
 
     def __init__(self) -> None:
         self.found: list[CheckResult] = []
 
     def error(self, where: str, message: str) -> None:
-        """Note what makes numbers wrong or impossible."""
+        """Add an error."""
         self._add("error", where, message)
 
     def warning(self, where: str, message: str) -> None:
-        """Note what a reader must know."""
+        """Add a warning."""
         self._add("warning", where, message)
 
     def _add(self, severity: Literal["error", "warning"], where: str, message: str) -> None:
@@ -35,5 +35,5 @@ class CheckList:
 
 
 def printable(text: str) -> str:
-    """The text with everything escaped that is no printable character."""
+    """Return the text with every unprintable character escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,4 +1,4 @@
-"""A dataset: every clip decoded and counted, its hash, its keypoints, its splits."""
+"""Check of a dataset: frames, hashes and keypoints of its clips, and its splits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from talkingpose.media import MediaError, VideoReader
 
 
 def check_dataset(dataset: ClipDataset, sample: int | None, notes: CheckList) -> str:
-    """Check all rows, and the files of all clips or of `sample` of them; says what was looked at."""
+    """Check all rows, and the files of all clips or of `sample` of them; return what was checked."""
     clips: list[Clip] = []
     for split in dataset.splits:
         try:
@@ -26,18 +26,18 @@ def check_dataset(dataset: ClipDataset, sample: int | None, notes: CheckList) ->
     for clip in chosen:
         _check_clip(dataset, clip, notes)
     if not clips:
-        notes.error("clips", "there is no clip")
+        notes.error("clips", "the dataset has no clip")
     return f"rows of {len(clips)} clips; {len(chosen)} decoded, with their keypoints and hashes"
 
 
 def _check_disjoint(clips: Sequence[Clip], notes: CheckList) -> None:
-    """No clip id twice, no person or source in two splits."""
+    """Check that clip ids are unique and that no person or source is in two splits."""
     splits: dict[str, set[str]] = {}
     seen: dict[str, str] = {}
     for clip in clips:
         splits.setdefault(clip.group, set()).add(clip.split)
         if clip.clip_id in seen:
-            notes.error(clip.clip_id, f"stands in {seen[clip.clip_id]} and in {clip.split}")
+            notes.error(clip.clip_id, f"is in {seen[clip.clip_id]} and in {clip.split}")
         seen[clip.clip_id] = clip.split
     for cluster, names in sorted(splits.items()):
         if len(names) > 1:
@@ -55,9 +55,9 @@ def _check_clip(dataset: ClipDataset, clip: Clip, notes: CheckList) -> None:
         notes.error(clip.clip_id, str(error))
         return
     if clip.sha256 is None:
-        notes.warning(clip.clip_id, "has no sha256: a changed video would not be noticed")
+        notes.warning(clip.clip_id, "has no sha256: a changed video is not detected")
     elif clip.sha256 != hashlib.sha256(data).hexdigest():
-        notes.error(clip.clip_id, "its video is not the one its sha256 names")
+        notes.error(clip.clip_id, "its video does not have the hash in its row")
     if count != clip.num_frames:
         notes.error(clip.clip_id, f"decodes to {count} frames, its row says {clip.num_frames}")
     if (info.width, info.height) != (clip.width, clip.height):
@@ -70,8 +70,8 @@ def _check_clip(dataset: ClipDataset, clip: Clip, notes: CheckList) -> None:
     if report.messages:
         notes.error(clip.clip_id, "; ".join(report.messages))
     if report.variable_frame_rate:
-        notes.warning(clip.clip_id, "its frame rate is not constant: frame t is not shown at t / fps")
+        notes.warning(clip.clip_id, "its frame rate is not constant: frame t is not at t / fps")
     if keypoints.min() < 0 or keypoints.max() > 1:
-        notes.error(clip.clip_id, "keypoints lie outside [0, 1]: they must be normalised")
+        notes.error(clip.clip_id, "keypoints outside [0, 1]: they must be normalised")
     elif not keypoints.any():
-        notes.warning(clip.clip_id, "holds no keypoint at all: nothing drives a contestant")
+        notes.warning(clip.clip_id, "all keypoints are zero: there is no driving pose")

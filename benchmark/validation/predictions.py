@@ -1,4 +1,4 @@
-"""A folder of finished videos: one for each clip, each decoded to its end."""
+"""Check of predictions: one video per clip, each decoded completely."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from talkingpose.media import MediaError
 def check_predictions(
     folder: Path, dataset: ClipDataset, protocol: Protocol, split: str | None, notes: CheckList
 ) -> str:
-    """Check a folder against the clips of a dataset; says what was looked at.
+    """Check a folder against the clips of a dataset; return what was checked.
 
     Raises:
-        UserError: no such folder, two predictions for a clip, or no clip.
+        UserError: the folder cannot be read, a clip has two predictions, or there is no clip.
     """
     plan = plan_run(dataset, protocol, split=split, limit=None, max_frames=None, seed=0)
     cases = {planned.clip.clip_id: planned for planned in plan.cases}
@@ -46,4 +46,4 @@ def check_predictions(
                 pass
         except (PredictionError, MediaError) as error:
             notes.error(clip_id, str(error))
-    return f"{len(found.found)} predictions for {len(cases)} clips, each decoded to its end"
+    return f"{len(found.found)} predictions for {len(cases)} clips, each decoded completely"

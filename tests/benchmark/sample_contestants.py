@@ -1,4 +1,4 @@
-"""Contestants of a third party, good and faulty, named as `sample_contestants:Class`."""
+"""Contestants of a third party, valid and faulty, named as `sample_contestants:Class`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from talkingpose.data.contestant import Case, ContestantInfo, Image, case_seed, running
+from talkingpose.data.contestant import Case, ContestantInfo, case_seed, running
+from talkingpose.io.image import Image
 
 
 class Noise:
-    """The portrait under noise of the case's own seed; `sleep` seconds a step."""
+    """The portrait with noise from the seed of the case; `sleep` seconds per step."""
 
     needs_driving_frames = False
 
@@ -43,11 +44,11 @@ class Noise:
 
 
 class WrongSizeOnce(Noise):
-    """One frame of clip-b is too small."""
+    """One frame of each clip whose id ends in b is too small."""
 
     def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
         image = super().frame(case, generator, step)
-        return image[:-8] if case.clip_id == "clip-b" and step == 7 else image
+        return image[:-8] if case.clip_id.endswith("b") and step == 7 else image
 
 
 class FloatFrames(Noise):
@@ -58,14 +59,14 @@ class FloatFrames(Noise):
 
 
 class TooFew(Noise):
-    """Stops five frames early."""
+    """Stops three frames early."""
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        return itertools.islice(super().animate(cases, seed=seed), max(c.num_frames for c in cases) - 5)
+        return itertools.islice(super().animate(cases, seed=seed), max(c.num_frames for c in cases) - 3)
 
 
 class TooMany(Noise):
-    """Goes on after the last frame."""
+    """Yields a frame after the last one."""
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
         yield from super().animate(cases, seed=seed)
@@ -80,50 +81,30 @@ class TwoForOne(Noise):
 
 
 class Raises(Noise):
-    """Runs out of memory at frame 30 of clip-a, and takes its batch with it."""
+    """Fails at frame 5 of each clip whose id ends in a, and its batch with it."""
 
     def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
-        if case.clip_id == "clip-a" and step == 30:
+        if case.clip_id.endswith("a") and step == 5:
             raise RuntimeError("out of\nmemory")
         return super().frame(case, generator, step)
 
 
 class RaisesAtOnce(Noise):
-    """Fails before it gives an iterator."""
+    """Fails before it returns an iterator."""
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
         raise RuntimeError("no kernel")
 
 
-class Vandal(Noise):
-    """Paints over everything it is given, to look perfect; gives the same array again and again."""
-
-    needs_driving_frames = True
-
-    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        buffers = [np.zeros_like(case.reference) for case in cases]
-        drives = [iter(case.driving_frames) for case in cases]
-        for case in cases:
-            case.reference[:] = 0
-        for step in itertools.count():
-            alive = running(cases, step)
-            if not alive:
-                return
-            for index in alive:
-                next(drives[index])[:] = 0
-                buffers[index][:] = step % 2
-            yield [buffers[index] for index in alive]
-
-
 class NoInfo:
-    """No contestant at all."""
+    """Not a contestant."""
 
     def __init__(self, *, checkpoint: str | None, device: str) -> None:
         self.info = "none"
 
 
 class FailsOnB(Noise):
-    """Runs out of memory on every clip whose id ends in b."""
+    """Fails on each clip whose id ends in b."""
 
     def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
         if case.clip_id.endswith("b"):

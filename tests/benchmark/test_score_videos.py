@@ -14,7 +14,7 @@ import pytest
 
 from benchmark import ScoreError, metrics, score
 from benchmark.results import read_case
-from benchmark.runner.evaluate import Progress, RunSettings, evaluate
+from benchmark.runner.evaluate import RunSettings, evaluate
 from benchmark.runner.scorer import read_frame_scores
 from talkingpose.data.clips import ClipDataset
 from tests.benchmark.metrics.scoring import panned
@@ -76,9 +76,15 @@ def test_iterators_and_folders_give_the_numbers_of_arrays(
 def test_the_numbers_are_those_of_a_run(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     admit_short_clips(monkeypatch)
     settings = RunSettings(
-        model="flicker", dataset=str(short), out=tmp_path, device="cpu", limit=1, keep_frames=True
+        model="flicker",
+        dataset=str(short),
+        out=tmp_path,
+        device="cpu",
+        in_process=True,
+        limit=1,
+        keep_frames=True,
     )
-    run = evaluate(settings, Progress())
+    run = evaluate(settings)
     case = read_case(tmp_path / "cases" / f"{run.cases[0]}.json")
     clips = ClipDataset(str(short))
     clip = next(clip for clip in clips.clips(case.split) if clip.clip_id == case.clip_id)

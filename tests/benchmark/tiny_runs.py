@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,18 @@ import pytest
 
 from benchmark.protocols.protocol import Protocol, load_protocol
 from benchmark.results import Run
-from benchmark.runner.evaluate import Progress, RunSettings, evaluate
+from benchmark.runner.evaluate import RunSettings, evaluate
 from talkingpose.media import VideoWriter
 from tests.benchmark.drawn_clips import Drawn, picture, row, video_bytes, write_dataset
 
 CLIPS = tuple(
-    Drawn(f"tiny-{name}", f"person {index}", Fraction(25), 12 + index, (48, 48))
-    for index, name in enumerate("abc")
+    Drawn(f"tiny-{name}", f"person {index}", Fraction(25), length, (48, 48))
+    for index, (name, length) in enumerate(zip("abc", (12, 17, 14), strict=True))
 )
 IDS = [clip.clip_id for clip in CLIPS]
 METRICS = {"psnr": 1, "ssim": 1, "tje": 1}
 USERS_OF_PROTOCOLS = (
-    *("runner.evaluate", "analysis.compare", "runner.rescore"),
+    *("runner.prepared_run", "analysis.compare", "rescore.rescore", "rescore.verify"),
     *("validation", "validation.run", "run_check.summaries"),
 )
 
@@ -48,13 +49,21 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_rows: dict[str, dict[str
     return write_dataset(tmp_path_factory.mktemp("data") / "tiny", {"test": list(tiny_rows.values())})
 
 
-@pytest.fixture
-def tiny_rules(monkeypatch: pytest.MonkeyPatch) -> Protocol:
-    """Every module finds the small protocol under the name of the long one."""
+@contextmanager
+def tiny_protocol_everywhere() -> Iterator[Protocol]:
+    """Make every module find the small protocol under the name of any other."""
     protocol = tiny_protocol()
-    for module in USERS_OF_PROTOCOLS:
-        monkeypatch.setattr(f"benchmark.{module}.load_protocol", lambda name: protocol)
-    return protocol
+    with pytest.MonkeyPatch.context() as patch:
+        for module in USERS_OF_PROTOCOLS:
+            patch.setattr(f"benchmark.{module}.load_protocol", lambda name: protocol)
+        yield protocol
+
+
+@pytest.fixture
+def tiny_rules() -> Iterator[Protocol]:
+    """The small protocol in place of any other."""
+    with tiny_protocol_everywhere() as protocol:
+        yield protocol
 
 
 def frames(clip: Drawn, change: int = 0) -> list[np.ndarray]:
@@ -87,9 +96,10 @@ def write_pngs(folder: Path, images: Sequence[np.ndarray], name: str = "{:04}.pn
 
 
 def run(model: str, dataset: Path, out: Path, **options: Any) -> Run:
-    """Generate and score."""
-    settings = RunSettings(model=model, dataset=str(dataset), out=out, device="cpu", **options)
-    return evaluate(settings, Progress(say=lambda line: None))
+    """Generate and score; in this process, which starts faster."""
+    given = {"device": "cpu", "in_process": True, **options}
+    settings = RunSettings(model=model, dataset=str(dataset), out=out, **given)
+    return evaluate(settings)
 
 
 def score(predictions: Path, dataset: Path, out: Path, **options: Any) -> Run:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from benchmark.cli import app
+from benchmark.cli.options_file import default_options
 from benchmark.protocols.protocol import Protocol
 from talkingpose.io import console
 from tests.benchmark.tiny_runs import IDS
@@ -34,7 +36,7 @@ def config(folder: Path, text: str) -> Path:
 def test_the_command_line_goes_before_the_file(tp_eval: Any, tiny: Path, tmp_path: Path) -> None:
     text = (
         f"model: lag\nmodel-args: {{frames: 2}}\ndataset: {tiny}\nlimit: 2\nprotocol: tp-long@1\n"
-        f"device: cpu\nout: {tmp_path / 'run'}\n"
+        f"device: cpu\nin_process: true\nout: {tmp_path / 'run'}\n"
     )
     path = config(tmp_path, text)
     code, out, err = tp_eval("run", "--config", path, "--dry-run", "--json")
@@ -45,20 +47,36 @@ def test_the_command_line_goes_before_the_file(tp_eval: Any, tiny: Path, tmp_pat
     assert (code, document["limit"], document["contestant"]["args"]) == (0, 1, {"frames": 2})
     assert "--model-args frames=2" in document["command"] and "--config" not in document["command"]
     code, out, _ = tp_eval("run", "--config", path, "--limit", 1, "--dry-run")
-    assert (code, out) == (0, "")  # nothing is left to do
+    assert (code, out) == (0, "")  # everything is done
+
+
+def test_the_defaults_file_holds_every_option_with_its_default() -> None:
+    """Help shows the defaults of the signatures; they are those of the file."""
+    documented = default_options()
+    commands = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
+    names = set()
+    for command in (commands["run"], commands["score"]):
+        for parameter in command.params:
+            (name, *_) = (word.removeprefix("--") for word in parameter.opts)
+            if name in ("config", "dry-run"):
+                continue
+            names.add(name)
+            default = None if parameter.required else parameter.default
+            assert (documented[name] or None) == (default or None), name
+    assert names == documented.keys()
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("modle: lag", "'modle': no such option: batch-size, "),
+        ("modle: lag", "'modle': no such option"),
         ("limit: many", "Invalid value for '--limit'"),
         ("limit: [1]", "limit: give one plain value"),
-        ("- model", "no mapping"),
-        ("model: [", "no YAML"),
-        ("\x00", "no YAML"),
-        ("1: 2", "no mapping"),
-        ("", "no mapping"),
+        ("- model", "not a mapping"),
+        ("model: [", "invalid YAML"),
+        ("\x00", "invalid YAML"),
+        ("1: 2", "not a mapping"),
+        ("", "not a mapping"),
     ],
 )
 def test_a_file_that_cannot_be_is_one_line(tp_eval: Any, tmp_path: Path, text: str, problem: str) -> None:

@@ -106,7 +106,7 @@ def tp_eval(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_a_model_alone_is_enough(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("--model", "talkingpose", "--limit", "1", "--max-frames", "101")
+    words = ("--model", "talkingpose", "--limit", "1", "--max-frames", "101", "--in-process")
     assert tp_eval(*words, monkeypatch=monkeypatch) == 0
     first = capfd.readouterr().err.splitlines()[0]
     assert first.startswith("tp-eval: talkingpose (tiny), protocol tp-mini@1 (")
@@ -123,7 +123,7 @@ def test_a_checkpoint_that_is_not_installed_is_one_line(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(tiny)
-    assert tp_eval("--model", "talkingpose", monkeypatch=monkeypatch) == 2
+    assert tp_eval("--model", "talkingpose", "--in-process", monkeypatch=monkeypatch) == 2
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1 and "checkpoint tiny: is not part of this installation" in lines[0]
     assert not Path("runs").exists()

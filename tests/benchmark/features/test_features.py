@@ -21,11 +21,9 @@ from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseResult
 from benchmark.rules import Aggregation
 from benchmark.runner.aggregate import summaries
-from benchmark.runner.evaluate import Progress, RunSettings, evaluate
+from benchmark.runner.evaluate import RunSettings, evaluate
 from benchmark.runner.scorer import read_features
 from talkingpose.weights import WeightsError, read_lock
-
-QUIET = Progress(say=lambda line: None)
 
 
 class Brightness:
@@ -215,8 +213,14 @@ def test_collected_arrays_are_stored_and_scored_together(
     for batch_size in (1, 3):
         out = tmp_path / str(batch_size)
         run = evaluate(
-            RunSettings(model="frozen", dataset=str(tiny), out=out, device="cpu", batch_size=batch_size),
-            QUIET,
+            RunSettings(
+                model="frozen",
+                dataset=str(tiny),
+                out=out,
+                device="cpu",
+                in_process=True,
+                batch_size=batch_size,
+            ),
         )
         found.append({path.name: path.read_bytes() for path in sorted((out / "features").iterdir())})
         gap = run.metrics["gap"]
@@ -234,12 +238,14 @@ def test_a_lost_features_file_is_written_again(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.runner.summarize.metrics_of", lambda versions, deltas: [LevelGap()])
-    settings = RunSettings(model="frozen", dataset=str(tiny), out=tmp_path / "run", device="cpu")
-    first = evaluate(settings, QUIET)
+    settings = RunSettings(
+        model="frozen", dataset=str(tiny), out=tmp_path / "run", device="cpu", in_process=True
+    )
+    first = evaluate(settings)
     lost = tmp_path / "run/features/tiny-b.npz"
     content = lost.read_bytes()
     lost.unlink()
-    assert evaluate(settings, QUIET).metrics == first.metrics
+    assert evaluate(settings).metrics == first.metrics
     assert lost.read_bytes() == content
 
 

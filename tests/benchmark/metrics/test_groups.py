@@ -9,9 +9,9 @@ import pytest
 
 from benchmark.metrics.registry import GROUPS, families, metrics_of, versions_of
 from benchmark.protocols.protocol import ProtocolError, load_protocol
+from benchmark.rescore.rescore import RescoreError, rescore
 from benchmark.results import Run, read_case
-from benchmark.runner.evaluate import Progress, RunSettings, evaluate
-from benchmark.runner.rescore import RescoreError, rescore
+from benchmark.runner.evaluate import RunSettings, evaluate
 from talkingpose.weights import VARIABLE
 from tests.benchmark.short_runs import admit_short_clips
 
@@ -22,10 +22,11 @@ def run(dataset: Path, out: Path, groups: str, **options: Any) -> Run:
         dataset=str(dataset),
         out=out,
         device="cpu",
+        in_process=True,
         protocol=f"tp-long+{groups}@1" if groups else "tp-long@1",
         **options,
     )
-    return evaluate(settings, Progress(say=lambda line: None))
+    return evaluate(settings)
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +114,7 @@ def test_weights_that_come_later_are_used_by_rescore(
     without = run(short, tmp_path / "later", "distribution+identity", limit=1, keep_frames=True)
     assert without.metrics["fvd"].state == "unavailable"
     monkeypatch.setenv(VARIABLE, str(standin_weights))
-    later = rescore(tmp_path / "later", dataset=None, metrics=None, statistics=False, say=lambda line: None)
+    later = rescore(tmp_path / "later", dataset=None, metrics=None, statistics=False)
     assert later.metrics["fvd"] == direct.metrics["fvd"]
     assert later.metrics == direct.metrics
     clip_id = direct.cases[0]

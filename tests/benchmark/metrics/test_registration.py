@@ -16,7 +16,7 @@ from benchmark.cli.listing import listing
 from benchmark.metrics import registry
 from benchmark.metrics.registry import MetricError, family, metrics_of
 from benchmark.protocols.protocol import ProtocolError, load_protocol
-from benchmark.runner.evaluate import Progress, RunSettings, evaluate
+from benchmark.runner.evaluate import RunSettings, evaluate
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "my_metric.py"
 Install = Callable[..., Path]
@@ -103,9 +103,14 @@ def test_a_protocol_file_names_it(tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(rules), "utf-8")
     settings = RunSettings(
-        model="brightness", dataset=str(tiny), out=tmp_path / "run", device="cpu", protocol=str(path)
+        model="brightness",
+        dataset=str(tiny),
+        out=tmp_path / "run",
+        device="cpu",
+        protocol=str(path),
+        in_process=True,
     )
-    run = evaluate(settings, Progress())
+    run = evaluate(settings)
     assert run.status == "complete"
     assert (run.protocol.id, run.protocol.sha256) == ("mine", load_protocol(str(path)).sha256())
     assert run.metrics["edge_error"].state == "ok" and "edge_error" in run.drift

@@ -55,10 +55,12 @@ def test_missing_fetched_used_and_refused(
             "admission": Admission(min_frames=8),
         }
     )
-    monkeypatch.setattr("benchmark.runner.evaluate.load_protocol", lambda name: protocol)
+    monkeypatch.setattr("benchmark.runner.prepared_run.load_protocol", lambda name: protocol)
 
     def run(name: str) -> tuple[Run, MetricSummary]:
-        settings = RunSettings(model="frozen", dataset=str(short), out=tmp_path / name, device="cpu")
+        settings = RunSettings(
+            model="frozen", dataset=str(short), out=tmp_path / name, device="cpu", in_process=True
+        )
         found = evaluate(settings)
         assert found.status == "complete" and found.metrics["psnr"].state == "ok"
         return found, found.metrics["fvd"]

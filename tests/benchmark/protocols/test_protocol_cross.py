@@ -19,7 +19,7 @@ from benchmark.protocols.pairs import case_id, choose_pairs
 from benchmark.protocols.protocol import CrossProtocol, ProtocolError, load_protocol
 from benchmark.results import CaseScore, Run
 from benchmark.run_dir import RunDir
-from benchmark.runner.evaluate import Progress, RunSettings, evaluate
+from benchmark.runner.evaluate import RunSettings, evaluate
 from benchmark.runner.inputs import prepare_inputs
 from benchmark.runner.plan import plan_run
 from benchmark.runner.summarize import metrics_under
@@ -29,7 +29,6 @@ from talkingpose.data.clips import Clip, ClipDataset
 from talkingpose.data.schema import DatasetError
 from tests.benchmark.short_runs import admit_short_clips
 
-QUIET = Progress(say=lambda line: None)
 SHAPE = CaseShape("x", Fraction(25), 64, 64, 9, window=4)
 
 
@@ -202,7 +201,7 @@ def test_a_jump_at_the_seam_raises_seam_change() -> None:
 
 def run(dataset: Path, out: Path, **options: Any) -> Run:
     given = {"model": "frozen", "protocol": "tp-cross@1", "device": "cpu", "max_frames": 16} | options
-    return evaluate(RunSettings(dataset=str(dataset), out=out, **given), QUIET)
+    return evaluate(RunSettings(dataset=str(dataset), out=out, in_process=True, **given))
 
 
 @pytest.fixture(scope="module")
@@ -232,14 +231,14 @@ def test_a_cross_identity_run(short: Path, made: Path, monkeypatch: pytest.Monke
 def test_a_cross_identity_run_is_resumed_and_rescored(
     short: Path, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.runner.rescore import rescore
+    from benchmark.rescore.rescore import rescore
 
     admit_short_clips(monkeypatch)
     before = RunDir(made).run()
     assert before is not None
     again = run(short, made, keep_frames=True)
     assert again.metrics == before.metrics
-    rescored = rescore(made, dataset=None, metrics=["portrait_colour.mean"], statistics=False, say=print)
+    rescored = rescore(made, dataset=None, metrics=["portrait_colour.mean"], statistics=False)
     assert rescored.metrics == before.metrics
 
 

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 
 from benchmark.analysis.compare import compare
 from benchmark.protocols.protocol import Protocol
+from benchmark.rescore.rescore import rescore
 from benchmark.results import Run, read_case
-from benchmark.runner.rescore import rescore
 from benchmark.validation import validate
 from talkingpose.io.errors import UserError
 from tests.benchmark.drawn_clips import Drawn, row, video_bytes, write_dataset
@@ -264,9 +264,7 @@ def test_runs(sound: Path, fresh: Workplace, file: str, where: int, value: str |
     checked = outcome(lambda: validate(str(folder)))
     if not unchanged and not SILENT & {str(part) for part in place}:
         assert checked is None or not checked.sound, (place, value)
-    renewed = outcome(
-        lambda: rescore(folder, dataset=None, metrics=None, statistics=True, say=lambda line: None)
-    )
+    renewed = outcome(lambda: rescore(folder, dataset=None, metrics=None, statistics=True))
     for found in (outcome(lambda: compare(folder, sound)), outcome(lambda: compare(sound, folder))):
         for line in found.metrics if found is not None else ():
             assert line.difference is None or math.isfinite(line.difference)
@@ -285,7 +283,7 @@ def test_files_of_a_run(sound: Path, fresh: Workplace, file: str, text: bytes) -
     checked = outcome(lambda: validate(str(folder)))
     assert checked is None or not checked.sound
     outcome(lambda: compare(folder, sound))
-    outcome(lambda: rescore(folder, dataset=None, metrics=None, statistics=True, say=lambda line: None))
+    outcome(lambda: rescore(folder, dataset=None, metrics=None, statistics=True))
 
 
 # Datasets

@@ -12,16 +12,14 @@ import pytest
 
 from benchmark.errors import EvaluationError
 from benchmark.results import Run, json_schema, read_run
-from benchmark.runner.control_table import tables
-from benchmark.runner.evaluate import Progress, RunSettings, evaluate
-
-LISTENER = Progress(say=lambda line: None)
+from benchmark.runner.evaluate import RunSettings, evaluate
+from tools.control_table import tables
 
 
 @pytest.fixture(scope="module")
 def control(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "reencode"
-    evaluate(RunSettings(model="reencode", dataset=str(dataset), out=out, device="cpu"), LISTENER)
+    evaluate(RunSettings(model="reencode", dataset=str(dataset), out=out, device="cpu", in_process=True))
     return out
 
 
@@ -29,7 +27,7 @@ def run(dataset: Path, out: Path, model: str, control: Path | None, **more: obje
     settings = RunSettings(
         model=model, dataset=str(dataset), out=out, device="cpu", codec_run=control, **more
     )
-    return evaluate(settings, LISTENER)
+    return evaluate(settings)
 
 
 def test_a_drifting_video_drifts_and_crosses(dataset: Path, tmp_path: Path, control: Path) -> None:

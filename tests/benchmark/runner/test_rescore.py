@@ -9,8 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from benchmark.protocols.protocol import Protocol
+from benchmark.rescore.rescore import RescoreError, rescore
 from benchmark.results import ResultError, Run, read_case
-from benchmark.runner.rescore import RescoreError, rescore
 from tests.benchmark.tiny_runs import IDS, run
 from tests.benchmark.tiny_runs import write_video as write
 
@@ -29,7 +29,7 @@ def again(
     path: Path, metrics: list[str] | None = None, statistics: bool = False, dataset: Path | None = None
 ) -> Run:
     where = str(dataset) if dataset else None
-    return rescore(path, dataset=where, metrics=metrics, statistics=statistics, say=lambda line: None)
+    return rescore(path, dataset=where, metrics=metrics, statistics=statistics)
 
 
 def state(path: Path) -> dict[str, object]:
@@ -118,7 +118,7 @@ def test_other_frames_clips_or_rules_are_refused(
     with pytest.raises(RescoreError, match="--metrics fid"):
         again(kept, ["fid"])
     other = tiny_rules.model_copy(update={"version": 2})
-    monkeypatch.setattr("benchmark.runner.rescore.load_protocol", lambda name: other)
+    monkeypatch.setattr("benchmark.rescore.rescore.load_protocol", lambda name: other)
     with pytest.raises(RescoreError, match="other rules"):
         again(kept, ["psnr"])
     assert state(kept) == before

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmark.errors import EvaluationError
 from benchmark.results import read_run
-from benchmark.runner.evaluate import SILENT, RunSettings
+from benchmark.runner.run_settings import RunSettings
 from benchmark.runner.workers import evaluate_in_workers
-from tests.benchmark.runner.test_interruption import result
+from talkingpose.io.progress import SILENT
+from tests.benchmark.runner.test_interruption import SLOW, result, start, wait_for
 from tests.benchmark.tiny_runs import IDS, run
 
 HERE = Path(__file__).parents[1]
@@ -28,42 +27,38 @@ def _third_party(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
     yield
 
 
-def everything(out: Path) -> dict[str, object]:
-    return {name: value for name, value in result(out).items() if not name.startswith(".lock")}
-
-
 @pytest.fixture
-def whole(tiny: Path, tmp_path: Path) -> dict[str, object]:
+def whole(tiny: Path, tmp_path: Path) -> dict[str, Any]:
     run(NOISE, tiny, tmp_path / "whole")
-    return everything(tmp_path / "whole")
+    return result(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("size", [1, 2, 8])
-def test_batches(tiny: Path, tmp_path: Path, whole: dict[str, object], size: int) -> None:
+def test_batches(tiny: Path, tmp_path: Path, whole: dict[str, Any], size: int) -> None:
     run(NOISE, tiny, tmp_path / "run", batch_size=size)
-    assert everything(tmp_path / "run") == whole
+    assert result(tmp_path / "run") == whole
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
 def test_shards_one_after_another(
-    tiny: Path, tmp_path: Path, whole: dict[str, object], order: tuple[int, int]
+    tiny: Path, tmp_path: Path, whole: dict[str, Any], order: tuple[int, int]
 ) -> None:
     first = run(NOISE, tiny, tmp_path / "run", shard=(order[0], 2), batch_size=1)
     assert first.status == "partial"
     pending = {entry.clip_id for entry in first.audit if entry.kind == "pending"}
     assert pending == set(IDS) - {p.stem for p in (tmp_path / "run/cases").iterdir()} and pending
     assert run(NOISE, tiny, tmp_path / "run", shard=(order[1], 2), batch_size=1).status == "complete"
-    assert everything(tmp_path / "run") == whole
+    assert result(tmp_path / "run") == whole
 
 
 def test_a_shard_without_work_and_a_run_that_completes_the_rest(
-    tiny: Path, tmp_path: Path, whole: dict[str, object]
+    tiny: Path, tmp_path: Path, whole: dict[str, Any]
 ) -> None:
     assert run(NOISE, tiny, tmp_path / "run", shard=(9, 9)).status == "partial"
     assert not list((tmp_path / "run/cases").iterdir())
     run(NOISE, tiny, tmp_path / "run", shard=(1, 9))
     assert run(NOISE, tiny, tmp_path / "run").status == "complete"
-    assert everything(tmp_path / "run") == whole
+    assert result(tmp_path / "run") == whole
 
 
 def test_a_failure_in_one_shard_is_told_by_the_last(tiny: Path, tmp_path: Path) -> None:
@@ -97,43 +92,28 @@ def test_workers_that_cannot_start_say_why_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_shards_at_once(dataset: Path, tmp_path: Path) -> None:
-    """Three processes in one folder, one killed and started again; and two that --workers starts."""
+def test_shards_at_once(tiny: Path, tmp_path: Path, whole: dict[str, Any]) -> None:
+    """Three processes in one folder, one of them killed and started again."""
     out = tmp_path / "run"
-
-    def start(which: int, out: Path, sleep: float, *more: str) -> subprocess.Popen[str]:
-        words = [
-            "--model",
-            NOISE,
-            "--model-args",
-            f"sleep={sleep}",
-            "--dataset",
-            str(dataset),
-            "--out",
-            str(out),
-        ]
-        shard = ["--shard", f"{which}/3"] if which else []
-        program = [sys.executable, "-c", "from benchmark.cli.app import main; main()"]
-        options = ["--device", "cpu", "--batch-size", "1", "--max-frames", "101"]
-        return subprocess.Popen(
-            [*program, *words, *options, *shard, *more], cwd=HERE, stdout=-1, stderr=-1, text=True
-        )
-
-    processes = [start(which, out, 0.01) for which in (1, 2, 3)]
-    deadline = time.monotonic() + 60
-    while not list((out / ".partial").glob("3-of-3/.clip*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    processes = [start(tiny, out, SLOW, "--shard", f"{index}/3") for index in (1, 2, 3)]
+    wait_for(lambda: any((out / ".partial").glob("3-of-3/.tiny*")), processes[2])
     processes[2].kill()
-    processes[2].communicate()
-    for process in processes[:2]:
+    for process in processes:
         _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-    _, errors = start(3, out, 0).communicate(timeout=120)
+        assert process.returncode == (-9 if process is processes[2] else 0), errors
+    _, errors = start(tiny, out, 0, "--shard", "3/3").communicate(timeout=120)
     assert read_run(out).status == "complete" and not (out / ".partial").exists()
-    start(0, tmp_path / "whole", 0).communicate(timeout=120)
-    assert everything(out) == everything(tmp_path / "whole")
-    workers = start(0, tmp_path / "workers", 0, "--workers", "2")
-    _, errors = workers.communicate(timeout=180)
-    assert workers.returncode == 0, errors
-    assert "tp-eval: 1/2: 2/2 clip-c: " in errors and "tp-eval: 2/2: 1/1 clip-b: " in errors
-    assert everything(tmp_path / "workers") == everything(tmp_path / "whole")
+    assert _cases(out) == {name: value for name, value in whole.items() if name != "run.json"}
+
+
+def test_workers(tiny: Path, tmp_path: Path, whole: dict[str, Any]) -> None:
+    process = start(tiny, tmp_path / "run", 0, "--workers", "2")
+    _, errors = process.communicate(timeout=180)
+    assert process.returncode == 0, errors
+    assert "tp-eval: 1/2: 2/2 tiny-c: " in errors and "tp-eval: 2/2: 1/1 tiny-b: " in errors
+    assert _cases(tmp_path / "run") == {name: value for name, value in whole.items() if name != "run.json"}
+
+
+def _cases(out: Path) -> dict[str, Any]:
+    """Everything but the document of the run, which names where the contestant ran."""
+    return {name: value for name, value in result(out).items() if name != "run.json"}

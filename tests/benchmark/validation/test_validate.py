@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from benchmark.runner.host import InProcessHost
 from benchmark.validation import ValidationError, lines, validate
 from talkingpose.data.contestant import Case, ContestantInfo, Image, running
+from talkingpose.data.contestant_loading import checked_info
 from tests.benchmark.drawn_clips import write_dataset
 from tests.benchmark.tiny_runs import CLIPS, frames, run, write_video
 
@@ -121,7 +123,7 @@ def test_what_is_wrong_with_a_dataset(tiny_rows: dict[str, dict[str, Any]], tmp_
     errors = found(write_dataset(tmp_path / "bad", {"train": [again], "test": [a, b, c]}))
     assert "decodes to 12 frames, its row says 11" in errors["tiny-a"]
     assert "must be normalised" in errors["tiny-b"]
-    assert "not the one its sha256 names" in errors["tiny-c"]
+    assert "does not have the hash" in errors["tiny-c"]
     assert "test and train" in errors["person 2"]
 
 
@@ -186,36 +188,43 @@ class Broken(Good):
         raise RuntimeError("no\nkernel")
 
 
-class Collected(Good):
-    def animate(self, cases: Sequence[Case], *, seed: int) -> Any:
-        return list(super().animate(cases, seed=seed))
+class Fickle(Good):
+    calls = 0
+
+    @property
+    def info(self) -> ContestantInfo:
+        self.calls += 1
+        return ContestantInfo(name=f"name {self.calls}", revision="1", parameters=0, licence="MIT")
 
 
 class Unnamed(Good):
     info = ContestantInfo(name="", revision="1", parameters=-1, licence="unknown", args={"x": float("nan")})
 
 
+def host_of(kind: type[Good]) -> Callable[..., InProcessHost]:
+    def make(*_: object, **__: object) -> InProcessHost:
+        contestant = kind(checkpoint=None, device="cpu")
+        return InProcessHost(contestant, checked_info(contestant))
+
+    return make
+
+
 @pytest.mark.parametrize(
     ("name", "where", "says"),
     [
         ("Unsteady", "animate", "other frames the second time"),
-        ("Gregarious", "animate", "depend on the case beside it"),
-        ("Short", "animate", "stops after 9 of 12"),
+        ("Gregarious", "animate", "depend on the other case"),
+        ("Short", "animate", "stopped after 9 frames"),
         ("Wide", "animate", "uint8 (255, 256, 3), not uint8 (256, 256, 3)"),
         ("Broken", "animate", "RuntimeError: no kernel"),
-        ("Collected", "animate", "gives list, not an iterator"),
-        ("Unnamed", "info.parameters", "-1 is no whole number"),
-        ("Unnamed", "info.args", "cannot be written as JSON"),
-        ("Unnamed", "info.name", "no printable text"),
+        ("Fickle", "info", "changes after"),
+        ("Unnamed", "construction", "not plain JSON values"),
     ],
 )
 def test_a_contestant_that_breaks_the_contract(
     name: str, where: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "benchmark.validation.make_contestant",
-        lambda *_, **__: globals()[name](checkpoint=None, device="cpu"),
-    )
+    monkeypatch.setattr("benchmark.validation.make_host", host_of(globals()[name]))
     assert says in found("package:Class")[where]
 
 
@@ -223,9 +232,7 @@ def test_contestants_that_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert validate("frozen").findings == [] and found("ground-truth") == {}
     monkeypatch.chdir(HERE)
     assert found("sample_contestants:Noise") == {}
-    monkeypatch.setattr(
-        "benchmark.validation.make_contestant", lambda *_, **__: Greedy(checkpoint=None, device="cpu")
-    )
+    monkeypatch.setattr("benchmark.validation.make_host", host_of(Greedy))
     (finding,) = validate("package:Class").findings
     assert finding.severity == "warning" and "reads all 12 poses" in finding.message
 
@@ -233,8 +240,8 @@ def test_contestants_that_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("target", "options", "says"),
     [
-        ("nowhere/at/all", {}, "no such folder"),
-        (".", {}, "give --dataset where it holds predictions"),
+        ("nowhere/at/all", {}, "neither a folder nor"),
+        (".", {}, "give --dataset"),
         (".", {"kind": "predictions"}, "give --dataset"),
         (".", {"kind": "model"}, "choose one of"),
         (".", {"kind": "dataset", "sample": 0}, "--sample 0"),

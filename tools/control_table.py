@@ -1,9 +1,9 @@
-"""Table of metrics against controls: `python -m benchmark.runner.control_table CODEC_RUN RUN...`.
+"""Table of metrics against controls: `python tools/control_table.py CODEC_RUN RUN...`.
 
 For every metric and clip the excess of a run is how much worse its score is than that of the codec control:
-the difference towards the bad side, or of the distances to the target where neither side is good. A cell is
-the mean excess over clips in standard errors of that mean, the clips taken as independent. Positive: the
-metric sees the corruption; negative: it takes it for better than a re-encoded original.
+the difference in the bad direction, or the difference of the distances to the target. A cell is the mean
+excess over clips in standard errors of that mean, with clips taken as independent. Positive: the metric
+detects the corruption; negative: it prefers the corrupted video to a re-encoded original.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Excess = dict[str, list[float]]
 
 
 def tables(control: Path, runs: Sequence[Path]) -> str:
-    """Two Markdown tables, of the scores of clips and of their slopes over time.
+    """Return two Markdown tables: scores of clips, and their slopes over time.
 
     Raises:
-        UserError: a folder is no run, or not of the control's clips and protocol.
+        UserError: a folder is not a run, or its clips or protocol differ from those of the control.
     """
     reference = read_run(control)
     protocol = load_protocol(f"{reference.protocol.id}@{reference.protocol.version}")
@@ -72,7 +72,7 @@ def _slopes(
     codec: CodecControl,
     protocol: Protocol,
 ) -> list[float]:
-    """Theil-Sen slope per 100 frames of the excess of each clip, second by second."""
+    """Return the Theil-Sen slope per 100 frames of the excess of each clip, in bins of one second."""
     found = []
     for case, _ in pairs if spec.per_frame else ():
         own = read_frame_scores(RunDir(path).frames(case.clip_id), spec.id)
@@ -93,7 +93,7 @@ def _column(excesses: Mapping[str, Sequence[float]]) -> dict[str, str]:
 
 
 def _cell(values: Sequence[float]) -> str:
-    """Mean over standard error, to whole numbers beyond 10."""
+    """Return mean over standard error as text."""
     if len(values) < 2:
         return ""
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))

@@ -1,0 +1,234 @@
+"""A run before its first frame: protocol, dataset, plan and contestant, checked against one another."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.data.bundled import TP_MINI, open_dataset
+from benchmark.errors import EvaluationError
+from benchmark.metrics import AnyMetric
+from benchmark.protocols.protocol import CrossProtocol, Protocol, load_protocol
+from benchmark.run_dir import RunDir
+from benchmark.runner.codec_control import CodecControl
+from benchmark.runner.environment import project_version
+from benchmark.runner.host import Host, InProcessHost
+from benchmark.runner.isolation import IsolatedHost
+from benchmark.runner.plan import PlannedCase, RunPlan, batches, case_key, plan_run
+from benchmark.runner.predictions import Predictions
+from benchmark.runner.run_settings import RunSettings
+from benchmark.runner.summarize import metrics_under
+from talkingpose.data.clips import ClipDataset
+from talkingpose.data.contestant import Contestant, ContestantInfo
+from talkingpose.data.contestant_loading import checked_info, make_contestant
+from talkingpose.pipeline.device import pick_device
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """Everything that is fixed before the first frame."""
+
+    settings: RunSettings
+    folder: RunDir
+    device: str
+    protocol: Protocol
+    protocol_sha256: str
+    metrics: Sequence[AnyMetric]
+    dataset: ClipDataset
+    plan: RunPlan
+    host: Host
+    predictions: Predictions | None
+    control: CodecControl | None
+
+    @property
+    def info(self) -> ContestantInfo:
+        """Info of the contestant, as read when it was created."""
+        return self.host.info
+
+    def key(self, case: PlannedCase) -> str:
+        """Return the hash over everything that the numbers of a case depend on."""
+        return case_key(
+            case,
+            protocol_sha256=self.protocol_sha256,
+            contestant=self.info,
+            metric_versions={metric.spec.id: metric.spec.version for metric in self.metrics},
+            max_frames=self.settings.max_frames,
+            project_version=project_version(),
+            prediction=self.predictions.content(case.clip.clip_id) if self.predictions else None,
+        )
+
+    @property
+    def batches(self) -> Iterator[tuple[PlannedCase, ...]]:
+        """Batches of this process: all, or every n-th if it is one of n shards."""
+        everything = batches(self.plan.cases, self.settings.batch_size or self.info.batch_size)
+        index, count = self.settings.shard or (1, 1)
+        return itertools.islice(everything, index - 1, None, count)
+
+    @property
+    def own_cases(self) -> list[PlannedCase]:
+        """Cases of the batches of this process."""
+        return [case for batch in self.batches for case in batch]
+
+    def first_line(self) -> str:
+        """Describe the run in one line."""
+        settings, plan = self.settings, self.plan
+        named = settings.checkpoint or self.info.args.get("checkpoint")
+        checkpoint = f" ({named})" if named else ""
+        bundled = "bundled " if settings.dataset == TP_MINI else ""
+        limits = " ".join(
+            f"--{name} {value}"
+            for name, value in (("limit", settings.limit), ("max-frames", settings.max_frames))
+            if value is not None
+        )
+        clips = "clip" if len(plan.cases) == 1 else "clips"
+        return (
+            f"{self.info.name}{checkpoint}, protocol {self.protocol.name} ({self.protocol_sha256[:12]}), "
+            f"{bundled}dataset {settings.dataset} ({plan.split}), {len(plan.cases)} {clips}, "
+            f"{plan.num_frames} frames, seed {settings.seed}, {self.device}"
+            + ("" if settings.comparable else f"; not comparable: {limits}")
+        )
+
+
+def prepare_run(settings: RunSettings, contestant: Contestant | None = None) -> PreparedRun:
+    """Check the settings, plan the run and create the contestant; the cheap checks come first.
+
+    Args:
+        settings: of the run.
+        contestant: an object to evaluate in this process; None creates the one that `settings` names.
+
+    Raises:
+        UserError: a setting, the dataset or the contestant cannot be used; nothing is written.
+    """
+    folder = RunDir(settings.out.absolute())
+    folder.check()
+    if settings.batch_size is not None and settings.batch_size < 1:
+        raise EvaluationError(f"--batch-size {settings.batch_size}: give a number from 1")
+    _check_shard(settings)
+    protocol = load_protocol(settings.protocol)
+    metrics = metrics_under(protocol)
+    device = pick_device(settings.device)
+    dataset = open_dataset(settings.dataset)
+    plan = plan_run(
+        dataset,
+        protocol,
+        split=settings.split,
+        limit=settings.limit,
+        max_frames=settings.max_frames,
+        seed=settings.seed,
+    )
+    control = _codec_control(settings, protocol, plan)
+    predictions = _predictions(settings, plan)
+    host = _host(settings, device, predictions or contestant)
+    try:
+        _check_needs(host.info, settings, device, protocol)
+    except BaseException:
+        host.close()
+        raise
+    return PreparedRun(
+        settings,
+        folder,
+        device,
+        protocol,
+        protocol.sha256(),
+        metrics,
+        dataset,
+        plan,
+        host,
+        predictions,
+        control,
+    )
+
+
+def make_host(
+    name: str,
+    *,
+    checkpoint: str | None,
+    device: str,
+    args: dict[str, str],
+    timeout_s: float,
+    in_process: bool,
+) -> Host:
+    """Create a contestant in a process of its own, or in this one.
+
+    Sockets that a child process inherits need POSIX: elsewhere every contestant is in this process.
+
+    Raises:
+        ContestantError: it cannot be created.
+    """
+    if in_process or os.name != "posix":
+        return InProcessHost(*make_contestant(name, checkpoint=checkpoint, device=device, args=args))
+    return IsolatedHost(name, checkpoint=checkpoint, device=device, args=args, timeout_s=timeout_s)
+
+
+def importable_name(factory: object) -> str | None:
+    """Return `module:Class` of a class that another process can import, None for any other."""
+    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
+    if module in (None, "__main__"):
+        return None
+    found: Any = importlib.import_module(module)
+    return f"{module}:{name}" if getattr(found, name, None) is factory else None
+
+
+def _host(settings: RunSettings, device: str, given: Contestant | None) -> Host:
+    if settings.timeout_s <= 0:
+        raise EvaluationError(f"--timeout {settings.timeout_s:g}: give a number of seconds above 0")
+    if given is not None:
+        return InProcessHost(given, checked_info(given))
+    return make_host(
+        settings.model,
+        checkpoint=settings.checkpoint,
+        device=device,
+        args=dict(settings.model_args),
+        timeout_s=settings.timeout_s,
+        in_process=settings.in_process,
+    )
+
+
+def _check_needs(info: ContestantInfo, settings: RunSettings, device: str, protocol: Protocol) -> None:
+    if info.needs_gpu and device == "cpu":
+        raise EvaluationError(
+            f"--model {settings.model}: needs a GPU, and this run is on the CPU: give --device cuda"
+        )
+    if info.needs_driving_frames and isinstance(protocol, CrossProtocol):
+        raise EvaluationError(
+            f"--model {settings.model}: needs driving frames, and {protocol.name} has only poses: give "
+            "another model, or --protocol tp-long@1"
+        )
+
+
+def _codec_control(settings: RunSettings, protocol: Protocol, plan: RunPlan) -> CodecControl | None:
+    if settings.codec_run is None:
+        return None
+    if isinstance(protocol, CrossProtocol):
+        raise EvaluationError(
+            f"--codec-run {settings.codec_run}: {protocol.name} has no real video to encode: leave it out"
+        )
+    return CodecControl(
+        settings.codec_run.absolute(),
+        protocol,
+        cases_sha256=plan.cases_sha256,
+        max_frames=settings.max_frames,
+    )
+
+
+def _check_shard(settings: RunSettings) -> None:
+    if settings.shard is None:
+        return
+    index, count = settings.shard
+    if not 1 <= index <= count:
+        raise EvaluationError(f"--shard {index}/{count}: give 1/{count} to {count}/{count}")
+    if settings.fresh:
+        raise EvaluationError("--fresh: other shards may be at work in the folder: choose another --out")
+
+
+def _predictions(settings: RunSettings, plan: RunPlan) -> Predictions | None:
+    if settings.predictions is None:
+        return None
+    lengths = {case.clip.clip_id: case.clip.num_frames for case in plan.cases}
+    return Predictions(
+        settings.predictions.absolute(), lengths, name=settings.model, revision=settings.revision
+    )

@@ -1,0 +1,69 @@
+"""Settings of a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_TIMEOUT_S = 900.0
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Options of `tp-eval run` and `tp-eval score`; `benchmark/default.yaml` describes them.
+
+    If `predictions`, a folder of finished videos, is set, `model` is the name to show and `revision` the
+    revision of the model that made them. `shard` is (index, count), counted from 1.
+    """
+
+    model: str
+    dataset: str
+    out: Path
+    checkpoint: str | None = None
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    split: str | None = None
+    protocol: str = "tp-long@1"
+    limit: int | None = None
+    max_frames: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int | None = None
+    fresh: bool = False
+    predictions: Path | None = None
+    revision: str | None = None
+    shard: tuple[int, int] | None = None
+    keep_frames: bool = False
+    codec_run: Path | None = None
+    in_process: bool = False
+    timeout_s: float = DEFAULT_TIMEOUT_S
+
+    @property
+    def comparable(self) -> bool:
+        """Whether all clips and frames are used, so that the run can be ranked."""
+        return self.limit is None and self.max_frames is None
+
+    def command(self) -> str:
+        """Return the command line that repeats the run in one process."""
+        given = self.predictions is not None
+        options = {
+            "--predictions": self.predictions,
+            "--name" if given else "--model": self.model,
+            "--revision": self.revision,
+            "--checkpoint": self.checkpoint,
+            "--model-args": ",".join(f"{key}={value}" for key, value in self.model_args.items()) or None,
+            "--dataset": self.dataset,
+            "--split": self.split,
+            "--protocol": self.protocol,
+            "--limit": self.limit,
+            "--max-frames": self.max_frames,
+            "--seed": self.seed,
+            "--device": self.device,
+            "--batch-size": self.batch_size,
+            "--codec-run": self.codec_run,
+            "--out": self.out,
+        }
+        words = [word for key, value in options.items() if value is not None for word in (key, str(value))]
+        flags = ["--keep-frames"] * self.keep_frames + ["--in-process"] * self.in_process
+        return shlex.join(["tp-eval", *(["score"] if given else []), *words, *flags])
