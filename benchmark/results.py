@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from talkingpose.io.atomic import write_text
-from talkingpose.io.documents import DocumentError, Limits, read_json
+from talkingpose.io.documents import DocumentError, DocumentLimits, read_json
 from talkingpose.io.errors import UserError
 
 RUN_SCHEMA: Literal["talkingpose.run/1"] = "talkingpose.run/1"
@@ -25,8 +25,8 @@ Direction = Literal["higher", "lower", "none"]
 _T = TypeVar("_T", bound="Document")
 
 # Runs come from strangers. Seeds of cases have 63 bits, every other number is far smaller.
-_RUN_LIMITS = Limits(size=64 << 20, depth=12, items=500_000, text=20_000, number=2.0**64)
-_CASE_LIMITS = Limits(size=4 << 20, depth=8, items=100_000, text=20_000, number=2.0**64)
+_RUN_LIMITS = DocumentLimits(size=64 << 20, depth=12, items=500_000, text=20_000, number=2.0**64)
+_CASE_LIMITS = DocumentLimits(size=4 << 20, depth=8, items=100_000, text=20_000, number=2.0**64)
 _MAX_PARAMETERS = 10**15
 
 
@@ -360,7 +360,7 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": RUN_SCHEMA, **schema}
 
 
-def _read(kind: type[_T], path: Path, limits: Limits, remedy: str) -> _T:
+def _read(kind: type[_T], path: Path, limits: DocumentLimits, remedy: str) -> _T:
     what = "run" if kind is Run else "case"
     try:
         return kind.model_validate(read_json(path, what, limits))

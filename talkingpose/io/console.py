@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,6 +15,11 @@ from talkingpose.io.errors import UserError
 if TYPE_CHECKING:
     import typer
     from rich.progress import Progress
+
+# Conditions of the machine that the user can change; everything else is a bug.
+_ENVIRONMENT_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EMFILE,
+}  # fmt: skip
 
 EXIT_COMPLETE = 0
 EXIT_USAGE = 2
@@ -45,16 +51,20 @@ def run(
 ) -> NoReturn:
     """Run a command line and exit the process with its exit code.
 
-    A `UserError` is printed as one line on stderr, with exit code 2; Ctrl-C prints `stopped`, with exit code
-    130. Any other exception is a bug and keeps its traceback.
+    A `UserError` is printed as one line on stderr, with exit code 2; so are closed output, a full disk,
+    missing permissions and exhausted memory. Ctrl-C prints `stopped`, with exit code 130. Any other exception
+    is a bug and keeps its traceback.
     """
     from typer.exceptions import Abort, TyperException
 
     # Read by torch at import. Its threads spin while waiting, which made two threads twenty times slower than
     # one on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _accept_any_text()
     try:
         code = app(args=args, prog_name=program, standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except TyperException as error:
         message = error.format_message()
         if message.startswith("Usage:"):  # a command without arguments prints its help
@@ -63,10 +73,22 @@ def run(
         fail(program, f"{_one_line(message)} (see {program} --help)")
     except (KeyboardInterrupt, Abort):
         code = EXIT_INTERRUPTED
-    except Exception as error:
-        if isinstance(error, UserError):
-            fail(program, str(error))
-        raise
+    except UserError as error:
+        fail(program, str(error))
+    except (BrokenPipeError, SystemExit) as error:
+        # typer turns a closed pipe into SystemExit.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        _discard_output()
+        fail(program, "standard output is closed: the results were not printed")
+    except OSError as error:
+        if error.errno not in _ENVIRONMENT_ERRORS:
+            raise
+        _discard_output()
+        where = "standard output" if error.filename is None else os.fsdecode(error.filename)
+        fail(program, f"{where}: {error.strerror}: free space, or check the path and its permissions")
+    except MemoryError:
+        fail(program, "out of memory: close other programs, or use fewer workers or a smaller batch")
     if code == EXIT_INTERRUPTED:  # typer reports Ctrl-C by this code
         note(f"{program}: stopped; {stopped}")
     sys.exit(code if isinstance(code, int) else EXIT_COMPLETE)
@@ -89,7 +111,8 @@ def emit_json(document: Any) -> None:
     Raises:
         ValueError: the document contains NaN or infinity.
     """
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(document, indent=2, ensure_ascii=not utf8, allow_nan=False))
 
 
 @contextmanager
@@ -108,6 +131,18 @@ def progress_bar() -> Iterator[Progress]:
     )
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         yield progress
+
+
+def _accept_any_text() -> None:
+    """Escape text that a stream cannot encode, such as file names that are not UTF-8, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Redirect stdout to the null device, so that Python's flush at exit does not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _one_line(message: str) -> str:

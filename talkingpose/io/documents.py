@@ -27,8 +27,8 @@ class DocumentError(UserError):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits of a document.
+class DocumentLimits:
+    """DocumentLimits of a document.
 
     Attributes:
         size: size of the file in bytes.
@@ -45,7 +45,7 @@ class Limits:
     number: float = 1e18
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = DocumentLimits()
 _MAX_ARRAYS = 64
 
 
@@ -91,7 +91,7 @@ def read_text(path: Path, what: str, max_bytes: int = DEFAULT_LIMITS.size) -> st
         raise DocumentError(f"{what} {path}: not UTF-8 text: save it as UTF-8") from error
 
 
-def read_json(path: Path, what: str, limits: Limits = DEFAULT_LIMITS) -> Any:
+def read_json(path: Path, what: str, limits: DocumentLimits = DEFAULT_LIMITS) -> Any:
     """Read a JSON document.
 
     Raises:
@@ -100,7 +100,7 @@ def read_json(path: Path, what: str, limits: Limits = DEFAULT_LIMITS) -> Any:
     return parse_json(read_text(path, what, limits.size), f"{what} {path}", limits)
 
 
-def parse_json(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Any:
+def parse_json(text: str, where: str, limits: DocumentLimits = DEFAULT_LIMITS) -> Any:
     """Parse JSON text; `where` opens every error message.
 
     Raises:
@@ -119,7 +119,7 @@ def parse_json(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Any:
     return value
 
 
-def read_yaml(path: Path, what: str, limits: Limits = DEFAULT_LIMITS) -> Any:
+def read_yaml(path: Path, what: str, limits: DocumentLimits = DEFAULT_LIMITS) -> Any:
     """Read a YAML document with the safe loader, without aliases.
 
     Raises:
@@ -128,7 +128,7 @@ def read_yaml(path: Path, what: str, limits: Limits = DEFAULT_LIMITS) -> Any:
     return parse_yaml(read_text(path, what, limits.size), f"{what} {path}", limits)
 
 
-def parse_yaml(text: str, where: str, limits: Limits = DEFAULT_LIMITS) -> Any:
+def parse_yaml(text: str, where: str, limits: DocumentLimits = DEFAULT_LIMITS) -> Any:
     """Parse YAML text with the safe loader; `where` opens every error message.
 
     Aliases are refused, because a short document can expand to an unbounded one.
@@ -185,7 +185,7 @@ def read_arrays(path: Path, what: str, max_bytes: int = 512 * _MB) -> dict[str, 
         raise DocumentError(f"{what} {path}: invalid .npz file: {_first_line(error)}") from error
 
 
-def check_limits(value: Any, where: str, limits: Limits = DEFAULT_LIMITS) -> None:
+def check_limits(value: Any, where: str, limits: DocumentLimits = DEFAULT_LIMITS) -> None:
     """Check depth, number of values, length of strings and range of numbers of a parsed document.
 
     Raises:
@@ -206,14 +206,14 @@ def check_limits(value: Any, where: str, limits: Limits = DEFAULT_LIMITS) -> Non
         _check_extent(items, depth, where, limits)
 
 
-def _check_extent(items: int, depth: int, where: str, limits: Limits) -> None:
+def _check_extent(items: int, depth: int, where: str, limits: DocumentLimits) -> None:
     if items > limits.items:
         raise DocumentError(f"{where}: more than {limits.items} values: give a smaller document")
     if depth > limits.depth:
         raise DocumentError(f"{where}: nested deeper than {limits.depth}: give a valid document")
 
 
-def _check_scalar(value: Any, where: str, limits: Limits) -> None:
+def _check_scalar(value: Any, where: str, limits: DocumentLimits) -> None:
     if not isinstance(value, str | int | float | datetime.date | None):
         raise DocumentError(f"{where}: a value of type {type(value).__name__}: give a valid document")
     if isinstance(value, str) and len(value) > limits.text:

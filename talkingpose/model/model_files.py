@@ -18,12 +18,12 @@ from diffusers import AutoencoderKL
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from talkingpose.io.documents import Limits, read_json
+from talkingpose.io.documents import DocumentLimits, read_json
 from talkingpose.model.checkpoint_folder import CheckpointError
 
 _Model = TypeVar("_Model", bound=nn.Module)
 
-_CONFIG_LIMITS = Limits(size=1 << 20, depth=8, items=20_000, text=10_000, number=1e6)
+_CONFIG_LIMITS = DocumentLimits(size=1 << 20, depth=8, items=20_000, text=10_000, number=1e6)
 # Above every published model of this kind, and low enough to describe any such model within seconds.
 _MAX_BLOCKS = 8
 _MAX_SIZE = 16_384

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from talkingpose.io import console
@@ -54,3 +59,57 @@ def test_bug_keeps_its_traceback() -> None:
 def test_json_holds_no_nan() -> None:
     with pytest.raises(ValueError, match="Out of range"):
         console.emit_json({"psnr": float("inf")})
+
+
+APP = """
+import sys
+from talkingpose.io import console
+app = console.application("Print text.")
+@app.command()
+def act():
+    if sys.argv[1] == "memory":
+        raise MemoryError
+    if sys.argv[1] == "long":
+        open("a" * 300, "w")
+    if sys.argv[1] == "bug":
+        open("missing")
+    print("a" * 10_000 if sys.argv[1] == "text" else "caf\\udce9 \\u4e16\\n", end="")
+    console.emit_json({"name": "caf\\udce9 \\u4e16"})
+console.run(app, "tp-test", [])
+"""
+
+
+def outcome(what: str, stdout: int, **environment: str) -> tuple[int, str]:
+    command = [sys.executable, "-c", APP, what]
+    result = subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=os.environ | environment
+    )
+    return result.returncode, result.stderr
+
+
+@pytest.mark.parametrize("kind", ["pipe", "full", "memory", "long"])
+def test_machine_errors_are_one_line(kind: str) -> None:
+    if kind == "pipe":
+        read, stdout = os.pipe()
+        os.close(read)
+    else:
+        stdout = os.open("/dev/full" if kind == "full" else os.devnull, os.O_WRONLY)
+    code, err = outcome("text" if kind in ("pipe", "full") else kind, stdout)
+    os.close(stdout)
+    assert code == 2
+    assert err.startswith("tp-test: error: ") and len(err.splitlines()) == 1
+
+
+def test_other_os_errors_keep_their_traceback() -> None:
+    assert "FileNotFoundError" in outcome("bug", subprocess.DEVNULL)[1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_any_text_is_printed(encoding: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", APP, "names"],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
+    assert result.returncode == 0
+    assert json.loads(result.stdout.split(b"\n", 1)[1])["name"] == "caf\udce9 \u4e16"

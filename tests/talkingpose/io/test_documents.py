@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from talkingpose.io.documents import (
     DocumentError,
-    Limits,
+    DocumentLimits,
     check_limits,
     parse_json,
     parse_yaml,
@@ -29,7 +29,7 @@ from talkingpose.io.documents import (
     read_yaml,
 )
 
-SMALL = Limits(size=2000, depth=4, items=20, text=50, number=1000)
+SMALL = DocumentLimits(size=2000, depth=4, items=20, text=50, number=1000)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=80),
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=60), inner, max_size=6),
@@ -46,7 +46,7 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
-def within(value: Any, limits: Limits, depth: int = 0) -> bool:
+def within(value: Any, limits: DocumentLimits, depth: int = 0) -> bool:
     if isinstance(value, dict | list):
         inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
         return depth < limits.depth and all(within(one, limits, depth + 1) for one in inner)
@@ -85,8 +85,8 @@ def test_any_text_gives_a_value_or_one_line(content: str | bytes) -> None:
 @settings(max_examples=50)
 @given(VALUES.map(lambda value: json.loads(json.dumps(value).replace("NaN", "1").replace("Infinity", "1"))))
 def test_yaml_and_json_agree(value: Any) -> None:
-    wide = Limits(number=float("inf"))
-    assert parse_yaml(yaml.safe_dump(value, allow_unicode=True), "document", wide) == value
+    wide = DocumentLimits(number=float("inf"))
+    assert parse_yaml(yaml.safe_dump(value), "document", wide) == value
     assert parse_json(json.dumps(value), "document", wide) == value
 
 
