@@ -26,7 +26,9 @@ _LUMA_FIRST = frozenset(
 )
 
 Size = tuple[int, int]
-Converter = Callable[[av.VideoFrame, Size], npt.NDArray[np.uint8]]
+# uint8 (height, width, 3) RGB, or (height, width) luma.
+Pixels = npt.NDArray[np.uint8]
+Converter = Callable[[av.VideoFrame, Size], Pixels]
 
 
 class Converters:
@@ -47,7 +49,7 @@ class Converters:
             return self.image(frame, size)
         return self._converted("downscaled", lambda: RgbConverter(_AREA), frame, size)
 
-    def luma(self, frame: av.VideoFrame, box: tuple[int, int, int, int] | None) -> npt.NDArray[np.uint8]:
+    def luma(self, frame: av.VideoFrame, box: tuple[int, int, int, int] | None) -> Pixels:
         """Return luma, uint8 (height, width), of a box of the upright image; see `LazyFrame.luma`."""
         coded = self._coded_size(None)
         if frame.format.name in _LUMA_FIRST and coded == (frame.width, frame.height):
@@ -61,7 +63,7 @@ class Converters:
 
     def _converted(
         self, kind: str, make: Callable[[], Converter], frame: av.VideoFrame, size: Size | None
-    ) -> npt.NDArray[np.uint8]:
+    ) -> Pixels:
         coded = self._coded_size(size)
         convert = self._known.get((kind, coded)) or self._known.setdefault((kind, coded), make())
         try:
@@ -108,7 +110,7 @@ class LazyFrame:
         """
         return self._converters.downscaled(self._frame, size)
 
-    def luma(self, box: tuple[int, int, int, int] | None = None) -> npt.NDArray[np.uint8]:
+    def luma(self, box: tuple[int, int, int, int] | None = None) -> Pixels:
         """Return luma at the size of the video, uint8 (height, width), 0 (black) to 255 (white).
 
         Args:
@@ -117,7 +119,7 @@ class LazyFrame:
         return self._converters.luma(self._frame, box)
 
 
-def _part(picture: npt.NDArray[np.uint8], box: tuple[int, int, int, int] | None) -> npt.NDArray[np.uint8]:
+def _part(picture: Pixels, box: tuple[int, int, int, int] | None) -> Pixels:
     if box is None:
         return picture
     x0, y0, x1, y1 = (max(edge, 0) for edge in box)
@@ -127,17 +129,17 @@ def _part(picture: npt.NDArray[np.uint8], box: tuple[int, int, int, int] | None)
 def _gray() -> Converter:
     reformatter = VideoReformatter()
 
-    def convert(frame: av.VideoFrame, size: Size) -> npt.NDArray[np.uint8]:
+    def convert(frame: av.VideoFrame, size: Size) -> Pixels:
         gray = reformatter.reformat(
             frame, width=size[0], height=size[1], format="gray", dst_color_range=ColorRange.JPEG, threads=1
         )
-        return cast(npt.NDArray[np.uint8], gray.to_ndarray())
+        return cast(Pixels, gray.to_ndarray())
 
     return convert
 
 
 @cache
-def _expanded() -> npt.NDArray[np.uint8]:
+def _expanded() -> Pixels:
     """Return the table from limited to full range: 16 to 235 become 0 to 255."""
     steps = (np.arange(256) - 16) * 255 / 219
     return np.rint(np.clip(steps, 0, 255)).astype(np.uint8)

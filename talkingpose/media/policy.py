@@ -10,8 +10,9 @@ from typing import ClassVar, cast
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from talkingpose.io.image import Image
 
 # AVColorSpace and AVColorRange, ITU-T H.273 (https://www.itu.int/rec/T-REC-H.273).
 MATRIX_NAMES = {
@@ -90,7 +91,7 @@ class RgbConverter:
         self._policy = policy
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    def __call__(self, frame: av.VideoFrame, size: tuple[int, int]) -> Image:
         """Convert a frame to uint8 RGB (height, width, 3) at `size` (width, height), before rotation.
 
         Raises:
@@ -109,7 +110,7 @@ class RgbConverter:
             interpolation=_interpolation(policy.scaling_flags if scaled else policy.flags),
             threads=1,
         )
-        return _reversed_channels(cast(npt.NDArray[np.uint8], bgr.to_ndarray()))
+        return _reversed_channels(cast(Image, bgr.to_ndarray()))
 
     def _matrix(self, frame: av.VideoFrame) -> str:
         name = MATRIX_NAMES.get(frame.colorspace, str(frame.colorspace))
@@ -132,7 +133,7 @@ def _plain(frame: av.VideoFrame) -> av.VideoFrame:
     return plain
 
 
-def _reversed_channels(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _reversed_channels(image: Image) -> Image:
     # By channel: numpy copies a reversed last axis four times slower.
     result = np.empty_like(image)
     for channel in range(3):

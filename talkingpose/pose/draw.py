@@ -96,7 +96,8 @@ def draw_pose(keypoints: npt.NDArray[Any], height: int, width: int) -> Image:
         keypoints: (133, 3) floating point: x, y normalised by the picture's width and height, confidence in
             [0, 1]. Body points are drawn above confidence 0.3, hand and face points from 0.3; feet are not
             drawn.
-        height, width: size of the picture in pixels.
+        height: height of the picture in pixels.
+        width: width of the picture in pixels.
 
     Returns:
         RGB, uint8 (height, width, 3).

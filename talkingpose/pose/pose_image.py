@@ -26,7 +26,8 @@ def pose_image(keypoints: npt.NDArray[Any], height: int, width: int) -> Image:
 
     Args:
         keypoints: (133, 3) floating point, see `draw_pose`.
-        height, width: size of the picture in pixels.
+        height: height of the picture in pixels.
+        width: width of the picture in pixels.
 
     Returns:
         RGB, uint8 (height, width, 3).
@@ -63,7 +64,8 @@ def overlay_pose(frame: Image, keypoints: npt.NDArray[Any]) -> Image:
     drawn = _drawn(keypoints, height, width)
     # The pose is drawn on black, so its reduced picture is already multiplied by its coverage.
     coverage = _reduced(drawn.any(axis=2).astype(np.uint8) * 255, height, width)[..., None] / 255
-    return np.rint(_reduced(drawn, height, width) + frame * (1 - coverage)).clip(0, 255).astype(np.uint8)
+    blended = np.rint(_reduced(drawn, height, width) + frame * (1 - coverage))
+    return np.asarray(blended.clip(0, 255), np.uint8)
 
 
 def _drawn(keypoints: npt.NDArray[Any], height: int, width: int) -> Image:

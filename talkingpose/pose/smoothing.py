@@ -33,7 +33,8 @@ def smooth(
     Args:
         keypoints: (T, 133, 3) of one video, normalised; confidence 0 marks a missing point.
         fps: frames per second.
-        width, height: of the picture in pixels; only their ratio matters.
+        width: width of the picture; only its ratio to the height matters.
+        height: height of the picture.
         window_s: length of the window in seconds; 0 for no smoothing.
 
     Returns:

@@ -13,7 +13,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Run jobs without worker processes, whose start takes most of the time; the pool has its own tests."""
-
     from in_process import InProcess
 
     monkeypatch.setattr("curation.executors.local_executor.LocalExecutor.run", InProcess.run)

@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
     # What never goes well
 
     def _status(self, rest: str, _: int) -> None:
-        """/status/STATUS/NAME"""
+        """/status/STATUS/NAME."""
         self._answer(int(rest.split("/")[0]), {"Content-Length": 0})
 
     def _stall(self, name: str, _: int) -> None:
