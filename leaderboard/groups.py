@@ -51,7 +51,7 @@ class BoardGroup:
 
     @property
     def any_run(self) -> Run:
-        """A run that stands for the protocol and the clips that all of them share."""
+        """Any of the runs, for the protocol and the clips that all of them share."""
         return self.entries[0].run
 
     @property

@@ -99,7 +99,7 @@ def render_page(
 
 
 def clean(value: Any) -> Any:
-    """What the template may print: texts without control characters, and whole number_format.
+    """Return what the template may print: texts without control characters, and whole numbers.
 
     Raises:
         TypeError: anything else, so that neither None nor an unrounded number can reach the page.

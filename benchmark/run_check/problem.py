@@ -29,17 +29,17 @@ class RunProblem:
 
 
 def contradiction(where: str, message: str) -> RunProblem:
-    """Two parts of the run cannot both be true."""
+    """Make a contradiction: two parts of the run cannot both be true."""
     return RunProblem("contradiction", where, _one_line(message))
 
 
 def unchecked(where: str, message: str) -> RunProblem:
-    """Something needed for the check is missing."""
+    """Make a reason for no verification: something needed for the check is missing."""
     return RunProblem("unchecked", where, _one_line(message))
 
 
 def remark(where: str, message: str) -> RunProblem:
-    """A reader should know of it; the numbers are not affected."""
+    """Make a remark: something to know that does not affect the numbers."""
     return RunProblem("remark", where, _one_line(message))
 
 

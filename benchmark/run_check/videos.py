@@ -90,7 +90,7 @@ def check_stillness(checked: CheckedRun, clips: Sequence[str]) -> Iterator[RunPr
 
 
 def sample_clips(checked: CheckedRun, among: Sequence[str]) -> list[str]:
-    """Choose the clips to decode: at random, so that nobody knows beforehand which ones."""
+    """Choose the clips to decode at random, so that the choice cannot be predicted."""
     found = sorted(clip for clip in among if clip in checked.cases and checked.cases[clip].video is not None)
     return sorted(random.SystemRandom().sample(found, min(SAMPLED_CLIPS, len(found))))
 
