@@ -68,7 +68,7 @@ class MetricSpec:
 
     @property
     def per_frame(self) -> bool:
-        """Whether it has a curve over time."""
+        """True for a metric with a curve over time."""
         return self.scope in ("frame", "pair")
 
 

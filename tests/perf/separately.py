@@ -1,7 +1,7 @@
-"""The metrics of tp-long@1 as a script would compute them: one after another, each decoding both videos.
+"""Baseline: the metrics of tp-long@1 one after another, each decoding both videos, as in a script.
 
-Every function takes two videos and, where it needs them, keypoints; it returns metric id -> value, so that
-the comparison can check that both ways compute the same thing. Libraries' own calls wherever there is one.
+Every function takes two videos and keypoints, and returns metric id -> value, so that the comparison can
+check the values. It calls a library wherever one has the metric.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DELTAS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def frames(path: Path) -> Iterator[Image]:
-    """All frames as PyAV gives them, decoded by as many threads as it likes."""
+    """Yield all frames as PyAV decodes them, with its own choice of threads."""
     import av
 
     with av.open(str(path)) as container:
@@ -32,7 +32,7 @@ def frames(path: Path) -> Iterator[Image]:
 
 
 def pairs(real: Path, generated: Path) -> Iterator[tuple[Image, Image]]:
-    """Both videos frame by frame."""
+    """Yield the frames of both videos in pairs."""
     return zip(frames(real), frames(generated), strict=True)
 
 
@@ -58,7 +58,7 @@ def psnr_pooled(real: Path, generated: Path, keypoints: Floats) -> Values:
 
 
 def ssim(real: Path, generated: Path, keypoints: Floats) -> Values:
-    """scikit-image, the faster of the two libraries here (torchmetrics takes twice its time)."""
+    """scikit-image, the faster of two libraries: torchmetrics takes twice its time."""
     from skimage.metrics import structural_similarity
 
     found = [
@@ -79,7 +79,7 @@ def l1(real: Path, generated: Path, keypoints: Floats) -> Values:
 
 
 def region(name: str) -> Callable[[Path, Path, Floats], Values]:
-    """PSNR of one region by NumPy; the masks are our own, no library has them."""
+    """PSNR of one region by NumPy; no library has the masks, which are those of the project."""
 
     def compute(real: Path, generated: Path, keypoints: Floats) -> Values:
         found = []
@@ -132,7 +132,7 @@ def tje_skill(delta: int) -> Callable[[Path, Path, Floats], Values]:
 
 
 def motion_ratio(real: Path, generated: Path, keypoints: Floats) -> Values:
-    """Change of one video over that of the other by NumPy."""
+    """Ratio of the changes of both videos by NumPy."""
     sums = np.zeros(2)
     for r0, g0, r, g in apart(real, generated, 1):
         sums += np.abs(r - r0).mean(), np.abs(g - g0).mean()
@@ -140,7 +140,7 @@ def motion_ratio(real: Path, generated: Path, keypoints: Floats) -> Values:
 
 
 def flicker(real: Path, generated: Path, keypoints: Floats) -> Values:
-    """Change in still places by NumPy and OpenCV."""
+    """Change at still pixels by NumPy and OpenCV."""
     import cv2
 
     found = []
@@ -153,7 +153,7 @@ def flicker(real: Path, generated: Path, keypoints: Floats) -> Values:
 
 
 def warp_error(real: Path, generated: Path, keypoints: Floats) -> Values:
-    """OpenCV's DIS flow there and back, its remap, and NumPy."""
+    """OpenCV's DIS flow forward and backward, its remap, and NumPy."""
     import cv2
 
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -201,7 +201,7 @@ def sharpness(real: Path, generated: Path, keypoints: Floats) -> Values:
     return {"sharpness": float(np.mean(found))}
 
 
-# By group: what stands in one row of the table.
+# Row of the table -> its metrics.
 GROUPS: Mapping[str, list[Callable[[Path, Path, Floats], Values]]] = {
     "psnr": [psnr],
     "psnr_pooled": [psnr_pooled],
@@ -220,14 +220,14 @@ GROUPS: Mapping[str, list[Callable[[Path, Path, Floats], Values]]] = {
 
 
 def tensor(image: Image) -> object:
-    """float32 (1, 3, H, W), as torchmetrics wants it."""
+    """Return float32 (1, 3, H, W), the input of torchmetrics."""
     import torch
 
     return torch.from_numpy(image).permute(2, 0, 1)[None].float().contiguous()
 
 
 def apart(real: Path, generated: Path, delta: int) -> Iterator[tuple[npt.NDArray[np.int16], ...]]:
-    """Real and generated frames `delta` apart, the earlier ones first, as int16."""
+    """Yield real and generated frames `delta` apart, the earlier ones first, as int16."""
     ring: list[tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]] = []
     for r, g in pairs(real, generated):
         now = r.astype(np.int16), g.astype(np.int16)
@@ -238,6 +238,6 @@ def apart(real: Path, generated: Path, delta: int) -> Iterator[tuple[npt.NDArray
 
 
 def mask_of(name: str, points: Floats, image: Image) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
-    """Bounding box and mask of a region of a frame that has it."""
+    """Return bounding box and mask of a region that the frame has."""
     area = regions(points, *image.shape[:2])[name]  # type: ignore[index]
-    return (area.rows, area.columns), area.mask.astype(bool)
+    return (area.rows, area.columns), np.asarray(area.mask, bool)

@@ -1,4 +1,4 @@
-"""Weight files of the real formats that hold small networks."""
+"""Weight files in the formats of the real ones, with small networks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def standin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def standin_weights(standin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The stand-ins are what the lock file asks for, and they are here."""
+    """Make the lock file demand the stand-ins, and put them into the weights folder."""
     monkeypatch.setenv(VARIABLE, str(standin_folder))
     monkeypatch.setattr("talkingpose.weights.lock.LOCK_FILE", standin_folder / "weights.lock.yaml")
     return standin_folder
@@ -35,7 +35,7 @@ def standin_weights(standin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def standin_inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Inception with random weights, which has the size of the real one."""
+    """Inception of full size with random weights."""
     path = tmp_path / read_lock()["inception"].file
     standins.write_inception(path)
     monkeypatch.setenv(VARIABLE, str(tmp_path))
@@ -47,5 +47,5 @@ def standin_inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No weight file is here."""
+    """Use an empty weights folder."""
     monkeypatch.setenv(VARIABLE, str(tmp_path / "none"))

@@ -1,4 +1,4 @@
-"""Small networks in the file formats of the real ones, and a lock file that takes them for these."""
+"""Small networks in the file formats of the real ones, and a lock file that demands them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from talkingpose.weights import LOCK_FILE
 
-# What the stand-in of YuNet takes for a face: a square of this colour (any green up to 80), and its size.
+# The stand-in of YuNet detects a magenta square (green up to 80) of this size as a face.
 FACE_SIDE = 96
 _LANDMARKS = ((-15, -10), (15, -10), (0, 5), (-12, 20), (12, 20))
 
 
 def write_lock(folder: Path, files: dict[str, Path]) -> Path:
-    """A copy of the project's lock file in which these files are the right ones."""
+    """Write a copy of the project's lock file with sizes and hashes of these files."""
     entries = yaml.safe_load(LOCK_FILE.read_text("utf-8"))
     for entry in entries:
         if entry["id"] in files:
@@ -33,7 +33,7 @@ def write_lock(folder: Path, files: dict[str, Path]) -> Path:
 
 
 def write_yunet(path: Path) -> None:
-    """Inputs and outputs of YuNet 2023mar; finds a magenta square by its mean colour over 32 x 32 pixels."""
+    """Write a detector with the interface of YuNet 2023mar that finds magenta over 32 x 32 pixels."""
     nodes, constants, outputs = [], [], []
 
     def conv(name: str, source: str, weights: Any, bias: Any) -> str:
@@ -62,7 +62,7 @@ def write_yunet(path: Path) -> None:
                 "AveragePool", ["input"], [pooled], kernel_shape=[stride] * 2, strides=[stride] * 2
             )
         )
-        # Blue, green, red: OpenCV gives BGR from 0 to 255. Only the widest stride sees anything.
+        # OpenCV gives BGR from 0 to 255. Only the widest stride detects anything.
         magenta = [[1 / 255, -2 / 255, 1 / 255]] if stride == 32 else [[0, 0, 0]]
         size = math.log(2 * FACE_SIDE / stride)
         points = [offset / stride for point in _LANDMARKS for offset in point]
@@ -78,7 +78,7 @@ def write_yunet(path: Path) -> None:
 
 
 def write_recogniser(path: Path, dimensions: int, names: tuple[str, str]) -> None:
-    """A face recogniser, (1, 3, 112, 112) -> (1, dimensions), of random weights and mean 0."""
+    """Write a face recogniser, (1, 3, 112, 112) -> (1, dimensions), with random weights of mean 0."""
     generator = np.random.default_rng(dimensions)
     weights = generator.normal(0, 1, (3 * 14 * 14, dimensions)).astype(np.float32)
     weights -= weights.mean(axis=0)
@@ -95,7 +95,7 @@ def write_recogniser(path: Path, dimensions: int, names: tuple[str, str]) -> Non
 
 
 def write_buffalo(path: Path, folder: Path) -> None:
-    """The archive of InsightFace, with ArcFace's network alone."""
+    """Write the archive of InsightFace with only the network of ArcFace."""
     network = folder / "w600k_r50.onnx"
     write_recogniser(network, 512, ("input.1", "683"))
     with zipfile.ZipFile(path, "w") as archive:
@@ -103,7 +103,7 @@ def write_buffalo(path: Path, folder: Path) -> None:
 
 
 def write_i3d(path: Path, dimensions: int = 400) -> None:
-    """A TorchScript module with the call of i3d_torchscript.pt: mean colours and mean change to logits."""
+    """Write a TorchScript module with the interface of i3d_torchscript.pt, from pooled pixels to logits."""
     import torch
 
     class Network(torch.nn.Module):
@@ -123,7 +123,7 @@ def write_i3d(path: Path, dimensions: int = 400) -> None:
 
 
 def write_inception(path: Path) -> None:
-    """The state of torch-fidelity's Inception with random weights."""
+    """Write the state of torch-fidelity's Inception with random weights."""
     import torch
     from torch_fidelity import feature_extractor_inceptionv3 as module
 
