@@ -102,17 +102,17 @@ class Metric(Protocol):
 class ClipArrays:
     """Arrays of one clip for a set metric: collection -> array name -> float32 (samples, dimensions).
 
-    `cluster` is the person or recording that the clip shares with others.
+    `group` is the person or recording that the clip shares with others.
     """
 
     clip_id: str
-    cluster: str
+    group: str
     arrays: dict[str, Arrays]
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """Value over all clips, its interval over clusters, and a remark in one line."""
+    """Value over all clips, its interval over groups of clips, and a remark in one line."""
 
     value: float | None
     ci95: tuple[float, float] | None = None

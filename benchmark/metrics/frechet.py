@@ -1,4 +1,4 @@
-"""Frechet distance of two sets of features, with an interval from a bootstrap over people."""
+"""Frechet distance of two sets of features, with an interval from a bootstrap over persons."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ DRAWS = 50
 SAMPLES_PER_DIMENSION = 5
 
 INTERVAL = (
-    f"Interval: the value plus and minus Student's t times the standard error of a bootstrap over people "
-    f"({DRAWS} draws, real and generated samples of a clip together, factor sqrt(k / (k - 1)) for k people)"
+    f"Interval: the value plus and minus Student's t times the standard error of a bootstrap over persons "
+    f"({DRAWS} draws, real and generated samples of a clip together, factor sqrt(k / (k - 1)) for k persons)"
 )
 
 
@@ -70,17 +70,17 @@ def frechet_score(clips: Sequence[ClipArrays], collection: str, rule: Aggregatio
     if not (np.isfinite(real).all() and np.isfinite(generated).all()):
         return SetScore(None, reason=f"the network gives non-finite values for some {samples}")
     real, generated = in_joint_span(real, generated)
-    clusters = [clip.cluster for clip in ordered for _ in clip.arrays[collection]["real"]]
+    groups = [clip.group for clip in ordered for _ in clip.arrays[collection]["real"]]
 
     def distance(weights: Floats) -> float:
-        if weights.sum() < 2:  # a draw of people with too few samples
+        if weights.sum() < 2:  # a draw of persons with too few samples
             return math.nan
         return frechet_distance(*_moments(real, weights), *_moments(generated, weights))
 
     few = number < SAMPLES_PER_DIMENSION * dimensions
     return SetScore(
         value=distance(np.ones(number)),
-        ci95=bootstrap_interval(distance, clusters, rule, draws=DRAWS),
+        ci95=bootstrap_interval(distance, groups, rule, draws=DRAWS),
         reason=f"{number} {samples} for {dimensions} dimensions" + (f": {_FEW}" if few else ""),
     )
 
@@ -89,19 +89,19 @@ _FEW = "too few, the distance is biased upwards; compare only with runs of the s
 
 
 def bootstrap_interval(
-    statistic: Callable[[Floats], float], clusters: Sequence[str], rule: Aggregation, *, draws: int
+    statistic: Callable[[Floats], float], groups: Sequence[str], rule: Aggregation, *, draws: int
 ) -> tuple[float, float] | None:
-    """Return an interval of a statistic of weights (samples,), which may be NaN; None for a single cluster.
+    """Return an interval of a statistic of weights (samples,), which may be NaN; None for a single group.
 
     It uses the spread of the draws, not their percentiles: a draw holds fewer distinct samples than the
     whole, so that the statistic is more biased.
     """
     from scipy.stats import t
 
-    names = sorted(set(clusters))
+    names = sorted(set(groups))
     if len(names) < 2:
         return None
-    of_sample = np.searchsorted(names, clusters)
+    of_sample = np.searchsorted(names, groups)
     generator = np.random.default_rng(rule.seed)
     drawn = generator.multinomial(len(names), [1 / len(names)] * len(names), size=draws)
     values = [statistic(counts[of_sample].astype(np.float64)) for counts in drawn]
@@ -110,7 +110,7 @@ def bootstrap_interval(
         return None
     error = float(np.std(finite, ddof=1)) * np.sqrt(len(names) / (len(names) - 1))
     half = float(t.ppf((1 + rule.level) / 2, len(names) - 1)) * error
-    value = statistic(np.ones(len(clusters)))
+    value = statistic(np.ones(len(groups)))
     return float(value - half), float(value + half)
 
 

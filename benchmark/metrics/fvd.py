@@ -79,7 +79,7 @@ class FvdThird:
             ),
             source="own; the recipe of fvd",
             blind_spots=(
-                "as fvd; thirds are comparable with each other where they hold equally many windows; people "
+                "as fvd; thirds are comparable with each other where they hold equally many windows; persons "
                 "behave differently at the beginning and the end of real clips too"
             ),
             collections=(COLLECTION,),

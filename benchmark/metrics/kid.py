@@ -28,8 +28,8 @@ class Kid:
             "Unbiased estimate of the squared maximum mean discrepancy of the 2048 Inception features of "
             "real and generated frames (those of fid), kernel (x . y / 2048 + 1)^3, over all samples at "
             "once, without subsets, in float64. It can be negative. Interval: the value plus and minus "
-            "Student's t times the standard error of a bootstrap over people, which draws real and generated "
-            "samples of a clip together and never pairs a sample with itself."
+            "Student's t times the standard error of a bootstrap over persons, which draws real and "
+            "generated samples of a clip together and never pairs a sample with itself."
         ),
         source=(
             "Binkowski et al. 2018; the estimator of torch-fidelity (mmd2, unbiased), without its subsets of "
@@ -45,8 +45,8 @@ class Kid:
     def score(self, clips: Sequence[ClipArrays], rule: Aggregation) -> SetScore:
         """Return the estimate over these clips."""
         ordered = sorted(clips, key=lambda clip: clip.clip_id)
-        people = sorted({clip.cluster for clip in ordered})
-        sides = [[_of_person(ordered, person, side) for person in people] for side in ("real", "generated")]
+        persons = sorted({clip.group for clip in ordered})
+        sides = [[_of_person(ordered, person, side) for person in persons] for side in ("real", "generated")]
         number, generated = (sum(map(len, side)) for side in sides)
         if number != generated:
             return SetScore(None, reason=f"{number} real frames and {generated} generated ones are stored")
@@ -56,8 +56,8 @@ class Kid:
             return SetScore(None, reason="the network gives non-finite values for some frames")
         estimate = squared_discrepancy(*sides)
         return SetScore(
-            value=estimate(np.ones(len(people))),
-            ci95=bootstrap_interval(estimate, people, rule, draws=rule.resamples),
+            value=estimate(np.ones(len(persons))),
+            ci95=bootstrap_interval(estimate, persons, rule, draws=rule.resamples),
             reason=f"{number} frames",
         )
 
@@ -103,5 +103,5 @@ def _sums(rows: Sequence[Floats], columns: Sequence[Floats], *, leave_out_diagon
 
 
 def _of_person(clips: Sequence[ClipArrays], person: str, side: str) -> Floats:
-    parts = [clip.arrays[COLLECTION][side] for clip in clips if clip.cluster == person]
+    parts = [clip.arrays[COLLECTION][side] for clip in clips if clip.group == person]
     return np.concatenate(parts).astype(np.float64)
