@@ -97,7 +97,8 @@ def _sign_patterns(persons: int) -> Floats:
     """All patterns of signs, or random ones that include the observed pattern; (patterns, persons)."""
     if persons <= _EXACT_PERSONS:
         bits = np.arange(2**persons)[:, None] >> np.arange(persons)
-        return 1.0 - 2.0 * (bits & 1)
+        patterns: Floats = 1.0 - 2.0 * (bits & 1)
+        return patterns
     drawn = np.random.default_rng(0).integers(0, 2, (_RANDOM_PATTERNS, persons))
     return np.vstack([np.ones(persons), 1.0 - 2.0 * drawn])
 

@@ -47,7 +47,8 @@ class PersonSums:
     @property
     def present(self) -> npt.NDArray[np.int64]:
         """Number of persons with a value in each column."""
-        return (self.counts > 0).sum(axis=0)
+        present: npt.NDArray[np.int64] = (self.counts > 0).sum(axis=0)
+        return present
 
 
 def means(values: Floats) -> list[float | None]:
