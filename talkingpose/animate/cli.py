@@ -45,7 +45,10 @@ def animate(
         float | None, typer.Option(help="Feedback gain; 0 makes frames independent. [default: 0.05]")
     ] = None,
     feedback: Annotated[
-        str, typer.Option(help="Feedback controller: NAME or NAME,SETTING=VALUE,... (docs/feedback.md).")
+        str,
+        typer.Option(
+            help="Feedback controller, NAME or NAME,SETTING=VALUE,... (docs: Feedback controllers)."
+        ),
     ] = "proportional",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Denoising steps per frame. [default: of the checkpoint]")

@@ -17,7 +17,16 @@ _BUNDLED = {"tiny": Path(__file__).parents[1] / "checkpoints" / "tiny"}
 # User of the published files in the lock file of `talkingpose.weights`, and the name of their folder.
 _HUB_USER = "talkingpose"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-_DOWNLOADED = ("*.json", "*.safetensors", "*.pth", "*.bin")
+# Files of a repository that are downloaded: configurations and weights, without variants and code.
+_DOWNLOADED = (
+    "*.json",
+    "*model.safetensors",
+    "*model-?????-of-?????.safetensors",
+    "*denoising_unet.pth",
+    "*reference_unet.pth",
+    "*pose_guider.pth",
+)
+_PICKLED = ("diffusion_pytorch_model.bin", "pytorch_model.bin")
 
 
 class CheckpointError(UserError):
@@ -57,7 +66,9 @@ def is_repository(source: str | Path) -> bool:
     return isinstance(source, str) and not Path(source).exists() and bool(_REPOSITORY.fullmatch(source))
 
 
-def download_repository(repository: str, revision: str | None = None, subfolder: str = "") -> Path:
+def download_repository(
+    repository: str, revision: str | None = None, subfolder: str = "", *, local_files_only: bool = False
+) -> Path:
     """Download configurations and weights of a Hub repository, or find them in the cache of the Hub.
 
     No other file is downloaded, code in particular.
@@ -66,6 +77,7 @@ def download_repository(repository: str, revision: str | None = None, subfolder:
         repository: `owner/name`.
         revision: branch, tag or commit; None for the default branch.
         subfolder: restrict the download to this folder of the repository.
+        local_files_only: look in the cache only.
 
     Returns:
         The folder, `subfolder` included.
@@ -76,16 +88,35 @@ def download_repository(repository: str, revision: str | None = None, subfolder:
     from huggingface_hub import snapshot_download
 
     prefix = f"{subfolder}/" if subfolder else ""
-    try:
-        folder = snapshot_download(
-            repository, revision=revision, allow_patterns=[prefix + pattern for pattern in _DOWNLOADED]
+
+    def download(patterns: list[str]) -> Path:
+        return Path(
+            snapshot_download(
+                repository, revision=revision, allow_patterns=patterns, local_files_only=local_files_only
+            )
         )
+
+    try:
+        root = download([prefix + pattern for pattern in _DOWNLOADED])
+        if pickled := _pickled_weights(root, root / subfolder):
+            download(pickled)
     except (OSError, ValueError) as error:  # errors of the Hub are OSErrors
         raise CheckpointError(
             f"checkpoint {repository}: not a folder, and not available from the Hub "
             f"({type(error).__name__}): give a folder, or run 'hf download {repository}' with a network"
         ) from error
-    return Path(folder) / subfolder
+    return root / subfolder
+
+
+def _pickled_weights(root: Path, folder: Path) -> list[str]:
+    """Return possible names of the weights of the models in a folder that have no others."""
+    official = any((folder / place / OFFICIAL_FILE).is_file() for place in ("", "weights"))
+    return [
+        (config.parent.relative_to(root) / name).as_posix()
+        for config in sorted(folder.rglob("config.json"))
+        if not any(config.parent.glob("*.safetensors")) and not (official and config.parent.name == "unet")
+        for name in _PICKLED
+    ]
 
 
 def _hub_folder() -> Path:

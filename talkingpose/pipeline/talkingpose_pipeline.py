@@ -127,6 +127,7 @@ class TalkingPosePipeline(DiffusionPipeline):
         torch_dtype: torch.dtype | None = torch.float32,
         *,
         revision: str | None = None,
+        local_files_only: bool = False,
     ) -> TalkingPosePipeline:
         """Load a checkpoint onto the CPU.
 
@@ -138,12 +139,13 @@ class TalkingPosePipeline(DiffusionPipeline):
                 the official layout, or a Hub repository `owner/name` in one of these layouts.
             torch_dtype: type of all weights; None keeps that of each file.
             revision: of a Hub repository.
+            local_files_only: do not download; a Hub repository must be in the cache.
 
         Raises:
             CheckpointError: there is no such checkpoint, or a file in it is not this model's.
         """
         if is_repository(os.fspath(source)):
-            source = download_repository(os.fspath(source), revision)
+            source = download_repository(os.fspath(source), revision, local_files_only=local_files_only)
         folder = checkpoint_folder(source if isinstance(source, str) else Path(source))
         read = read_saved if (folder / DIFFUSERS_FILE).is_file() else read_official
         return cls(**read(folder, torch_dtype))

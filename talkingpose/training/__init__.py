@@ -1,1 +1,1 @@
-"""Training: the recipe of the reference model, from frame pairs to a checkpoint."""
+"""Training of the reference model and of its autoencoder: the work of `tp-train`."""

@@ -1,9 +1,9 @@
-"""Stage vae: the autoencoder, trained on single frames."""
+"""Stage vae: training of the autoencoder on single frames."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,19 @@ from talkingpose.training.config import TrainConfig
 from talkingpose.training.samples import Sample, Samples, validation_samples
 from talkingpose.training.sheets import save_sheet
 
-# Logarithm of the posterior's variance at the start of a fresh autoencoder.
-_QUIET = -6.0
+# Logarithm of the variance of the posterior at the start of a random autoencoder.
+_INITIAL_LOGVAR = -6.0
 
-# Frames over which the statistics of the latents are taken.
+# Number of frames for the statistics of the latents.
 _STATISTICS_FRAMES = 256
 
 
 class AutoencoderModel(nn.Module):
-    """Encoder, a sample of the posterior, decoder, in one forward pass."""
+    """Encoder, sample of the posterior, and decoder in one forward pass."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
-        self.vae = vae
+        self.vae: Any = vae
 
     def forward(
         self, pictures: torch.Tensor, noise: torch.Tensor
@@ -45,7 +45,7 @@ class AutoencoderModel(nn.Module):
 
 
 class AutoencoderTask:
-    """What the loop needs to know of this stage; see `talkingpose.training.loop.Task`."""
+    """Stage `vae` of the training; see `talkingpose.training.loop.Task`."""
 
     def __init__(self, config: TrainConfig, parts: dict[str, Any], device: torch.device) -> None:
         self._config, self._device = config, device
@@ -57,7 +57,7 @@ class AutoencoderTask:
         self._validation = validation_samples(config, config.size)
 
     def weight_map(self) -> tuple[int, tuple[float, float]]:
-        """Side of the weight map of a sample, and the weights of faces and hands."""
+        """Return the side of the weight map of a sample, and the weights of faces and hands."""
         return self._config.size, (self._config.autoencoder.face_weight, self._config.autoencoder.hand_weight)
 
     def loss(
@@ -67,7 +67,7 @@ class AutoencoderTask:
         samples: Samples,
         generator: torch.Generator,
     ) -> torch.Tensor:
-        """Loss of one micro-batch."""
+        """Return the loss of one micro-batch."""
         options = self._config.autoencoder
         pictures = batch["target"].to(self._device).float() / 127.5 - 1
         vae = self.model.vae.config
@@ -83,21 +83,21 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def validate(self, step: int, folder: Path) -> dict[str, float]:
-        """Draw the sheet of the fixed validation frames and return the mean PSNR in dB."""
+        """Write the sheet of the fixed validation frames and return their mean PSNR in dB."""
         self.model.eval()
         target = self._validation["target"]
         posterior = self.model.vae.encode(target.to(self._device).float() / 127.5 - 1).latent_dist
         output = self.model.vae.decode(posterior.mean).sample.cpu()
         self.model.train()
-        made = ((output / 2 + 0.5).clamp(0, 1) * 255).to(torch.uint8)
-        difference = (4 * (made.int() - target.int()).abs()).clamp(max=255).to(torch.uint8)
-        rows = [part.permute(0, 2, 3, 1).numpy()[:8] for part in (target, made, difference)]
+        decoded = ((output / 2 + 0.5).clamp(0, 1) * 255).to(torch.uint8)
+        difference = (4 * (decoded.int() - target.int()).abs()).clamp(max=255).to(torch.uint8)
+        rows = [part.permute(0, 2, 3, 1).numpy()[:8] for part in (target, decoded, difference)]
         save_sheet(folder / f"step-{step:06d}.png", rows)
         noise_share = posterior.std.mean() / posterior.mean.std()
-        return {"psnr": float(loss.psnr(made, target).mean()), "noise_share": float(noise_share)}
+        return {"psnr": float(loss.psnr(decoded, target).mean()), "noise_share": float(noise_share)}
 
     def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None:
-        """Write the autoencoder as it is now, its latents standardised, to `folder/vae`."""
+        """Write the current autoencoder with standardised latents to `folder/vae`."""
         vae = copy.deepcopy(self.model.vae).eval()
         standardise(vae, (samples[number]["target"] for number in range(_STATISTICS_FRAMES)), self._device)
         vae.to("cpu", dtype).save_pretrained(folder / "vae")
@@ -105,12 +105,12 @@ class AutoencoderTask:
 
 @torch.no_grad()
 def start_as_pyramid(vae: AutoencoderKL) -> None:
-    """Give a fresh autoencoder weights with which the picture gets through.
+    """Give a random autoencoder weights that preserve the picture.
 
-    With torch's random weights every convolution outside the residual branches takes 40 % of the signal,
-    the branches drown what is left, and the posterior is mostly noise. Here branches start at zero, halving
-    is a Haar transform, doubling repeats pixels, the rest keeps lengths, and the posterior is quiet. On
-    drawn speakers 300 steps from here reach the loss of 1000 from there.
+    With the random weights of torch every convolution outside the residual branches removes 40 % of the
+    signal, the branches mask the rest, and the posterior is mostly noise. Here branches start at zero,
+    halving is a Haar transform, doubling repeats pixels, the other layers keep lengths, and the posterior has
+    a small variance. On drawn speakers, 300 steps from this start reach the loss of 1000 from the other.
     """
     for block in (m for m in vae.modules() if isinstance(m, ResnetBlock2D | Attention)):
         last = block.conv2 if isinstance(block, ResnetBlock2D) else block.to_out[0]
@@ -137,11 +137,11 @@ def start_as_pyramid(vae: AutoencoderKL) -> None:
     last = vae.quant_conv if vae.quant_conv is not None else vae.encoder.conv_out
     count = vae.config.latent_channels
     last.weight[count:] = 0
-    last.bias[count:] = _QUIET
+    last.bias[count:] = _INITIAL_LOGVAR
 
 
-def _keep_channels(conv: nn.Conv2d) -> None:
-    """Pass every channel on unchanged, or mix them without loss of length where there are fewer."""
+def _keep_channels(conv: Any) -> None:
+    """Make a convolution pass its channels, or mix them orthogonally into fewer."""
     if conv.out_channels >= conv.in_channels:
         nn.init.dirac_(conv.weight)
     else:
@@ -149,15 +149,16 @@ def _keep_channels(conv: nn.Conv2d) -> None:
     nn.init.zeros_(conv.bias)
 
 
-def _haar(conv: nn.Conv2d, carried: int) -> int:
+def _haar(conv: Any, carried: int) -> int:
     """Make a convolution of stride 2 the Haar transform of its first `carried` channels.
 
-    Means come first, then differences, as far as there are channels; returns how many carry the picture now.
+    Means come first, then differences, up to the number of channels. Returns the number of channels that
+    carry the picture afterwards.
     """
     signs = torch.tensor([[[1, 1], [1, 1]], [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]])
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)
-    used = min(4 * carried, conv.out_channels)
+    used = min(4 * carried, int(conv.out_channels))
     for row in range(used):
         kind, channel = divmod(row, carried)
         conv.weight[row, channel, :2, :2] = signs[kind] / 2
@@ -165,18 +166,20 @@ def _haar(conv: nn.Conv2d, carried: int) -> int:
 
 
 @torch.no_grad()
-def standardise(vae: AutoencoderKL, pictures: Any, device: torch.device) -> None:
-    """Give every latent channel mean 0 and variance 1 over these pictures, without changing reconstructions.
+def standardise(vae: AutoencoderKL, pictures: Iterable[torch.Tensor], device: torch.device) -> None:
+    """Give every latent channel mean 0 and variance 1 over these pictures, with the same reconstructions.
 
-    Scale and shift go into the 1 x 1 convolutions around the latents, which stock pipelines carry along, so
-    that channels are equal in the denoiser's loss and `scaling_factor` is 1. An autoencoder without them
-    gets the inverse of the common standard deviation as `scaling_factor`.
+    Scale and shift go into the 1 x 1 convolutions around the latents, which stock pipelines support, so that
+    channels have equal weight in the loss of the denoiser and `scaling_factor` is 1. An autoencoder without
+    these convolutions gets the inverse of the common standard deviation as `scaling_factor`.
 
     Args:
+        vae: changed in place.
         pictures: an iterable of uint8 (3, S, S).
+        device: of the autoencoder.
     """
     batch = torch.from_numpy(np.stack([picture.numpy() for picture in pictures])).to(device)
-    means = [vae.encode(part.float() / 127.5 - 1).latent_dist.mean for part in batch.split(16)]
+    means = [vae.encode(part.float() / 127.5 - 1).latent_dist.mean for part in torch.split(batch, 16)]
     latents = torch.cat(means).transpose(0, 1).flatten(1)
     if vae.quant_conv is None or vae.post_quant_conv is None:
         vae.register_to_config(scaling_factor=float(1 / latents.std()))

@@ -1,4 +1,4 @@
-"""`tp-train`: from a configuration to a checkpoint that the pipeline reads."""
+"""Command line of `tp-train`."""
 
 from __future__ import annotations
 
@@ -9,30 +9,38 @@ import typer
 
 from talkingpose.io import console
 
-app = console.application(
-    "Train the reference model, or its autoencoder, from one YAML file. Running it again goes on."
-)
+PROGRAM = "tp-train"
+
+app = console.application("Train the reference model or its autoencoder.")
 
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Option(help="A YAML file, or a shipped one: tiny-vae, tiny, sd15.")],
-    out: Annotated[Path | None, typer.Option(help="Output folder, instead of the file's.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, instead of the file's.")] = None,
+    config: Annotated[
+        str,
+        typer.Option(help="YAML file of what differs from the defaults, or tiny-vae, tiny, sd15."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Output folder; overrides the file.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Total steps; overrides the file.")] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over; what is in the folder is lost.")
+        bool, typer.Option("--fresh", help="Start over and delete the training in the output folder.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Check the configuration, train, write checkpoint, logs and sample sheets."""
+    """Train the reference model or its autoencoder.
+
+    Writes a checkpoint, logs and sample sheets. Running the same command again resumes.
+    """
+    from talkingpose.io.progress import ConsoleProgress
     from talkingpose.training.config import load_config
 
-    given: dict[str, Any] = {"out": str(out) if out else None, "steps": steps}
-    checked = load_config(config, {key: value for key, value in given.items() if value is not None})
+    overrides: dict[str, Any] = {"out": str(out) if out else None, "steps": steps}
+    checked = load_config(config, {key: value for key, value in overrides.items() if value is not None})
 
     from talkingpose.training.loop import train as run
 
-    summary = run(checked, fresh=fresh)
+    with ConsoleProgress() as progress:
+        summary = run(checked, fresh=fresh, progress=progress)
     if as_json:
         console.emit_json(summary)
     else:
@@ -41,8 +49,4 @@ def train(
 
 def main() -> None:
     """Entry point of `tp-train`."""
-    console.run(app, "tp-train")
-
-
-if __name__ == "__main__":
-    main()
+    console.run(app, PROGRAM)

@@ -1,16 +1,13 @@
-"""Training frames from any dataset of the project's schema."""
+"""Training frames from a dataset of the project's schema."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from talkingpose.io import console
 from talkingpose.training.errors import TrainingError
-
-if TYPE_CHECKING:
-    import numpy as np
+from talkingpose.training.source import AnnotatedFrame
 
 
 class ClipPairs:
@@ -19,7 +16,7 @@ class ClipPairs:
     Args:
         dataset: folder, or `owner/name[@revision]` on the Hub.
         split: of the dataset.
-        min_frames: shorter clips are left out, and a line says how many.
+        min_frames: shorter clips are left out, and a line reports their number.
 
     Raises:
         DatasetError: the dataset cannot be opened, or lacks a column.
@@ -47,28 +44,28 @@ class ClipPairs:
         return len(self._clips)
 
     def num_frames(self, clip: int) -> int:
-        """Frames of a clip."""
+        """Return the number of frames of a clip."""
         return self._clips[clip].num_frames
 
-    def frames(self, clip: int, indices: Sequence[int], side: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Frames as stored, in the order of `indices`; see `FrameSource`.
+    def frames(self, clip: int, indices: Sequence[int], side: int) -> list[AnnotatedFrame]:
+        """Return frames as stored, in the order of `indices`; see `FrameSource`.
 
         Raises:
-            TrainingError: the video ends before a frame that the row promises.
+            TrainingError: the video is shorter than its row says.
         """
         from talkingpose.media import VideoReader
 
         row = self._clips[clip]
         keypoints = self._keypoints(row)
-        wanted, last = set(indices), max(indices)
+        needed, last = set(indices), max(indices)
         images = {}
         with VideoReader(self._dataset.video(row), name=row.clip_id) as reader:
             for frame in reader:
-                if frame.index in wanted:
+                if frame.index in needed:
                     images[frame.index] = frame.image
                 if frame.index == last:
                     break
-        if len(images) < len(wanted):
+        if len(images) < len(needed):
             raise TrainingError(
                 f"clip {row.clip_id}: its video ends before frame {last} of {row.num_frames}: curate it again"
             )

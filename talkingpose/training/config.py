@@ -1,19 +1,21 @@
-"""The configuration of a training: one YAML file, checked whole before anything is loaded.
+"""Configuration of a training: one YAML file of what differs from `default.yaml`.
 
-Two stages with one vocabulary: `vae` trains the autoencoder on single frames, `denoiser` trains reference
-UNet, denoising UNet, pose guider and, if asked, the image encoder on pairs of frames.
+Two stages share one vocabulary: `vae` trains the autoencoder on single frames, `denoiser` trains reference
+UNet, denoising UNet, pose guider and optionally the image encoder on pairs of frames.
 """
 
 from __future__ import annotations
 
-import os
+import difflib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from talkingpose.io.documents import parse_yaml, read_yaml
 from talkingpose.training.errors import TrainingError
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -26,10 +28,10 @@ class _Section(BaseModel):
 
 
 class PartConfig(_Section):
-    """Where a part of the model comes from: a folder, a Hub repository, or a configuration for a fresh start.
+    """Origin of a part of the model: a folder, a Hub repository, or a configuration for random weights.
 
     Attributes:
-        pretrained: folder or `owner/name`, read with `from_pretrained`.
+        pretrained: folder or `owner/name`.
         subfolder, revision: inside it.
         config: arguments of the diffusers or transformers class for random weights.
     """
@@ -47,10 +49,10 @@ class PartConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """The parts. `reference_unet` starts as `unet` where it is not given.
+    """Parts of the model. `reference_unet` starts as `unet` if it is not given.
 
     Attributes:
-        freeze: parts, or beginnings of parameter names (`reference_unet.up_blocks.3`), not to be trained.
+        freeze: parts, or prefixes of parameter names (`reference_unet.up_blocks.3`), that are not trained.
     """
 
     vae: PartConfig
@@ -62,7 +64,7 @@ class ModelConfig(_Section):
 
 
 class SourceConfig(_Section):
-    """A training source by its name in the entry-point group `talkingpose.training_sources`.
+    """Training source by its name in the entry-point group `talkingpose.training_sources`.
 
     Attributes:
         options: its arguments.
@@ -75,14 +77,14 @@ class SourceConfig(_Section):
 
 
 class AugmentationConfig(_Section):
-    """What is done to the frames of a group before they become a pair.
+    """Augmentation of the frames of a group.
 
     Attributes:
-        crop_scale: area of a random crop, as a share, shared by portrait, target and pose.
+        crop_scale: area of a random crop, as a share, common to portrait, target and pose.
         crop: share of the groups that are cropped.
-        flip: share that is mirrored, keypoints included.
-        separate_reference: share whose portrait gets a crop of its own.
-        min_distance: frames between portrait and target, at least.
+        flip: share of the groups that are mirrored, keypoints included.
+        separate_reference: share of the groups whose portrait gets a separate crop.
+        min_distance: minimum number of frames between portrait and target.
     """
 
     crop_scale: tuple[Share, Share] = (0.9, 1.0)
@@ -93,12 +95,12 @@ class AugmentationConfig(_Section):
 
 
 class PoolConfig(_Section):
-    """Groups prepared once and used again: for sources that are slower than a training step.
+    """Groups that are prepared once and used again, for sources that are slower than a training step.
 
     Attributes:
-        folder: where the prepared pictures lie; two stages of one configuration may share it.
-        groups: how many people or clips.
-        frames: of each; every ordered pair of them is a sample.
+        folder: of the prepared pictures; two stages of one configuration may share it.
+        groups: number of groups, each of one person.
+        frames: number of frames per group; every ordered pair of them is a sample.
     """
 
     folder: str
@@ -107,7 +109,7 @@ class PoolConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """AdamW and its schedule. `decay` `cosine` falls to `final` of the rate at the last step."""
+    """AdamW and its schedule. With `decay: cosine` the rate falls to `final` of its value at the end."""
 
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
@@ -119,11 +121,11 @@ class OptimizerConfig(_Section):
 
 
 class DiffusionConfig(_Section):
-    """The denoiser's objective. The schedule is written into the checkpoint for inference.
+    """Objective of the denoiser. The schedule is written into the checkpoint for inference.
 
     Attributes:
-        condition_dropout: share of the samples of a batch that go without their portrait.
-        face_weight, hand_weight: how much more a latent of a face or hand counts.
+        condition_dropout: share of the samples of a batch without their portrait.
+        face_weight, hand_weight: weight of a latent of a face or hand; 1 is that of any other.
     """
 
     beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"
@@ -135,11 +137,11 @@ class DiffusionConfig(_Section):
 
 
 class AutoencoderConfig(_Section):
-    """The autoencoder's objective.
+    """Objective of the autoencoder.
 
     Attributes:
-        edge_weight: how much more a pixel on a strong edge counts than a flat one.
-        face_weight, hand_weight: how much more a pixel of a face or hand counts.
+        edge_weight: additional weight of a pixel on a strong edge.
+        face_weight, hand_weight: weight of a pixel of a face or hand; 1 is that of any other.
         gradient_weight: of the L1 distance of the picture gradients.
         kl_weight: of the mean KL divergence per latent value.
     """
@@ -152,7 +154,7 @@ class AutoencoderConfig(_Section):
 
 
 class ValidationConfig(_Section):
-    """The fixed validation set: a sheet and a PSNR every `every` steps."""
+    """Fixed validation set: a sample sheet and a PSNR every `every` steps."""
 
     every: Count = 1000
     samples: Count = 16
@@ -161,18 +163,18 @@ class ValidationConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """A whole training.
+    """Configuration of a training.
 
     Attributes:
-        size: side of the square pictures, pixels.
-        batch_size: samples per process and micro-batch; a step sees batch_size x accumulate x processes.
-        targets_per_portrait: samples in a row that share a portrait and differ in the target; the reference
+        size: side of the square pictures, in pixels.
+        batch_size: samples per process and micro-batch; a step takes batch_size x accumulate x processes.
+        targets_per_portrait: consecutive samples with the same portrait and different targets; the reference
             UNet runs once for all of them.
         workers: processes that prepare samples, at most one less than there are cores; 0 prepares them in
-            the training's own.
-        save_every: steps between two states to resume from; the checkpoint comes with the validation.
-        save_dtype: type of the checkpoint's weights.
-        threads: of torch on the CPU; null leaves torch's choice.
+            the process of the training.
+        save_every: steps between two states to resume from; the checkpoint is written at each validation.
+        save_dtype: type of the weights of the checkpoint.
+        threads: of torch on the CPU; null leaves the choice to torch.
     """
 
     stage: Literal["vae", "denoiser"]
@@ -200,11 +202,11 @@ class TrainConfig(_Section):
     validation: ValidationConfig = ValidationConfig()
 
     @model_validator(mode="after")
-    def _stage_has_its_parts(self) -> TrainConfig:
+    def _complete(self) -> TrainConfig:
         if self.stage == "denoiser":
             for name in ("unet", "image_encoder", "pose_guider"):
                 if getattr(self.model, name) is None:
-                    raise ValueError(f"model.{name}: is needed by stage denoiser")
+                    raise ValueError(f"model.{name}: required by stage denoiser")
             if self.model.vae.pretrained is None:
                 raise ValueError("model.vae: stage denoiser needs a trained one: give pretrained")
         shared = self.targets_per_portrait
@@ -218,54 +220,52 @@ class TrainConfig(_Section):
         return self
 
     def to_yaml(self) -> str:
-        """The effective configuration, defaults included, as a file that gives the same training."""
+        """Return the effective configuration, defaults included, as a file that gives the same training."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
 def shipped() -> tuple[str, ...]:
-    """Names of the configurations that come with the package."""
+    """Return the names of the configurations in the package."""
     folder = resources.files("talkingpose.training").joinpath("configs")
     return tuple(sorted(Path(f.name).stem for f in folder.iterdir() if f.name.endswith(".yaml")))
 
 
-def load_config(location: str, overrides: dict[str, Any] | None = None) -> TrainConfig:
+def load_config(location: str, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
     """Read a configuration: a YAML file, or the name of a shipped one.
+
+    A file with `base: NAME` contains only what differs from the shipped configuration NAME. Sections are
+    merged key by key; a part of the model and a source of another name replace those of the base.
 
     Args:
         location: path, or one of `shipped()`.
-        overrides: top-level keys that take the place of the file's.
+        overrides: top-level keys that override the file.
 
     Raises:
-        TrainingError: no such file, no YAML, an unknown key, or a value that cannot be; names the key.
+        TrainingError: no such file or base, an unknown key, or an invalid value; names the key.
+        DocumentError: the file is not YAML within the limits.
     """
     path = Path(location)
-    try:
-        if location in shipped() and not path.is_file():
-            name = f"configs/{location}.yaml"
-            text = resources.files("talkingpose.training").joinpath(name).read_text(encoding="utf-8")
-        else:
-            text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(shipped())
-        raise TrainingError(
-            f"config: {location}: cannot be read: give a YAML file or one of {known}"
-        ) from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise TrainingError(
-            f"config: {location}: is no YAML: {str(error).replace(os.linesep, ' ')}"
-        ) from error
+    if location in shipped() and not path.is_file():
+        content = _read_shipped(location)
+    elif path.exists():
+        content = read_yaml(path, "config")
+    else:
+        raise TrainingError(f"config {location}: no such file: give a YAML file or {', '.join(shipped())}")
     if not isinstance(content, dict):
-        raise TrainingError(f"config: {location}: is no table of keys: begin from a shipped configuration")
+        raise TrainingError(f"config {location}: not a table of keys: start from a shipped configuration")
+    base = content.pop("base", None)
+    if base is not None:
+        if base not in shipped():
+            raise TrainingError(f"config {location}: base {base}: unknown: give {', '.join(shipped())}")
+        content = _merged(_read_shipped(base), content)
     return checked({**content, **(overrides or {})}, location)
 
 
-def checked(content: dict[str, Any], where: str) -> TrainConfig:
+def checked(content: Mapping[str, Any], where: str) -> TrainConfig:
     """Check the content of a configuration.
 
     Raises:
-        TrainingError: see `load_config`.
+        TrainingError: an unknown or missing key, or an invalid value; names the key.
     """
     try:
         return TrainConfig.model_validate(content)
@@ -273,9 +273,43 @@ def checked(content: dict[str, Any], where: str) -> TrainConfig:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise TrainingError(f"config: {where}: unknown key {key}: check its spelling") from error
+            similar = difflib.get_close_matches(str(first["loc"][-1]), _keys(first["loc"][:-1]), n=1)
+            hint = f"did you mean {similar[0]}?" if similar else "remove it"
+            raise TrainingError(f"config {where}: unknown key {key}: {hint}") from error
         if first["type"] == "missing":
-            raise TrainingError(f"config: {where}: key {key} is missing: give it") from error
+            raise TrainingError(f"config {where}: key {key} is missing: add it") from error
         message = first["msg"].removeprefix("Value error, ")
-        more = f" (got {first['input']!r})" if key and not isinstance(first["input"], dict) else ""
-        raise TrainingError(f"config: {where}: {f'{key}: ' if key else ''}{message}{more}") from error
+        given = f" (got {first['input']!r:.200})" if key and not isinstance(first["input"], dict) else ""
+        raise TrainingError(f"config {where}: {f'{key}: ' if key else ''}{message}{given}") from error
+
+
+def _read_shipped(name: str) -> dict[str, Any]:
+    file = resources.files("talkingpose.training").joinpath(f"configs/{name}.yaml")
+    content: dict[str, Any] = parse_yaml(file.read_text(encoding="utf-8"), f"config {name}")
+    return content
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in changes.items():
+        old = base.get(key)
+        # The arguments of another source or of another kind of part make no sense for this one.
+        replaced = isinstance(value, dict) and bool({"name", "pretrained", "config"} & value.keys())
+        if isinstance(value, dict) and isinstance(old, dict) and not replaced:
+            result[key] = _merged(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _keys(path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the section at a path."""
+    section: Any = TrainConfig
+    for part in path:
+        annotation = section.model_fields[part].annotation
+        section = next(
+            kind
+            for kind in (annotation, *get_args(annotation))
+            if isinstance(kind, type) and issubclass(kind, BaseModel)
+        )
+    return list(section.model_fields)

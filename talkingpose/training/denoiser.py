@@ -1,4 +1,4 @@
-"""Stage denoiser: both UNets, pose guider and image encoder, trained as one model."""
+"""Stage denoiser: training of both UNets, pose guider and image encoder as one model."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from talkingpose.training.models import vae_factor
 from talkingpose.training.samples import Sample, Samples, validation_samples
 from talkingpose.training.sheets import save_sheet
 
-# Groups of a pool that are encoded together, on the CPU and on a GPU. One by one their latents do not depend
-# on which others were still missing, so that on a CPU a resumed training is equal in every bit.
+# Number of groups of a pool that are encoded together, on the CPU and on a GPU. With one at a time the
+# latents do not depend on the other missing groups, so that on a CPU a resumed training is bit-identical.
 _ENCODED_AT_ONCE = (1, 32)
 
 
 class DenoiserModel(nn.Module):
-    """Everything that is trained together, with one forward pass.
+    """Jointly trained parts with one forward pass.
 
     Args:
         parts: `unet`, `reference_unet`, `pose_guider`, `image_encoder`.
@@ -48,8 +48,10 @@ class DenoiserModel(nn.Module):
         install_reference_writer(parts["reference_unet"])
         install_reference_reader(parts["unet"])
         install_pose_input(parts["unet"])
-        self.denoising_unet, self.reference_unet = parts["unet"], parts["reference_unet"]
-        self.pose_guider, self.image_encoder = parts["pose_guider"], parts["image_encoder"]
+        self.denoising_unet: Any = parts["unet"]
+        self.reference_unet: Any = parts["reference_unet"]
+        self.pose_guider: Any = parts["pose_guider"]
+        self.image_encoder: Any = parts["image_encoder"]
 
     def forward(
         self,
@@ -68,8 +70,8 @@ class DenoiserModel(nn.Module):
             pose: pictures (n, 3, S, S) in [0, 1].
             portraits: latents (k, C, h, w) of the portraits.
             pixels: the same portraits for the image encoder, (k, 3, s, s).
-            rows: for each of the last rows of `noisy` the position of its portrait, int64; rows before go
-                without one. None: the last k rows have one each.
+            rows: for each of the last rows of `noisy` the position of its portrait, int64; the rows before
+                have none. None: the last k rows have one each.
         """
         token = self.image_encoder(pixels).image_embeds[:, None]
         bank = write_bank(self.reference_unet, portraits, token)
@@ -89,12 +91,12 @@ class DenoiserModel(nn.Module):
 
 @torch.no_grad()
 def start_as_identity(unet: UNet2DConditionModel) -> None:
-    """Let every branch of a fresh UNet begin at zero, so that at first it only passes its input on.
+    """Set the last layer of every branch of a random UNet to zero, so that it starts as the identity.
 
-    As in guided-diffusion (Dhariwal & Nichol, 2105.05233, `zero_module`) and in Stable Diffusion's own
-    training; diffusers' classes begin with random branches, since they are made for loading weights.
+    As in guided-diffusion (Dhariwal & Nichol, arXiv 2105.05233, `zero_module`) and in the training of Stable
+    Diffusion; the classes of diffusers start with random branches, because they are made to load weights.
     """
-    lasts: list[nn.Module] = [unet.conv_out]
+    lasts: list[Any] = [unet.conv_out]
     for module in unet.modules():
         if isinstance(module, ResnetBlock2D):
             lasts.append(module.conv2)
@@ -106,14 +108,14 @@ def start_as_identity(unet: UNet2DConditionModel) -> None:
 
 
 def freeze(model: DenoiserModel, prefixes: Sequence[str]) -> None:
-    """Stop training the parameters whose names begin so; `unet` is the denoising UNet, as in `Model`."""
+    """Exclude parameters with these prefixes from the training; `unet` is the denoising UNet."""
     for name, parameter in model.named_parameters():
         full = name.removeprefix("denoising_")
         parameter.requires_grad_(not any(full == p or full.startswith(f"{p}.") for p in prefixes))
 
 
 class DenoiserTask:
-    """What the loop needs to know of this stage; see `talkingpose.training.loop.Task`."""
+    """Stage `denoiser` of the training; see `talkingpose.training.loop.Task`."""
 
     def __init__(self, config: TrainConfig, parts: dict[str, Any], device: torch.device) -> None:
         self._config = config
@@ -121,7 +123,7 @@ class DenoiserTask:
         self.model = DenoiserModel(parts).train()
         for name in ("unet", "reference_unet"):
             origin = getattr(config.model, name) or config.model.unet
-            if origin.config is not None:
+            if origin is not None and origin.config is not None:
                 start_as_identity(parts[name])
         freeze(self.model, config.model.freeze)
         if config.gradient_checkpointing:
@@ -140,7 +142,7 @@ class DenoiserTask:
         self._encoded = torch.zeros(0, dtype=torch.bool)
 
     def weight_map(self) -> tuple[int, tuple[float, float]]:
-        """Side of the weight map of a sample, and the weights of faces and hands."""
+        """Return the side of the weight map of a sample, and the weights of faces and hands."""
         diffusion = self._config.diffusion
         side = self._config.size // vae_factor(self._vae.config)
         return side, (diffusion.face_weight, diffusion.hand_weight)
@@ -152,11 +154,11 @@ class DenoiserTask:
         samples: Samples,
         generator: torch.Generator,
     ) -> torch.Tensor:
-        """Loss of one micro-batch."""
+        """Return the loss of one micro-batch."""
         diffusion, device = self._config.diffusion, self._device
         count = len(batch["pair"])
-        # Samples without their condition come first: that is where the attention processors look for them.
-        # Which samples a batch begins with is chance already; their number is rounded up or down by lot.
+        # Samples without their condition come first, as the attention processors expect. The order of a batch
+        # is random already; the number of these samples is rounded up or down at random.
         dropped = int(count * diffusion.condition_dropout + float(torch.rand((), generator=generator)))
         # Samples with the same portrait share one pass of the reference UNet.
         _, rows = torch.unique(batch["pair"], return_inverse=True)
@@ -185,7 +187,7 @@ class DenoiserTask:
         )
 
     def clip_pixels(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Portraits uint8 (k, 3, S, S) as the pipeline shows them to the image encoder, (k, 3, s, s)."""
+        """Convert portraits uint8 (k, 3, S, S) as the pipeline does for the image encoder, (k, 3, s, s)."""
         shape = (self._side, self._side)
         pixels = F.interpolate(pictures.float() / 255, shape, mode="bicubic", antialias=True).clamp(0, 1)
         mean, std = (
@@ -195,25 +197,21 @@ class DenoiserTask:
         return ((pixels - mean) / std).half().float()
 
     def validate(self, step: int, folder: Path) -> dict[str, float]:
-        """Draw the sheet of the fixed validation pairs and return their mean PSNR in dB."""
+        """Write the sheet of the fixed validation pairs and return their mean PSNR in dB."""
         self.model.eval()
         batch = self._validation
         arrays = {name: batch[name].permute(0, 2, 3, 1).numpy() for name in ("reference", "pose", "target")}
         count = len(arrays["reference"])
-        frames = next(
-            iter(
-                self.pipeline().stream(
-                    list(arrays["reference"]),
-                    [[pose] for pose in arrays["pose"]],
-                    num_inference_steps=self._config.validation.inference_steps,
-                    guidance_scale=self._config.validation.guidance_scale,
-                    gain=0.0,
-                    generator=[torch.Generator().manual_seed(number) for number in range(count)],
-                )
-            )
+        stream = self.pipeline().stream(
+            list(arrays["reference"]),
+            [[pose] for pose in arrays["pose"]],
+            num_inference_steps=self._config.validation.inference_steps,
+            guidance_scale=self._config.validation.guidance_scale,
+            gain=0.0,
+            generator=[torch.Generator().manual_seed(number) for number in range(count)],
         )
+        generated = np.stack(next(stream))
         self.model.train()
-        generated = np.stack(frames)
         rows = [*arrays.values(), generated]
         save_sheet(folder / f"step-{step:06d}.png", [row[:8] for row in rows])
         scores = loss.psnr(torch.from_numpy(generated).permute(0, 3, 1, 2), batch["target"])
@@ -221,7 +219,7 @@ class DenoiserTask:
         return {"psnr": float(scores.mean()), "psnr_of_reference": float(copied.mean())}
 
     def pipeline(self) -> TalkingPosePipeline:
-        """The modules in training as a pipeline; they are shared, not copied."""
+        """Return the modules in training as a pipeline; they are shared, not copied."""
         model = self.model
         pipeline = TalkingPosePipeline(
             vae=self._vae,
@@ -236,8 +234,8 @@ class DenoiserTask:
         return pipeline
 
     def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None:
-        """Write the weights as they are now in diffusers' layout, and how they are meant to be run."""
-        parts = {
+        """Write the current weights in the diffusers layout, and their inference settings."""
+        parts: dict[str, Any] = {
             name: copy.deepcopy(part).to("cpu", dtype).eval() if isinstance(part, nn.Module) else part
             for name, part in self.pipeline().components.items()
         }
@@ -249,8 +247,8 @@ class DenoiserTask:
             pose_picture="proportional",
         ).write(folder)
 
-    def _encode(self, batch: Sample, picture: str, place: str, samples: Samples) -> torch.Tensor:
-        """Scaled latents of the pictures; those of a pool are computed once and kept."""
+    def _encode(self, batch: Sample, picture: str, position: str, samples: Samples) -> torch.Tensor:
+        """Return the scaled latents of the pictures; those of a pool are computed once."""
         if samples.pool is None:
             return self._latents_of(batch[picture].to(self._device))
         pool = self._config.pool
@@ -259,14 +257,14 @@ class DenoiserTask:
             shape = (self._vae.config.latent_channels, *(self.weight_map()[0],) * 2)
             self._latents = torch.zeros(pool.groups, pool.frames, *shape, device=self._device)
             self._encoded = torch.zeros(pool.groups, dtype=torch.bool)
-        missing = [index for index in batch["group"].unique().tolist() if not self._encoded[index]]
+        missing = [index for index in torch.unique(batch["group"]).tolist() if not self._encoded[index]]
         at_once = _ENCODED_AT_ONCE[self._device.type != "cpu"]
         for part in (missing[i : i + at_once] for i in range(0, len(missing), at_once)):
             images = np.concatenate([samples.group(index).images for index in part])
             latents = self._latents_of(torch.from_numpy(images).permute(0, 3, 1, 2).to(self._device))
-            self._latents[part] = latents.unflatten(0, (len(part), pool.frames))
+            self._latents[part] = torch.unflatten(latents, 0, (len(part), pool.frames))
             self._encoded[part] = True
-        return self._latents[batch["group"].to(self._device), batch[place].to(self._device)]
+        return self._latents[batch["group"].to(self._device), batch[position].to(self._device)]
 
     @torch.no_grad()
     def _latents_of(self, pictures: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What keeps a training from starting or going on, for reasons the user can mend."""
+"""Errors of a training."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from talkingpose.io.errors import UserError
 
 
 class TrainingError(UserError):
-    """A configuration, a source or an output folder that cannot be used; one line for the user."""
+    """A configuration, a source or an output folder that cannot be used."""

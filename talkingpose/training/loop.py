@@ -1,4 +1,4 @@
-"""The training itself: from a checked configuration to a checkpoint, step by step."""
+"""Training loop: from a checked configuration to a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import diffusers
+import numpy as np
 import torch
 import transformers
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -19,7 +20,8 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 import talkingpose
-from talkingpose.io import console
+from talkingpose.io.atomic import write_text
+from talkingpose.io.progress import SILENT, Progress
 from talkingpose.training.autoencoder import AutoencoderTask
 from talkingpose.training.config import OptimizerConfig, TrainConfig
 from talkingpose.training.denoiser import DenoiserTask
@@ -28,13 +30,14 @@ from talkingpose.training.memory import check_memory, estimate
 from talkingpose.training.models import build_parts, check_fit
 from talkingpose.training.samples import Sample, Samples, batches
 from talkingpose.training.sheets import save_curves
-from talkingpose.training.state import Workplace, write_text
+from talkingpose.training.training_folder import TrainingFolder
 
 
 class Task(Protocol):
-    """A stage: what is trained, on which loss, and how its result is shown and written."""
+    """Stage of the training: its model, loss, validation and checkpoint."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module: ...  # noqa: D102
 
     def weight_map(self) -> tuple[int, tuple[float, float]]: ...  # noqa: D102
 
@@ -47,18 +50,23 @@ class Task(Protocol):
     def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None: ...  # noqa: D102
 
 
-def train(config: TrainConfig, *, fresh: bool = False) -> dict[str, Any]:
-    """Train, or go on where an earlier run of the same configuration stopped.
+def train(config: TrainConfig, *, fresh: bool = False, progress: Progress = SILENT) -> dict[str, Any]:
+    """Train, or resume an earlier run of the same configuration.
 
-    A step is a function of the configuration, the step's number and the state before it, so a training that
-    was killed and resumed gives the weights of one that was not.
+    A step is a function of the configuration, the number of the step and the state before it, so a training
+    that was killed and resumed gives the weights of one that was not.
+
+    Args:
+        config: of the training.
+        fresh: start over and delete the training in the output folder.
+        progress: of the steps, and a message per validation.
 
     Returns:
-        What is in `training.json`.
+        The content of `training.json`.
 
     Raises:
-        TrainingError: the configuration cannot work, which is found before the first step, or the loss is no
-            longer finite.
+        TrainingError: the configuration cannot work, which is checked before the first step, or the loss is
+            no longer finite.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -66,35 +74,43 @@ def train(config: TrainConfig, *, fresh: bool = False) -> dict[str, Any]:
         mixed_precision=config.mixed_precision,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    # 1. Everything that can be refused, without loading a weight.
+    # 1. All checks that need no weights.
     described = build_parts(config, weights=False)
     check_fit(config, described)
     check_memory(estimate(config, described), accelerator.device)
-    place = Workplace(config.out)
+    folder = TrainingFolder(config.out)
     if fresh and accelerator.is_main_process:
-        place.clear()
+        folder.clear()
     accelerator.wait_for_everyone()
 
     if accelerator.device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32, as convolutions have by default
+        torch.set_float32_matmul_precision("high")  # TF32, the default of convolutions
 
-    # 2. Model, data, optimizer; fresh weights come from the seed.
+    # 2. Model, data and optimizer; random weights depend on the seed.
     torch.manual_seed(config.seed)
     parts = build_parts(config)
     stage = DenoiserTask if config.stage == "denoiser" else AutoencoderTask
     task: Task = stage(config, parts, accelerator.device)
     samples = Samples(config, *task.weight_map())
     if accelerator.is_main_process:
-        place.claim(config)
-    return _Run(config, accelerator, place, task, samples).go()
+        folder.claim(config)
+
+    # 3. Steps.
+    return _Trainer(config, accelerator, folder, task, samples, progress).run()
 
 
-class _Run:
+class _Trainer:
     def __init__(
-        self, config: TrainConfig, accelerator: Accelerator, place: Workplace, task: Task, samples: Samples
+        self,
+        config: TrainConfig,
+        accelerator: Any,
+        folder: TrainingFolder,
+        task: Task,
+        samples: Samples,
+        progress: Progress,
     ) -> None:
-        self.config, self.accelerator, self.place = config, accelerator, place
-        self.task, self.samples = task, samples
+        self.config, self.accelerator, self.folder = config, accelerator, folder
+        self.task, self.samples, self.progress = task, samples, progress
         self.trained = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
         self.ema = EMAModel(self.trained.values(), decay=config.ema_decay, foreach=True)
         options = config.optimizer
@@ -106,42 +122,41 @@ class _Run:
             fused=accelerator.device.type == "cuda",
         )
         self.step, self.seconds = 0, 0.0
-        state = place.load_state()
+        state = folder.load_state()
         if state:
             self._load(state, optimizer)
-        self.began = (self.step, self.seconds)
+        self.start = (self.step, self.seconds)
         self.model, self.optimizer = accelerator.prepare(task.model, optimizer)
         if state and state["scaler"] and accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
         self.ema.to(accelerator.device)
 
-    def go(self) -> dict[str, Any]:
-        config, main = self.config, self.accelerator.is_main_process
+    def run(self) -> dict[str, Any]:
+        config, is_main = self.config, self.accelerator.is_main_process
         if self.step >= config.steps:
-            console.note(f"tp-train: {config.out} has its {self.step} steps already; more go on with --steps")
+            self.progress.message(f"{config.out} has {self.step} steps already; add more with --steps")
             return self._summary()
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         micro_batches = batches(self.samples, config, self.step, rank, processes)
         if self.step:
-            console.note(f"tp-train: going on after step {self.step} of {config.steps}")
-        with console.progress_bar() as bar:
-            task = bar.add_task("steps", total=config.steps, completed=self.step, speed="")
-            while self.step < config.steps:
-                before = time.monotonic()
-                row = self._one_step(micro_batches)
-                self.seconds += time.monotonic() - before
-                if main:
-                    self.place.log("loss.csv", row)
-                    bar.update(task, completed=self.step, speed=f"loss {row['loss']}")
-                last = self.step == config.steps
-                # The state comes last, so that whatever it says is done is on the disk.
-                if self.step % config.validation.every == 0 or last:
-                    self._show()
-                if self.step % config.save_every == 0 or last:
-                    self._save()
+            self.progress.message(f"resuming after step {self.step} of {config.steps}")
+        self.progress.start("training", config.steps - self.step, "steps")
+        while self.step < config.steps:
+            before = time.monotonic()
+            row = self._one_step(micro_batches)
+            self.seconds += time.monotonic() - before
+            self.progress.advance()
+            if is_main:
+                self.folder.log("loss.csv", row)
+            last = self.step == config.steps
+            # The state comes last, so that everything before its step is on the disk.
+            if self.step % config.validation.every == 0 or last:
+                self._validate()
+            if self.step % config.save_every == 0 or last:
+                self._save()
         return self._summary()
 
-    def _one_step(self, micro_batches: Any) -> dict[str, Any]:
+    def _one_step(self, micro_batches: Iterator[Sample]) -> dict[str, Any]:
         config, accelerator = self.config, self.accelerator
         rate = learning_rate(config.optimizer, self.step, config.steps)
         for group in self.optimizer.param_groups:
@@ -149,9 +164,8 @@ class _Run:
         total = torch.zeros((), device=accelerator.device)
         for micro in range(config.accumulate):
             batch = next(micro_batches)
-            generator = torch.Generator().manual_seed(
-                _seed_of(config.seed, self.step, micro, accelerator.process_index)
-            )
+            seed = _seed_of(config.seed, self.step, micro, accelerator.process_index)
+            generator = torch.Generator().manual_seed(seed)
             if micro < config.accumulate - 1:
                 with accelerator.no_sync(self.model):
                     value = self._backward(batch, generator)
@@ -163,7 +177,7 @@ class _Run:
         self.optimizer.zero_grad()
         self.ema.step(self.trained.values())
         self.step += 1
-        # Asked for last, as it waits for the GPU; nothing is kept of a bad step.
+        # Read last, because it waits for the GPU; nothing of a bad step is saved.
         loss = float(accelerator.reduce(total, reduction="mean"))
         if not math.isfinite(loss):
             raise TrainingError(
@@ -182,32 +196,31 @@ class _Run:
         self.accelerator.backward(loss / self.config.accumulate)
         return loss.detach()
 
-    def _show(self) -> None:
-        """Sheet, PSNR, curves and checkpoint, all of the averaged weights."""
+    def _validate(self) -> None:
+        """Write sheet, PSNR, curves and checkpoint of the averaged weights."""
         if self.accelerator.is_main_process:
             self.ema.store(self.trained.values())
             self.ema.copy_to(self.trained.values())
-            scores = self.task.validate(self.step, self.place.folder / "samples")
+            scores = self.task.validate(self.step, self.folder.folder / "samples")
             dtype = torch.float16 if self.config.save_dtype == "float16" else torch.float32
-            self.place.replace_folder("checkpoint", lambda f: self.task.save(f, dtype, self.samples))
+            self.folder.replace_folder("checkpoint", lambda f: self.task.save(f, dtype, self.samples))
             self.ema.restore(self.trained.values())
             figures = {name: f"{value:.4f}" for name, value in scores.items()}
-            self.place.log("validation.csv", {"step": self.step, **figures})
-            losses, validation = (self.place.read_log(n) for n in ("loss.csv", "validation.csv"))
-            save_curves(self.place.folder / "loss.svg", losses, validation)
-            write_text(self.place.folder / "training.json", json.dumps(self._summary(), indent=2) + "\n")
-            pace = (self.seconds - self.began[1]) / max(1, self.step - self.began[0])
-            left = (self.config.steps - self.step) * pace / 60
-            console.note(
-                f"step {self.step}/{self.config.steps}: loss {losses[-1]['loss']}, "
-                f"PSNR {figures['psnr']} dB, {pace:.2f} s/step, about {left:.0f} min left"
+            self.folder.log("validation.csv", {"step": self.step, **figures})
+            losses, validation = (self.folder.read_log(n) for n in ("loss.csv", "validation.csv"))
+            save_curves(self.folder.folder / "loss.svg", losses, validation)
+            write_text(self.folder.folder / "training.json", json.dumps(self._summary(), indent=2) + "\n")
+            pace = (self.seconds - self.start[1]) / max(1, self.step - self.start[0])
+            self.progress.message(
+                f"step {self.step} of {self.config.steps}: loss {losses[-1]['loss']}, "
+                f"PSNR {figures['psnr']} dB, {pace:.2f} s/step"
             )
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
-            self.place.save_state(
+            self.folder.save_state(
                 {
                     "step": self.step,
                     "seconds": self.seconds,
@@ -234,7 +247,7 @@ class _Run:
     def _summary(self) -> dict[str, Any]:
         config = self.config
         per_step = config.batch_size * config.accumulate * self.accelerator.num_processes
-        validation = self.place.read_log("validation.csv")
+        validation = self.folder.read_log("validation.csv")
         return {
             "stage": config.stage,
             "out": config.out,
@@ -263,7 +276,7 @@ class _Run:
 
 
 def learning_rate(options: OptimizerConfig, step: int, steps: int) -> float:
-    """Rate of step `step` (from 0) of `steps`: linear warm-up, then constant or half a cosine."""
+    """Return the rate of step `step` (from 0) of `steps`: linear warm-up, then constant or half a cosine."""
     if step < options.warmup_steps:
         return options.learning_rate * (step + 1) / options.warmup_steps
     if options.decay == "constant":
@@ -274,8 +287,6 @@ def learning_rate(options: OptimizerConfig, step: int, steps: int) -> float:
 
 
 def _seed_of(seed: int, step: int, micro: int, process: int) -> int:
-    import numpy as np
-
     return int(np.random.SeedSequence([seed, step, micro, process]).generate_state(1)[0])
 
 
@@ -286,7 +297,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _code_revision() -> str | None:
-    """Commit of the checkout this code runs from, None for an installed copy."""
+    """Return the commit of the checkout that runs, None for an installed copy."""
     root = Path(talkingpose.__file__).parents[1]
     if not (root / ".git").exists():
         return None

@@ -1,8 +1,9 @@
-"""Will it fit: an estimate of the memory of a training, before any weight is loaded."""
+"""Estimate of the memory of a training, before any weight is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import psutil
 import torch
@@ -17,20 +18,22 @@ from talkingpose.training.models import vae_factor
 # Bytes per trained parameter: weight, gradient, two moments of AdamW, moving average; all float32.
 _TRAINED = 20
 _FROZEN = 4
-# What the allocator, the batch itself and temporary results take on top.
+# Factor for the allocator, the batch and temporary results.
 _MARGIN = 1.15
 
 
-def estimate(config: TrainConfig, parts: Mapping[str, nn.Module]) -> int:
-    """Bytes a training needs: parameters by count, activations by what autograd would keep of one sample.
+def estimate(config: TrainConfig, parts: Mapping[str, Any]) -> int:
+    """Estimate the bytes of a training: parameters by count, activations as autograd keeps them for a sample.
 
     Args:
-        parts: all parts of the stage, on the meta device; they are used up.
+        config: of the training.
+        parts: all parts of the stage, on the meta device; they cannot be used afterwards.
     """
     factor = vae_factor(parts["vae"].config)
     side = config.size // factor
     channels = parts["vae"].config.latent_channels
-    model: nn.Module
+    model: Any
+    inputs: list[tuple[int, ...]]
     if config.stage == "vae":
         model, frozen = AutoencoderModel(parts["vae"]), 0
         inputs = [(1, 3, config.size, config.size), (1, channels, side, side)]
@@ -55,27 +58,27 @@ def estimate(config: TrainConfig, parts: Mapping[str, nn.Module]) -> int:
 
 
 def saved_bytes(model: nn.Module, inputs: list[torch.Tensor]) -> int:
-    """Bytes that one forward pass keeps for the backward pass, without the parameters."""
+    """Return the bytes that one forward pass keeps for the backward pass, without the parameters."""
     own = {p.untyped_storage()._cdata for p in model.parameters()}
     seen: dict[int, torch.Tensor] = {}
 
-    def note(tensor: torch.Tensor) -> torch.Tensor:
+    def record(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()._cdata
         if storage not in own:
-            # Held until the end, so that no other tensor takes the place of its storage.
+            # Kept until the end, so that no other tensor gets the same storage address.
             seen[storage] = tensor
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         model(*inputs)
     return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
 
 
 def check_memory(needed: int, device: torch.device) -> None:
-    """Refuse a training that cannot fit.
+    """Refuse a training that does not fit into memory.
 
     Raises:
-        TrainingError: says both numbers.
+        TrainingError: names both numbers.
     """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     if needed > free:

@@ -1,4 +1,4 @@
-"""The parts of the model: fresh from a configuration, or from folders and Hub repositories."""
+"""Parts of the model: with random weights from a configuration, or from folders and Hub repositories."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
-from torch import nn
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from talkingpose.io.documents import DocumentError
+from talkingpose.model.checkpoint_folder import CheckpointError, download_repository, is_repository
+from talkingpose.model.model_files import describe_model, load_weights, read_config, read_weights
 from talkingpose.model.pose_guider import PoseGuider
 from talkingpose.training.config import PartConfig, TrainConfig
 from talkingpose.training.errors import TrainingError
@@ -22,41 +24,60 @@ _KINDS: dict[str, Any] = {
     "image_encoder": CLIPVisionModelWithProjection,
     "pose_guider": PoseGuider,
 }
+_CONTROLNET = "ControlNetModel"
+_EMBEDDING = "controlnet_cond_embedding."
 
 
-def build_part(name: str, part: PartConfig, *, weights: bool = True) -> nn.Module:
-    """Make one part.
+def build_part(name: str, part: PartConfig, *, weights: bool = True) -> Any:
+    """Make one part in float32.
 
     Args:
         name: `vae`, `unet`, `reference_unet`, `image_encoder` or `pose_guider`. A pose guider can also start
-            from a folder of a ControlNet: its conditioning embedding is taken.
+            from the conditioning embedding of a ControlNet.
+        part: its origin.
         weights: False makes it on the meta device, from its configuration alone.
 
     Raises:
-        TrainingError: it is not there, or is something else.
+        TrainingError: it does not exist, or is something else.
     """
-    kind = _KINDS[name]
-    if part.config is None:
-        return _pretrained(name, part, weights)
     try:
-        with torch.device("cpu" if weights else "meta"):
-            if kind is not CLIPVisionModelWithProjection:
-                return kind(**part.config)
-            unknown = sorted(set(part.config) - set(CLIPVisionConfig().to_dict()))
-            if unknown:
-                raise TrainingError(f"model.{name}.config: unknown key {unknown[0]}: check its spelling")
-            return kind(CLIPVisionConfig(**part.config))
-    except (TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, TrainingError):
-            raise
-        raise TrainingError(f"model.{name}.config: makes no {kind.__name__}: {error}") from error
+        if part.config is None:
+            model = _pretrained(name, part, weights)
+        else:
+            model = _random(name, part.config, weights)
+    except (CheckpointError, DocumentError) as error:
+        raise TrainingError(f"model.{name}: {error}") from error
+    return model.float()
 
 
-def check_fit(config: TrainConfig, parts: Mapping[str, nn.Module]) -> None:
-    """Refuse parts that cannot work together or with the size of the pictures.
+def build_parts(config: TrainConfig, *, weights: bool = True) -> dict[str, Any]:
+    """Make all parts of the stage; `reference_unet` starts as `unet` if it has no entry of its own.
+
+    Raises:
+        TrainingError: see `build_part`.
+    """
+    model = config.model
+    if config.stage == "vae":
+        return {"vae": build_part("vae", model.vae, weights=weights)}
+    origins: dict[str, PartConfig | None] = {
+        "vae": model.vae,
+        "unet": model.unet,
+        "reference_unet": model.reference_unet or model.unet,
+        "image_encoder": model.image_encoder,
+        "pose_guider": model.pose_guider,
+    }
+    parts = {name: build_part(name, part, weights=weights) for name, part in origins.items() if part}
+    if weights and model.reference_unet is None:
+        parts["reference_unet"].load_state_dict(parts["unet"].state_dict())
+    return parts
+
+
+def check_fit(config: TrainConfig, parts: Mapping[str, Any]) -> None:
+    """Refuse parts that do not fit together or the size of the pictures.
 
     Args:
-        parts: from `build_parts`, weights or not.
+        config: of the training.
+        parts: from `build_parts`, with or without weights.
 
     Raises:
         TrainingError: names the key and both numbers.
@@ -64,7 +85,7 @@ def check_fit(config: TrainConfig, parts: Mapping[str, nn.Module]) -> None:
     vae = parts["vae"].config
     factor = vae_factor(vae)
     if config.stage == "vae":
-        _check_size(config.size, factor, "the autoencoder halves it")
+        _check_size(config.size, factor, "the autoencoder divides it")
         return
     unet, reference = parts["unet"].config, parts["reference_unet"].config
     levels = 2 ** (len(unet.block_out_channels) - 1)
@@ -82,107 +103,68 @@ def check_fit(config: TrainConfig, parts: Mapping[str, nn.Module]) -> None:
          "first block of model.unet", unet.block_out_channels[0]),
         ("model.pose_guider: reduction", guider.downscale, "that of model.vae", factor),
     )  # fmt: skip
-    for what, mine, where, theirs in pairs:
-        if mine != theirs:
-            raise TrainingError(f"{what}: {mine}, but {where}: {theirs}: make them equal")
+    for key, value, other, expected in pairs:
+        if value != expected:
+            raise TrainingError(f"{key}: {value}, but {other}: {expected}: make them equal")
     names = [f"{part}.{name}" for part, module in parts.items() for name, _ in module.named_parameters()]
     for prefix in config.model.freeze:
         if not any(name == prefix or name.startswith(f"{prefix}.") for name in names):
-            raise TrainingError(f"model.freeze: {prefix}: no parameter of the model begins so: check it")
-
-
-def build_parts(config: TrainConfig, *, weights: bool = True) -> dict[str, nn.Module]:
-    """All parts of the stage by name; `reference_unet` starts as `unet` where it has no entry of its own.
-
-    Raises:
-        TrainingError: see `build_part`.
-    """
-    model = config.model
-    if config.stage == "vae":
-        return {"vae": build_part("vae", model.vae, weights=weights)}
-    given: dict[str, PartConfig | None] = {
-        "vae": model.vae,
-        "unet": model.unet,
-        "reference_unet": model.reference_unet or model.unet,
-        "image_encoder": model.image_encoder,
-        "pose_guider": model.pose_guider,
-    }
-    parts = {name: build_part(name, part, weights=weights) for name, part in given.items() if part}
-    if weights and model.reference_unet is None:
-        parts["reference_unet"].load_state_dict(parts["unet"].state_dict())
-    return parts
+            raise TrainingError(f"model.freeze: {prefix}: no parameter has this prefix: correct it")
 
 
 def vae_factor(vae_config: Any) -> int:
-    """Pixels per latent along each side."""
+    """Return the number of pixels per latent along each side."""
     return int(2 ** (len(vae_config.block_out_channels) - 1))
 
 
-def _check_size(size: int, divisor: int, why: str) -> None:
+def _check_size(size: int, divisor: int, reason: str) -> None:
     if size % divisor:
-        raise TrainingError(f"size: {size} is not divisible by {divisor}: {why}: give a multiple")
+        raise TrainingError(f"size: {size} is not divisible by {divisor}: {reason}: give a multiple")
 
 
-def _pretrained(name: str, part: PartConfig, weights: bool) -> nn.Module:
+def _random(name: str, config: dict[str, Any], weights: bool) -> Any:
     kind = _KINDS[name]
-    place = {"subfolder": part.subfolder or "", "revision": part.revision}
+    if kind is CLIPVisionModelWithProjection:
+        unknown = sorted(config.keys() - CLIPVisionConfig().to_dict().keys())
+        if unknown:
+            raise TrainingError(f"model.{name}.config: unknown key {unknown[0]}: check its spelling")
     try:
-        if kind is CLIPVisionModelWithProjection:
-            description: Any = CLIPVisionConfig.from_pretrained(part.pretrained, **place)
-        else:
-            description = kind.load_config(part.pretrained, **place)
-            found = description.get("_class_name")
-            if name == "pose_guider" and found == ControlNetModel.__name__:
-                return _pose_guider_of(description, part, place, weights)
-            if found != kind.__name__:
-                raise TrainingError(
-                    f"model.{name}: {_where(part)}: holds {found}, not {kind.__name__}: give that folder"
-                )
-        if not weights:
-            with torch.device("meta"):
-                meta: nn.Module = (
-                    kind(description)
-                    if isinstance(description, CLIPVisionConfig)
-                    else kind.from_config(description)
-                )
-            return meta.float()
-        module, report = kind.from_pretrained(part.pretrained, output_loading_info=True, **place)
-    except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, TrainingError):
-            raise
-        raise TrainingError(f"model.{name}: {_where(part)}: {_reason(part, kind, error)}") from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise TrainingError(
-            f"model.{name}: {_where(part)}: {len(missing)} weights missing, {missing[0]} first: "
-            "fetch it again"
-        )
-    loaded: nn.Module = module
-    return loaded.float()
+        with torch.device("cpu" if weights else "meta"):
+            if kind is CLIPVisionModelWithProjection:
+                return kind(CLIPVisionConfig(**config))
+            return kind(**config)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise TrainingError(f"model.{name}.config: does not describe a {kind.__name__}: {reason}") from error
 
 
-def _pose_guider_of(
-    description: Mapping[str, Any], part: PartConfig, place: dict[str, Any], weights: bool
-) -> PoseGuider:
-    """The conditioning embedding of a ControlNet as a pose guider."""
-    stages = tuple(description["conditioning_embedding_out_channels"])
-    with torch.device("cpu" if weights else "meta"):
-        guider = PoseGuider(description["block_out_channels"][0], block_out_channels=stages)
-    if weights:
-        control = ControlNetModel.from_pretrained(part.pretrained, **place)
-        guider.load_state_dict(control.controlnet_cond_embedding.state_dict())
-    return guider.float()
+def _pretrained(name: str, part: PartConfig, weights: bool) -> Any:
+    folder = _folder(part)
+    config = read_config(folder / "config.json")
+    if name == "pose_guider" and config.get("_class_name") == _CONTROLNET:
+        return _embedding_of_controlnet(config, folder, weights)
+    model = describe_model(_KINDS[name], config, folder)
+    return load_weights(model, read_weights(folder), folder) if weights else model
 
 
-def _reason(part: PartConfig, kind: Any, error: Exception) -> str:
-    if Path(str(part.pretrained)).is_dir():
-        reason = str(error).strip().partition("\n")[0]
-        return f"cannot be read as {kind.__name__}: {reason}: give another folder or fetch it again"
-    return (
-        f"is no folder, and the Hub gave nothing ({type(error).__name__}): fetch it with "
-        f"'hf download {part.pretrained}' where there is a network, or give a folder"
-    )
+def _embedding_of_controlnet(config: Mapping[str, Any], folder: Path, weights: bool) -> Any:
+    guider_config = {
+        "conditioning_embedding_channels": next(iter(config.get("block_out_channels", [0])), 0),
+        "block_out_channels": config.get("conditioning_embedding_out_channels"),
+    }
+    guider = describe_model(PoseGuider, guider_config, folder)
+    if not weights:
+        return guider
+    state = read_weights(folder)
+    embedding = {
+        key.removeprefix(_EMBEDDING): value for key, value in state.items() if key.startswith(_EMBEDDING)
+    }
+    return load_weights(guider, embedding, folder)
 
 
-def _where(part: PartConfig) -> str:
-    return f"{part.pretrained}/{part.subfolder}" if part.subfolder else str(part.pretrained)
+def _folder(part: PartConfig) -> Path:
+    assert part.pretrained is not None
+    subfolder = part.subfolder or ""
+    if is_repository(part.pretrained):
+        return download_repository(part.pretrained, part.revision, subfolder)
+    return Path(part.pretrained) / subfolder

@@ -1,7 +1,7 @@
-"""Groups prepared once and kept on disk, for sources that are slower than a training step.
+"""Cache of groups on disk, for sources that are slower than a training step.
 
-FOLDER/key.json            what the groups were made from; a pool of anything else is refused
-FOLDER/images.npy ...      one array per field, memory-mapped; groups are filled in as they are needed
+FOLDER/key.json            origin of the groups; a pool of another origin is refused
+FOLDER/images.npy ...      one memory-mapped array per field; groups are added on first use
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib import format as npy
 
+from talkingpose.io.atomic import write_text
 from talkingpose.training.errors import TrainingError
 from talkingpose.training.groups import FrameGroup
 
+_FIELDS = ("images", "poses", "keypoints", "separate")
+
 
 class GroupPool:
-    """A memory-mapped cache of groups; several processes may fill it, as all would write the same bytes.
+    """Memory-mapped cache of groups. Several processes may fill it, because all write the same bytes.
 
     Args:
-        folder: made if it is not there.
-        key: what determines the groups.
+        folder: created if it does not exist.
+        key: everything that determines the groups.
         groups, frames, size: N, M and S of the arrays (N, M, S, S, 3).
 
     Raises:
@@ -33,7 +36,7 @@ class GroupPool:
     def __init__(self, folder: str, key: dict[str, Any], groups: int, frames: int, size: int) -> None:
         root = Path(folder)
         text = json.dumps(key, sort_keys=True, indent=1)
-        shapes = {
+        shapes: dict[str, tuple[tuple[int, ...], type]] = {
             "images": ((groups, frames, size, size, 3), np.uint8),
             "poses": ((groups, frames, size, size, 3), np.uint8),
             "keypoints": ((groups, frames, 133, 3), np.float32),
@@ -48,36 +51,39 @@ class GroupPool:
                 free = shutil.disk_usage(root).free
                 if needed > free:
                     raise TrainingError(
-                        f"pool {folder}: needs {needed / 1e9:.1f} GB, free are {free / 1e9:.1f} GB: "
+                        f"pool {folder}: needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: "
                         "make room or set fewer pool.groups"
                     )
                 for name, (shape, kind) in shapes.items():
-                    open_memmap(root / f"{name}.npy", mode="w+", dtype=kind, shape=shape).flush()
-                draft = root / "key.json.part"
-                draft.write_text(text, encoding="utf-8")
-                draft.replace(card)
+                    _memory_map(root / f"{name}.npy", mode="w+", dtype=kind, shape=shape).flush()
+                write_text(card, text)
             elif card.read_text(encoding="utf-8") != text:
                 raise TrainingError(
                     f"pool {folder}: was made from another source, size or augmentation: "
                     "give another pool.folder, or delete this one"
                 )
-            self._arrays = {name: open_memmap(root / f"{name}.npy", mode="r+") for name in shapes}
+            self._arrays = {name: _memory_map(root / f"{name}.npy", mode="r+") for name in shapes}
+        except TrainingError:
+            raise
         except (OSError, ValueError) as error:
-            if isinstance(error, TrainingError):
-                raise
             raise TrainingError(
                 f"pool {folder}: cannot be written or read ({error}): give another"
             ) from error
 
     def get(self, index: int) -> FrameGroup | None:
-        """A group as memory-mapped arrays, None while it is not there."""
+        """Return a group as memory-mapped arrays, None if it is not in the pool yet."""
         if not self._arrays["ready"][index]:
             return None
         images, poses, keypoints = (self._arrays[name][index] for name in ("images", "poses", "keypoints"))
         return FrameGroup(images, poses, keypoints, bool(self._arrays["separate"][index]))
 
     def put(self, index: int, group: FrameGroup) -> None:
-        """Keep a group; it counts as there only after all of it is written."""
-        for name in ("images", "poses", "keypoints", "separate"):
+        """Store a group; it becomes visible after all of it is written."""
+        for name in _FIELDS:
             self._arrays[name][index] = getattr(group, name)
         self._arrays["ready"][index] = 1
+
+
+def _memory_map(path: Path, **options: Any) -> np.memmap[Any, np.dtype[Any]]:
+    mapped: np.memmap[Any, np.dtype[Any]] = npy.open_memmap(path, **options)  # type: ignore[no-untyped-call]
+    return mapped

@@ -1,14 +1,16 @@
-"""Sample number n of a training as a function of n: the same for any number of workers, resumed or not."""
+"""Training samples: sample n is a function of n, for any number of workers, resumed or not."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from talkingpose.io.image import Image
 from talkingpose.training.config import TrainConfig
 from talkingpose.training.groups import FrameGroup, make_group, random_stream, region_weights
 from talkingpose.training.pool import GroupPool
@@ -16,46 +18,41 @@ from talkingpose.training.source import FrameSource, open_source
 
 Sample = dict[str, torch.Tensor]
 
-# Groups whose frames stand side by side in the batches of stage vae.
+# Number of groups whose frames alternate in the batches of stage vae.
 _INTERLEAVED = 4
 
 
 class Samples(Dataset[Sample]):
     """Pairs of frames (stage denoiser) or single frames (stage vae).
 
-    A sample holds `reference`, `target`, `pose` uint8 (3, S, S), `weight` float32 (1, h, h), `pair`, the
-    number of its portrait (samples of one `pair` share it), and `group`, `portrait`, `frame`, the places of
-    the two pictures in the pool (-1 without one).
+    A sample has `reference`, `target`, `pose` uint8 (3, S, S), `weight` float32 (1, h, h), `pair`, the number
+    of its portrait (common to the samples with this portrait), and `group`, `portrait`, `frame`, the
+    positions of the two pictures in the pool (-1 without one).
 
     Args:
         config: of the training.
         weight_size: h, the side of the weight map.
-        weights: how much faces and hands count.
+        weights: of faces and hands.
     """
 
     def __init__(self, config: TrainConfig, weight_size: int, weights: tuple[float, float]) -> None:
         self._config, self._weight_size, self._weights = config, weight_size, weights
-        self._source = open_source(config.source.name, config.source.options)
+        self.source: FrameSource = open_source(config.source.name, config.source.options)
         self._order = (-1, np.empty(0, np.int64))
-        self._made: tuple[int, FrameGroup] | None = None
+        self._latest: tuple[int, FrameGroup] | None = None
         self.pool: GroupPool | None = None
         if config.pool:
             key = {
                 "seed": config.seed,
                 "size": config.size,
                 "source": config.source.model_dump(mode="json", exclude={"validation"}),
-                "revision": self._source.revision,
+                "revision": self.source.revision,
                 "augmentation": config.augmentation.model_dump(mode="json"),
                 "groups": config.pool.groups,
                 "frames": config.pool.frames,
             }
             shape = (config.pool.groups, config.pool.frames, config.size)
             self.pool = GroupPool(config.pool.folder, key, *shape)
-
-    @property
-    def source(self) -> FrameSource:
-        """Where the frames come from."""
-        return self._source
 
     def __getitem__(self, number: int) -> Sample:
         config = self._config
@@ -71,33 +68,34 @@ class Samples(Dataset[Sample]):
             group = self.group(index)
             portrait, frame = _choose(group, shared, rng)[target]
         else:
-            # Every frame of a group soon after it was made, so that making does not hold up the training.
+            # All frames of a group soon after it was made, so that few groups are made at a time.
             turn, frame = divmod(number // _INTERLEAVED, config.pool.frames)
             index = self._shuffled(turn * _INTERLEAVED + number % _INTERLEAVED, config.pool.groups)
             group, portrait = self.group(index), frame
         return make_sample(group, portrait, frame, index, pair, self._weight_size, self._weights)
 
     def group(self, index: int) -> FrameGroup:
-        """Group of the pool, made now if it is not there yet."""
+        """Return a group of the pool, made now if it is not in the pool yet."""
         assert self.pool is not None and self._config.pool is not None
         group = self.pool.get(index)
         if group is None:
-            group = self._make(index, index % len(self._source), self._config.pool.frames)
+            group = self._make(index, index % len(self.source), self._config.pool.frames)
             self.pool.put(index, group)
         return group
 
     def _fresh_group(self, pair: int, count: int) -> FrameGroup:
-        """Group of a pair without a pool; kept for the samples that follow and share it."""
-        if self._made is None or self._made[0] != pair:
-            self._made = (pair, self._make(pair, self._shuffled(pair, len(self._source)), count))
-        return self._made[1]
+        """Return the group of a pair without a pool; kept for the next samples, which share it."""
+        if self._latest is None or self._latest[0] != pair:
+            clip = self._shuffled(pair, len(self.source))
+            self._latest = (pair, self._make(pair, clip, count))
+        return self._latest[1]
 
     def _make(self, number: int, clip: int, count: int) -> FrameGroup:
         rng = random_stream(self._config.seed, "group", number)
-        return make_group(self._source, clip, count, self._config.size, self._config.augmentation, rng)
+        return make_group(self.source, clip, count, self._config.size, self._config.augmentation, rng)
 
     def _shuffled(self, number: int, length: int) -> int:
-        """Every group once, then every group once more in another order, and so on."""
+        """Return item `number` of an endless series of permutations of `length` items."""
         epoch, position = divmod(number, length)
         if self._order[0] != epoch:
             self._order = (epoch, random_stream(self._config.seed, "epoch", epoch).permutation(length))
@@ -115,18 +113,18 @@ def make_sample(
 ) -> Sample:
     """Take portrait and target out of a group; see `Samples`."""
     weight = region_weights(group.keypoints[frame], weight_size, *weights)
-    places = {"group": index, "portrait": portrait, "frame": frame, "pair": pair}
+    positions = {"group": index, "portrait": portrait, "frame": frame, "pair": pair}
     return {
         "reference": _tensor(group.images[portrait]),
         "target": _tensor(group.images[frame]),
         "pose": _tensor(group.poses[frame]),
         "weight": torch.from_numpy(weight)[None],
-        **{name: torch.tensor(value) for name, value in places.items()},
+        **{name: torch.tensor(value) for name, value in positions.items()},
     }
 
 
 def validation_samples(config: TrainConfig, weight_size: int) -> Sample:
-    """The fixed validation set, without augmentation, as one batch."""
+    """Return the fixed validation set, without augmentation, as one batch."""
     source = open_source(config.source.name, config.source.options | config.source.validation)
     samples = []
     for number in range(config.validation.samples):
@@ -139,26 +137,32 @@ def validation_samples(config: TrainConfig, weight_size: int) -> Sample:
 def batches(
     samples: Samples, config: TrainConfig, first_step: int, process: int, processes: int
 ) -> Iterator[Sample]:
-    """Micro-batches from `first_step` to the last step; sample numbers depend on the step alone."""
+    """Yield micro-batches from `first_step` to the last step; sample numbers depend on the step only."""
     width = config.batch_size
-    # More processes than cores only get in each other's way; their number does not change a sample.
-    workers = min(config.workers, max(1, len(os.sched_getaffinity(0)) - 1))
-    numbers = (
+    # More workers than cores are slower; their number does not change a sample.
+    workers = min(config.workers, max(1, _num_cores() - 1))
+    numbers: Any = (
         [((step * config.accumulate + micro) * processes + process) * width + i for i in range(width)]
         for step in range(first_step, config.steps)
         for micro in range(config.accumulate)
     )
     loader: DataLoader[Sample] = DataLoader(
         samples,
-        batch_sampler=numbers,  # type: ignore[arg-type]
+        batch_sampler=numbers,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_use_one_thread,
     )
     return iter(loader)
 
 
-def _one_thread(_worker: int) -> None:
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _use_one_thread(_worker: int) -> None:
     import cv2
 
     cv2.setNumThreads(0)
@@ -166,15 +170,15 @@ def _one_thread(_worker: int) -> None:
 
 
 def _choose(group: FrameGroup, targets: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Draw one portrait and `targets` different targets; returns their pairs."""
+    """Draw one portrait and `targets` different targets; return their pairs."""
     count = len(group.images)
     if group.separate:
         portrait = int(rng.integers(count // 2))
-        frames = rng.choice(np.arange(count // 2, count), targets, replace=False)
+        frames = [int(frame) for frame in rng.choice(np.arange(count // 2, count), targets, replace=False)]
     else:
-        portrait, *frames = rng.choice(count, 1 + targets, replace=False)
-    return [(int(portrait), int(frame)) for frame in frames]
+        portrait, *frames = (int(frame) for frame in rng.choice(count, 1 + targets, replace=False))
+    return [(portrait, frame) for frame in frames]
 
 
-def _tensor(image: np.ndarray) -> torch.Tensor:
+def _tensor(image: Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)

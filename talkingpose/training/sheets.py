@@ -1,32 +1,37 @@
-"""Pictures for the person who watches a training: sample sheets and the loss curve."""
+"""Pictures of a training: sample sheets and the loss curve."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from talkingpose.io.atomic import atomic_write
+from talkingpose.io.image import Image
+
 _GAP = 2
 
 
-def save_sheet(path: Path, rows: Sequence[np.ndarray]) -> None:
+def save_sheet(path: Path, rows: Sequence[Image]) -> None:
     """Write a PNG with one column per sample.
 
     Args:
+        path: to write.
         rows: each uint8 (n, H, W, 3), of one size.
     """
-    from PIL import Image
+    import PIL.Image
 
     padded = [np.pad(row, ((0, 0), (_GAP, _GAP), (_GAP, _GAP), (0, 0)), constant_values=255) for row in rows]
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in padded], axis=0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    Image.fromarray(sheet).save(draft, format="PNG")
-    draft.replace(path)
+    with atomic_write(path) as temporary:
+        PIL.Image.fromarray(sheet).save(temporary, format="PNG")
 
 
-def save_curves(path: Path, losses: Sequence[dict[str, str]], validation: Sequence[dict[str, str]]) -> None:
+def save_curves(
+    path: Path, losses: Sequence[Mapping[str, str]], validation: Sequence[Mapping[str, str]]
+) -> None:
     """Write an SVG of the loss, raw and smoothed, and of the validation PSNR over the steps."""
     from matplotlib.figure import Figure
 
@@ -34,7 +39,7 @@ def save_curves(path: Path, losses: Sequence[dict[str, str]], validation: Sequen
     left, right = figure.subplots(1, 2)
     steps = np.array([int(row["step"]) for row in losses])
     values = np.array([float(row["loss"]) for row in losses])
-    # A curve of a long training needs no more points than a page has pixels.
+    # The curve of a long training needs no more points than a page has pixels.
     stride = max(1, len(steps) // 1000)
     left.plot(steps[::stride], values[::stride], color="0.8", linewidth=0.6)
     window = max(1, len(values) // 50)
@@ -43,6 +48,5 @@ def save_curves(path: Path, losses: Sequence[dict[str, str]], validation: Sequen
     left.set(xlabel="step", ylabel="loss", yscale="log")
     right.plot([int(r["step"]) for r in validation], [float(r["psnr"]) for r in validation], marker=".")
     right.set(xlabel="step", ylabel="validation PSNR, dB")
-    draft = path.with_suffix(".part")
-    figure.savefig(draft, format="svg")
-    draft.replace(path)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="svg")

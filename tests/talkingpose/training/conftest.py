@@ -63,10 +63,14 @@ def vae_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def content(tmp_path: Path, vae_folder: Path) -> dict[str, Any]:
-    """The content of a denoiser's configuration."""
+    """Content of a configuration of stage denoiser."""
+    return denoiser_content(tmp_path, vae_folder)
+
+
+def denoiser_content(folder: Path, vae_folder: Path) -> dict[str, Any]:
     return {
         "stage": "denoiser",
-        "out": str(tmp_path / "out"),
+        "out": str(folder / "out"),
         "size": 32,
         "steps": 4,
         "batch_size": 2,
@@ -83,7 +87,7 @@ def content(tmp_path: Path, vae_folder: Path) -> dict[str, Any]:
             "pose_guider": {"config": GUIDER},
         },
         "optimizer": {"learning_rate": 2e-3},
-        "validation": {"every": 100, "samples": 2, "inference_steps": 2},
+        "validation": {"every": 100, "samples": 1, "inference_steps": 2},
     }
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,10 @@ import pytest
 import torch
 import yaml
 
-from talkingpose.training.config import checked, load_config, shipped
+from talkingpose.io import console
+from talkingpose.io.errors import UserError
+from talkingpose.training import cli
+from talkingpose.training.config import TrainConfig, checked, load_config, shipped
 from talkingpose.training.errors import TrainingError
 from talkingpose.training.loop import train
 from talkingpose.training.memory import estimate, saved_bytes
@@ -28,7 +30,11 @@ def part(name: str, config: dict[str, Any]) -> Change:
 
 REFUSED: dict[str, tuple[Change, str]] = {
     "unknown key": (lambda c: c.update(learning_rat=1), "unknown key learning_rat"),
-    "unknown key inside": (lambda c: c["optimizer"].update(lr=1), "unknown key optimizer.lr"),
+    "unknown key inside": (
+        lambda c: c["optimizer"].update(warmup=1),
+        r"unknown key optimizer.warmup: did you mean warmup_steps\?",
+    ),
+    "unlike any key": (lambda c: c.update(xyz=1), "unknown key xyz: remove it"),
     "missing key": (lambda c: c.pop("size"), "key size is missing"),
     "empty batch": (lambda c: c.update(batch_size=0), "batch_size: .*greater than or equal to 1"),
     "uneven sharing": (lambda c: c.update(batch_size=4, targets_per_portrait=3), "3 does not divide .* 4"),
@@ -44,10 +50,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "two origins": (lambda c: c["model"]["unet"].update(pretrained="x"), "pretrained or config"),
     "untrained vae": (part("vae", VAE), "needs a trained one"),
     "size": (lambda c: c.update(size=34), "size: 34 is not divisible by 4"),
-    "no folder": (lambda c: c["model"].update(vae={"pretrained": "no/such"}), "vae: no/such: .*hf download"),
+    "no folder": (lambda c: c["model"].update(vae={"pretrained": "no/such"}), "vae: .*/such: .*hf download"),
     "unknown part key": (part("unet", UNET | {"layers": 2}), "model.unet.config: .*layers"),
     "unknown encoder key": (part("image_encoder", ENCODER | {"depth": 2}), "unknown key depth"),
-    "impossible part": (part("unet", UNET | {"norm_num_groups": 7}), "model.unet.config: makes no UNet"),
+    "impossible part": (part("unet", UNET | {"norm_num_groups": 7}), "unet.config: does not describe a UNet"),
     "latents": (part("unet", UNET | {"in_channels": 8}), "in_channels: 8, but latent_channels .*: 4"),
     "token": (part("image_encoder", ENCODER | {"projection_dim": 8}), "cross_attention_dim: 16, but .* 8"),
     "guider": (part("pose_guider", GUIDER | {"block_out_channels": [8] * 3}), "reduction: 4, but .* 2"),
@@ -84,12 +90,14 @@ def test_an_output_folder_that_is_a_file_is_refused(content: dict[str, Any], tmp
         train(checked(content | {"out": str(tmp_path / "file" / "x")}, "test"))
 
 
-def test_command_prints_one_line(content: dict[str, Any], tmp_path: Path) -> None:
+def test_command_prints_one_line(
+    content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = write(tmp_path / "c.yaml", content | {"size": 34})
-    command = [str(Path(sys.executable).parent / "tp-train"), "--config", str(path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert result.stderr.splitlines() == [
+    with pytest.raises(SystemExit) as left:
+        console.run(cli.app, cli.PROGRAM, ["--config", str(path)])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
         "tp-train: error: size: 34 is not divisible by 4: autoencoder (2) and UNet (2) divide it: "
         "give a multiple"
     ]
@@ -100,7 +108,7 @@ def test_a_file_that_is_no_table_is_refused(text: str | None, tmp_path: Path) ->
     path = tmp_path / "c.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(TrainingError, match="config: "):
+    with pytest.raises(UserError, match="config "):
         load_config(str(path))
 
 
@@ -142,3 +150,35 @@ def test_saved_bytes_of_a_known_layer() -> None:
         inputs = torch.zeros(3, 10)
     # Input of the first layer; output of the ReLU, which is also the input of the last.
     assert saved_bytes(layers, [inputs]) == 4 * (3 * 10 + 3 * 20)
+
+
+def test_the_defaults_file_documents_every_default(content: dict[str, Any]) -> None:
+    defaults = yaml.safe_load(resources.files("talkingpose.training").joinpath("default.yaml").read_text())
+    needed = {"stage", "out", "size", "steps", "batch_size", "source", "model"}
+    assert defaults.keys() | needed == TrainConfig.model_fields.keys()
+    required = {key: content[key] for key in needed} | {"optimizer": {"learning_rate": 1.0}}
+    with_defaults = defaults | required
+    with_defaults["optimizer"] = defaults["optimizer"] | required["optimizer"]
+    assert checked(with_defaults, "defaults") == checked(required, "nothing")
+    for name in ("augmentation", "optimizer", "diffusion", "autoencoder", "validation"):
+        fields = type(getattr(checked(required, "nothing"), name)).model_fields.keys()
+        assert fields - {"learning_rate"} == defaults[name].keys()
+
+
+def test_a_base_gives_what_the_file_does_not_say(tmp_path: Path) -> None:
+    changes = {
+        "base": "tiny",
+        "steps": 5,
+        "optimizer": {"learning_rate": 0.5},
+        "model": {"unet": {"pretrained": "x"}},
+        "source": {"name": "clips"},
+    }
+    config = load_config(str(write(tmp_path / "c.yaml", changes)), {"out": "o"})
+    base = load_config("tiny")
+    assert (config.steps, config.out, config.batch_size) == (5, "o", base.batch_size)
+    assert config.optimizer == base.optimizer.model_copy(update={"learning_rate": 0.5})
+    assert config.model.unet is not None and config.model.unet.config is None
+    assert config.model.vae == base.model.vae
+    assert config.source.options == {}
+    with pytest.raises(TrainingError, match=r"base huge: unknown: give .*tiny"):
+        load_config(str(write(tmp_path / "c.yaml", {"base": "huge"})))

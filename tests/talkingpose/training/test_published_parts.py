@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from talkingpose.training.config import TrainConfig, checked, load_config
 from talkingpose.training.errors import TrainingError
 from talkingpose.training.loop import train
 from talkingpose.training.models import build_parts, check_fit
-from tests.talkingpose.training.conftest import ENCODER, UNET, VAE
+from tests.talkingpose.training.conftest import ENCODER, UNET, VAE, denoiser_content
 
 WIDE = UNET | {
     "block_out_channels": [8, 8, 16, 16],
@@ -48,9 +47,10 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def large(parts: Path, content: dict[str, Any]) -> TrainConfig:
+@pytest.fixture(scope="module")
+def large(parts: Path, vae_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """sd15.yaml with its repositories on the disk and a small batch of small pictures."""
+    content = denoiser_content(tmp_path_factory.mktemp("large"), vae_folder)
     shipped = load_config("sd15").model_dump(mode="json")
     for name in ("vae", "unet", "image_encoder", "pose_guider"):
         shipped["model"][name]["pretrained"] = str(parts / Path(shipped["model"][name]["pretrained"]).name)
@@ -70,8 +70,14 @@ def test_every_part_starts_from_the_published_weights(large: TrainConfig, parts:
     assert all(torch.equal(value, embedding[key]) for key, value in built["pose_guider"].state_dict().items())
 
 
-def test_trains_and_keeps_what_the_reference_freezes(large: TrainConfig, parts: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(large: TrainConfig) -> TrainConfig:
     train(large)
+    return large
+
+
+def test_trains_and_keeps_what_the_reference_freezes(trained: TrainConfig, parts: Path) -> None:
+    large = trained
     pipe = TalkingPosePipeline.from_pretrained(Path(large.out) / "checkpoint", torch_dtype=torch.float16)
     before = UNet2DConditionModel.from_pretrained(
         parts / "stable-diffusion-v1-5" / "unet", torch_dtype=torch.float16
@@ -84,8 +90,9 @@ def test_trains_and_keeps_what_the_reference_freezes(large: TrainConfig, parts: 
     assert not torch.equal(state[f"reference_unet.{trained}"].half(), start[trained])
 
 
-def test_a_checkpoint_in_half_precision_is_trained_on(large: TrainConfig, tmp_path: Path) -> None:
-    train(large.model_copy(update={"save_dtype": "float16"}))
+def test_a_checkpoint_in_half_precision_is_trained_further(trained: TrainConfig, tmp_path: Path) -> None:
+    large = trained
+    assert large.save_dtype == "float16"
     folders = {
         "vae": "vae",
         "unet": "denoising_unet",
@@ -97,7 +104,9 @@ def test_a_checkpoint_in_half_precision_is_trained_on(large: TrainConfig, tmp_pa
         name: {"pretrained": f"{large.out}/checkpoint", "subfolder": folder}
         for name, folder in folders.items()
     }
-    more = checked(large.model_dump(mode="json") | {"model": parts, "out": str(tmp_path / "more")}, "test")
+    more = checked(
+        large.model_dump(mode="json") | {"model": parts, "out": str(tmp_path / "more"), "steps": 1}, "test"
+    )
     assert train(more)["steps"] == more.steps
     state = torch.load(Path(more.out) / "state" / "state.pt", weights_only=True)["model"]
     assert {value.dtype for value in state.values()} == {torch.float32}

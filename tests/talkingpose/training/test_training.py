@@ -44,12 +44,12 @@ def constant(content: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
 
 
 def test_training_lowers_the_loss_and_the_pipeline_reads_the_result(constant: dict[str, Any]) -> None:
-    changes = {"steps": 30, "batch_size": 4, "save_dtype": "float16", "ema_decay": 0.9}
+    changes = {"steps": 20, "batch_size": 4, "save_dtype": "float16", "ema_decay": 0.9}
     summary = train(checked(constant | changes, "test"))
     out = Path(constant["out"])
     curve = losses(constant["out"])
-    assert len(curve) == 30
-    assert curve[-8:].mean() < 0.8 * curve[:4].mean()
+    assert len(curve) == 20
+    assert curve[-6:].mean() < 0.85 * curve[:4].mean()
 
     weights = load_file(out / "checkpoint" / "denoising_unet" / "diffusion_pytorch_model.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.float16}
@@ -66,9 +66,9 @@ def test_training_lowers_the_loss_and_the_pipeline_reads_the_result(constant: di
     assert all(frame.shape == (32, 32, 3) and frame.dtype == np.uint8 for frame in frames)
 
     assert summary == json.loads((out / "training.json").read_text())
-    assert (summary["steps"], summary["samples"], summary["device"]) == (30, 120, "cpu, 1 threads")
-    assert [row["step"] for row in rows(out / "validation.csv")] == ["30"]
-    assert (out / "samples" / "step-000030.png").is_file()
+    assert (summary["steps"], summary["samples"], summary["device"]) == (20, 80, "cpu, 1 threads")
+    assert [row["step"] for row in rows(out / "validation.csv")] == ["20"]
+    assert (out / "samples" / "step-000020.png").is_file()
     assert "<svg" in (out / "loss.svg").read_text()
 
 
@@ -240,10 +240,10 @@ def test_two_numbers_of_samples_go_without_their_condition(content: dict[str, An
         dropped.append(len(noisy) - len(inputs[4]))
         return torch.zeros_like(noisy)
 
-    for seed in range(200):
+    for seed in range(80):
         task.loss(model, batch, samples, torch.Generator().manual_seed(seed))
     assert set(dropped) == {1, 2}
-    assert np.mean(dropped) == pytest.approx(1.5, abs=0.15)
+    assert np.mean(dropped) == pytest.approx(1.5, abs=0.2)
 
 
 def test_image_encoder_sees_what_the_pipeline_shows_it(config: TrainConfig) -> None:
@@ -307,6 +307,7 @@ def test_accumulated_batches_equal_one_large_batch(
         return loss
 
     monkeypatch.setattr(DenoiserTask, "loss", without_noise)
+    monkeypatch.setattr(DenoiserTask, "validate", lambda *_: {"psnr": 0.0})
     shapes = ({"batch_size": 4}, {"batch_size": 2, "accumulate": 2})
     first = []
     for number, shape in enumerate(shapes):
