@@ -62,10 +62,11 @@ def parts_of(shot: Shot, config: Config, times: Sequence[float]) -> list[Trimmed
 
 def _judged(shot: Shot, config: Config, *, remainder: bool = False) -> TrimmedSpan:
     """Results of a span; a remainder between good spans never passes."""
-    results = filters.judge(shot, config.filters)
+    measurements = tuple(filters.measure(shot, config.filters).values())
+    results = tuple(one.result() for one in measurements)
     if config.trim is None:
         return TrimmedSpan(shot, results)
-    gap = longest_gap_s(shot, config)
+    gap = _longest_gap_s(measurements, len(shot.samples), config)
     limit = config.trim.max_gap_s
     passed = gap <= limit + _TOLERANCE and not (remainder and all(result.passed for result in results))
     steady = FilterResult(
@@ -81,16 +82,10 @@ def _judged(shot: Shot, config: Config, *, remainder: bool = False) -> TrimmedSp
     return TrimmedSpan(shot, (*results, steady))
 
 
-def longest_gap_s(shot: Shot, config: Config) -> float:
+def _longest_gap_s(measurements: Sequence[Measurement], count: int, config: Config) -> float:
     """Longest time in seconds for which a condition fails that must hold throughout."""
-    steady = _steady(_measure(shot, config), len(shot.samples))
-    runs = [(end - start) for start, end in _runs(~steady)]
+    runs = [(end - start) for start, end in _runs(~_steady(measurements, count))]
     return max(runs, default=0) / config.sampling.per_second
-
-
-def _measure(shot: Shot, config: Config) -> list[Measurement]:
-    """Measurements of all filters that judge samples."""
-    return [one for one in filters.measure(shot, config.filters).values() if one.spec.per == "sample"]
 
 
 def _good_spans(shot: Shot, config: Config, times: Sequence[float]) -> Iterator[tuple[int, int]]:
@@ -117,7 +112,7 @@ class _Search:
         assert config.trim is not None
         self._shot, self._times = shot, times
         self._min_s = max(config.min_length_s, config.trim.min_s)
-        measurements = _measure(shot, config)
+        measurements = tuple(filters.measure(shot, config.filters).values())
         steady = _steady(measurements, len(shot.samples))
         settle = max(math.ceil(config.trim.settle_s * config.sampling.per_second), 1)
         longest_gap = int(config.trim.max_gap_s * config.sampling.per_second + _TOLERANCE)
@@ -127,7 +122,9 @@ class _Search:
         for start, end in _runs(~steady):
             broken[start:end] = end - start > longest_gap
         self._broken = _sums(broken)
-        self._sums = [(_sums(one.reached), one.required_share) for one in measurements]
+        self._sums = [
+            (_sums(one.reached), one.required_share) for one in measurements if one.spec.per == "sample"
+        ]
 
     def longest(self, first: int, last: int) -> tuple[int, int] | None:
         """Samples (a, b exclusive) of the longest span from `first` to `last`; of equal ones the first."""
@@ -160,7 +157,7 @@ def _steady(measurements: Sequence[Measurement], count: int) -> BoolArray:
     """Samples that fulfil every condition required of more than half of the samples, (N,)."""
     steady = np.ones(count, bool)
     for one in measurements:
-        if one.required_share > 0.5:
+        if one.spec.per == "sample" and one.required_share > 0.5:
             steady &= one.reached
     return steady
 

@@ -1,4 +1,4 @@
-"""Real footage through the real models: cuts to the frame, verdicts as a person would give them."""
+"""Real footage through the real models: cuts to the frame, verdicts of a person."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_detectors import FAKE
 
@@ -25,13 +26,28 @@ CONFIG = load_config()
 
 
 def any_length() -> Config:
-    """The configuration with the lengths of single signs set aside."""
+    """Configuration for single signs, which are shorter than clips."""
     return CONFIG.model_copy(update={"filters": CONFIG.filters | {"length": LengthSettings(min_s=1.0)}})
+
+
+def test_a_second_of_a_sign_becomes_a_clip(footage: Path, tmp_path):
+    """All real models in this process: samples, verdict, dense pose, crop, encoding, verification."""
+    (found,) = find_sources([footage / "upper_body_hands" / "sign_book.mkv"])
+    source = replace(identify(found), spans=((0.6, 1.7),))
+    record = process(Job(source, any_length(), "test", {}, MEDIAPIPE, tmp_path))
+    assert [(shot.verdict, shot.reason) for shot in record.shots] == [("keep", None)]
+    (clip,) = record.clips
+    with VideoReader(tmp_path / f"{clip.clip_id}.mp4") as reader:
+        assert sum(1 for _ in reader) == clip.num_frames
+    keypoints = np.load(tmp_path / f"{clip.clip_id}.npz")["keypoints"]
+    assert keypoints.shape == (clip.num_frames, 133, 3)
+    seen = (keypoints[..., 2] > 0).mean(axis=0)
+    assert seen[FACE].min() > 0.95 and max(seen[LEFT_HAND].min(), seen[RIGHT_HAND].min()) > 0.5
 
 
 @pytest.mark.soak  # half a minute to more than one on one core
 def test_mixed_reel(footage: Path, tmp_path):
-    """Verdicts by the real models; a stand-in for the dense pose, which decides nothing and takes minutes."""
+    """Verdicts of the real models; a stand-in replaces dense pose, which takes minutes."""
     summary = curate(
         [footage / "cuts" / "mixed_reel.mp4"],
         tmp_path / "data",
@@ -57,7 +73,7 @@ def test_mixed_reel(footage: Path, tmp_path):
 
 @pytest.mark.soak  # about 15 s
 def test_a_sign_becomes_a_clip_with_its_keypoints(footage: Path, tmp_path):
-    """The whole way with the real models, on one sign: everything but its length is right."""
+    """A run with the real models on one sign."""
     source = footage / "upper_body_hands" / "sign_book.mkv"
     summary = curate([source], tmp_path / "data", any_length(), workers=1)
     assert not summary.errors

@@ -10,7 +10,7 @@ from fake_detectors import FACE_BOX, person, sample
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curation.clips.trim import STEADY, longest_gap_s, parts_of
+from curation.clips.trim import STEADY, parts_of
 from curation.config import load_config
 from curation.detect.measurements import Box, Shot
 from curation.filters import judge
@@ -87,9 +87,8 @@ def test_hands_may_rest_as_long_as_the_share_is_reached():
 
 def test_what_passes_but_holds_no_steady_part_long_enough_says_so():
     shot, times = shot_of(("g" * 12 + "n") * 3 + "g" * 12)
-    assert longest_gap_s(shot, CONFIG) == pytest.approx(0.2)
     (part,) = parts_of(shot, CONFIG, times)
-    assert part.passed
+    assert part.passed and part.results[-1].measured == pytest.approx(0.2)
     gaps = "g" * 70 + "n" * 6 + "g" * 5
     shot, times = shot_of(gaps)
     (result,) = [f for f in parts_of(shot, CONFIG, times)[-1].results if f.filter == STEADY]
@@ -102,7 +101,7 @@ def test_without_trimming_it_is_all_or_nothing():
     assert kept("g" * 30, whole) == [(100, 250)]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=15)
 @given(st.lists(st.tuples(st.sampled_from("gghnt"), st.integers(1, 25)), min_size=1, max_size=5))
 def test_every_kept_span_passes_alone_and_none_could_be_longer(runs):
     kinds = "".join(kind * count for kind, count in runs)

@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "talkingpose" / "pose"))
 from dwpose_stand_ins import write_detector, write_pose
 
 import talkingpose.weights.lock
-from curation import curate
 from curation.config import load_config
 from curation.detect.detectors import MEDIAPIPE
 from curation.detect.pose_backends import detectors_of
-from curation.run import RunOptions
-from talkingpose.data.clips import ClipDataset
+from curation.run import tool_versions
+from curation.sources import find_sources, identify
+from curation.worker import Job, process
 from talkingpose.weights import WeightsError
 
 
@@ -68,20 +68,14 @@ def test_a_clip_gets_the_keypoints_of_the_backend_and_the_row_says_so(weights, t
     config = load_config(pose="dwpose")
     chosen = detectors_of(config.pose)
     video = write_shots(tmp_path / "a.mp4", [(SPEAKER, 80)])
-    summary = curate(
-        [video], tmp_path / "data", config, workers=1,
-        options=RunOptions(
-            detectors=replace(FAKE, estimator=chosen.estimator, versions=chosen.versions)
-        ),
-    )  # fmt: skip
-    assert summary.errors == []
-    dataset = ClipDataset(str(tmp_path / "data"))
-    (split,) = dataset.splits
-    (clip,) = dataset.clips(split)
-    keypoints = dataset.keypoints(clip)
+    detectors = replace(FAKE, estimator=chosen.estimator, versions=chosen.versions)
+    versions = tool_versions(detectors)
+    source = identify(find_sources([video])[0])
+    record = process(Job(source, config, "recipe", versions, detectors, tmp_path / "clips"))
+    (clip,) = record.clips
+    keypoints = np.load(tmp_path / "clips" / f"{clip.clip_id}.npz")["keypoints"]
     # All points of the stand-in lie where it sees most blue, unlike mediapipe's or the fake person's.
     assert np.ptp(keypoints[..., :2], axis=1).max() < 1e-3 and keypoints[..., 2].all()
-    (record,) = summary.records
     digest = hashlib.sha256((weights / "dwpose" / "yolox_l.onnx").read_bytes()).hexdigest()
     assert record.tool_versions["dwpose-detector"] == digest
     assert json.dumps(record.tool_versions).count("rtmlib") == 1

@@ -1,11 +1,9 @@
-"""`tp-curate synth`: drawn speakers as a dataset."""
+"""`tp-curate synth`: a dataset of synthetic speakers."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from commands import tp_curate
 
 from curation.store import StoreError
 from curation.synthetic import SeedError, frames
@@ -41,12 +40,6 @@ WORDS = ("--clips", "4", "--frames", "5-9", "--size", "64", "--seed", "40", "--f
          "--splits", "train=1,test=1", "--crf", "14")  # fmt: skip
 
 
-def tp_curate(*words: object) -> subprocess.CompletedProcess[str]:
-    program = "from curation.cli.app import main; main()"
-    arguments = [sys.executable, "-c", program, "synth", *map(str, words)]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
-
-
 def content(folder: Path) -> dict[str, str]:
     """Hashes of the files of a dataset, what runs remember left out."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -66,15 +59,16 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("drawn") / "set"
-    draw_dataset(SyntheticSettings(**OPTIONS), out, workers=2)
+    draw_dataset(SyntheticSettings(**OPTIONS), out, workers=1)
     return out
 
 
-def test_the_same_command_gives_the_same_bytes_in_another_process(folder: Path, tmp_path: Path) -> None:
-    done = tp_curate("--out", tmp_path / "again", *WORDS, "--workers", "1", "--json")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.usefixtures("in_this_process")
+def test_the_command_gives_the_bytes_of_other_processes(folder: Path, tmp_path: Path) -> None:
+    code, out, error = tp_curate("synth", "--out", tmp_path / "again", *WORDS, "--json")
+    assert code == 0, error
     assert content(tmp_path / "again") == content(folder)
-    document = json.loads(done.stdout)
+    document = json.loads(out)
     assert document["clips"] == 4 and sum(document["splits"].values()) == 4
 
 
@@ -118,6 +112,7 @@ def test_readers_read_it(folder: Path, tmp_path: Path) -> None:
     assert "license: cc0-1.0" in card and f"tp-curate synth --out DIR {' '.join(WORDS)}" in card
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_what_is_done_is_not_drawn_again(folder: Path, tmp_path: Path) -> None:
     smaller = SyntheticSettings(**OPTIONS | {"clips": 2})
     draw_dataset(smaller, tmp_path / "set", workers=1)
@@ -178,9 +173,9 @@ def test_options_are_read_or_refused() -> None:
 
 
 def test_a_wrong_option_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    done = tp_curate("--out", tmp_path / "set", *WORDS, "--fps", "fast")
-    assert done.returncode == 2 and done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1 and "--fps fast" in done.stderr
+    code, out, error = tp_curate("synth", "--out", tmp_path / "set", *WORDS, "--fps", "fast")
+    assert (code, out) == (2, "")
+    assert len(error.splitlines()) == 1 and "--fps fast" in error
     assert not (tmp_path / "set").exists()
 
 
