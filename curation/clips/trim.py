@@ -28,7 +28,7 @@ class TrimmedSpan:
 
     @property
     def passed(self) -> bool:
-        """Whether every filter passes."""
+        """True if every filter passes."""
         return all(result.passed for result in self.results)
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins for the models: they read from the colour of a picture what there is to be found in it."""
+"""Stand-ins for the models: the mean colour of a picture determines what they find."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curation.detect.measurements import Box, FrameSample
 from talkingpose.media import LazyFrame, VideoInfo
 from talkingpose.pose import FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 
-# Mean colours of made-up shots, RGB.
+# Mean colours of synthetic shots, RGB.
 SPEAKER = (60, 180, 60)
 NOBODY = (180, 60, 60)
 NO_HANDS = (60, 60, 180)
@@ -27,7 +27,7 @@ KINDS = (SPEAKER, NOBODY, NO_HANDS, CRASH, RAISE, HANG)
 def person(
     *, hands: int = 2, face: bool = True, shoulders: bool = True, width: float = 0.3, raised: float = 0.0
 ) -> Keypoints:
-    """Keypoints of a person in the middle of the picture, shoulders `width` apart, hands raised."""
+    """Keypoints of a person in the middle of the picture; `width` is the shoulder width."""
     keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
     keypoints[0] = (0.5, 0.3, 1)
     if shoulders:
@@ -35,7 +35,7 @@ def person(
     if face:
         angle = np.linspace(0, 2 * np.pi, 68)
         keypoints[FACE] = np.stack([0.5 + 0.05 * np.cos(angle), 0.3 + 0.1 * np.sin(angle), 0 * angle + 1], 1)
-        # Where the eyes, the nose, the mouth and the chin of someone who looks into the camera are.
+        # Eyes, nose, mouth and chin of a frontal face.
         for point, x, y in ((30, 0.0, 0.0), (8, 0.0, 0.1), (36, -0.04, -0.05), (45, 0.04, -0.05)):
             keypoints[FACE.start + point, :2] = (0.5 + x, 0.3 + y)
         for point, x in ((48, -0.027), (54, 0.027)):
@@ -52,7 +52,7 @@ FACE_BOX = Box(0.45, 0.2, 0.55, 0.4)
 def sample(
     keypoints: Keypoints | None = None, faces: tuple[Box, ...] | None = None, index: int = 0, **known: object
 ) -> FrameSample:
-    """What a good analyser would say of a frame with this person; `known` stands over it."""
+    """Sample of a frame with this person; `known` overrides fields."""
     faces = faces if faces is not None else ((FACE_BOX,) if keypoints is not None else ())
     found = {
         "time": index / 25,
@@ -71,12 +71,12 @@ def sample(
 
 
 class FakeAnalyser:
-    """Sees what the colour says; an environment variable slows it down so that a test can interrupt."""
+    """Analyser by colour; an environment variable slows it down so that a test can interrupt."""
 
     def __init__(self, info: VideoInfo | None = None, longer_side: int = 0) -> None:
         pass
 
-    def __call__(self, look: LazyFrame, small: Image) -> FrameSample:
+    def __call__(self, frame: LazyFrame, small: Image) -> FrameSample:
         time.sleep(float(os.environ.get("TEST_SLOW_S", "0")))
         kind = _kind(small)
         if kind == CRASH:
@@ -87,25 +87,25 @@ class FakeAnalyser:
             time.sleep(3600)
         found = None
         if kind != NOBODY:
-            found = person(hands=0 if kind == NO_HANDS else 2, raised=0.1 * np.sin(look.index / 10))
-        return sample(found, index=look.index, time=float(look.time))
+            found = person(hands=0 if kind == NO_HANDS else 2, raised=0.1 * np.sin(frame.index / 10))
+        return sample(found, index=frame.index, time=float(frame.time))
 
     def close(self) -> None:
         pass
 
 
 class KnowingAnalyser(FakeAnalyser):
-    """Sees features of a face as well, of the same person in every picture."""
+    """Analyser that also finds a face embedding, of the same person in every picture."""
 
-    def __call__(self, look: LazyFrame, small: Image) -> FrameSample:
-        features = np.ones(512) + 0.1 * np.sin(np.arange(512) * (1 + look.index % 7))
+    def __call__(self, frame: LazyFrame, small: Image) -> FrameSample:
+        features = np.ones(512) + 0.1 * np.sin(np.arange(512) * (1 + frame.index % 7))
         return replace(
-            super().__call__(look, small), identity=(features / np.linalg.norm(features)).astype(np.float32)
+            super().__call__(frame, small), identity=(features / np.linalg.norm(features)).astype(np.float32)
         )
 
 
 class FakeFaces:
-    """Sees a face in every picture but those of nobody."""
+    """Face finder that finds a face in every picture except those of nobody."""
 
     def __call__(self, image: Image) -> bool:
         return _kind(image) != NOBODY
@@ -115,7 +115,7 @@ class FakeFaces:
 
 
 class FakeEstimator:
-    """A person who sways by the number of the frame."""
+    """Pose estimator of a person who sways with the frame number."""
 
     name = "fake"
     version = "1"

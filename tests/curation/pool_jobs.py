@@ -1,4 +1,4 @@
-"""Jobs for workers: some answer, some raise, some end the process."""
+"""Jobs for workers: some return, some raise, some end the process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def work(job):
 
 
 def die_once(mark):
-    """The first time the process is lost, the second time there is a result."""
+    """Kill the process at the first call, return at the second."""
     path = Path(mark)
     if not path.exists():
         path.touch()
@@ -33,8 +33,8 @@ def die_once(mark):
     return "done"
 
 
-def answers_of_this_machine(pid, fails=False):
-    """What one process, here, has differs from what all others have; or these cannot even say it."""
+def versions_of_this_machine(pid, fails=False):
+    """Versions that differ between this process and all others; with `fails` the others raise."""
     here = os.getpid() == pid
     if fails and not here:
         raise ValueError("no weights here")

@@ -1,4 +1,4 @@
-"""Videos made of coloured shots, each with a texture of its own and something that moves."""
+"""Videos of coloured shots, each with its own texture and a moving part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH, HEIGHT, FPS = 160, 96, Fraction(25)
 def frames(
     colour: Sequence[int], count: int, seed: int, size: tuple[int, int] = (WIDTH, HEIGHT)
 ) -> Iterator[np.ndarray]:
-    """RGB pictures around a colour; bars go from left to right, 3 pixels a frame."""
+    """RGB pictures around a colour; bars move to the right by 3 pixels per frame."""
     width, height = size
     rng = np.random.default_rng(seed)
     texture = np.kron(rng.integers(-35, 36, (height // 16, width // 16, 1)), np.ones((16, 16, 1)))

@@ -85,7 +85,7 @@ def test_a_sign_becomes_a_clip_with_its_keypoints(footage: Path, tmp_path):
     assert keypoints.shape == (clip.num_frames, 133, 3)
     found = (keypoints[..., 2] > 0).mean(axis=0)
     assert found[FACE].min() > 0.95
-    # Both hands sign: they are found where they are not blurred.
+    # Both hands sign; they are found unless they are blurred.
     assert found[LEFT_HAND].min() > 0.5 and found[RIGHT_HAND].min() > 0.5
     placed = keypoints[keypoints[..., 2] > 0][:, :2]
     assert placed.min() > -0.1 and placed.max() < 1.1

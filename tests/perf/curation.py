@@ -1,10 +1,9 @@
-"""Measures `tp-curate`: what rejecting and keeping a 1080p source takes, against named baselines.
+"""Measure the CPU time of `tp-curate` for rejecting and keeping a 1080p source, against baselines.
 
     .venv/bin/python tests/perf/curation.py [--seconds 60] [--footage FOLDER] [--only reject|keep]
 
-Ratios of CPU time, all in one process, models loaded: a worker takes many sources. A source of `--seconds` is
-made from a stage talk of the footage, enlarged to 1920x1080 at 25 frames a second; one without people is
-drawn.
+All in one process with loaded models, as a worker processes many sources. The kept source is made from a
+stage talk of the footage, enlarged to 1920x1080 at 25 frames per second; the rejected one is synthetic.
 """
 
 from __future__ import annotations
@@ -19,25 +18,24 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+
+from talkingpose.io.image import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 
-Image = npt.NDArray[np.uint8]
 SIZE, FPS = (1920, 1080), Fraction(25)
 TALK = "upper_body_hands/stage_talk_3.mp4"
 
 
 def cpu_s(work: Callable[[], object]) -> float:
-    """CPU time of all threads of this process."""
+    """CPU seconds of all threads of this process."""
     begun = time.process_time()
     work()
     return time.process_time() - begun
 
 
 def nobody(count: int) -> Iterator[Image]:
-    """Blotches that drift: no face, no cut."""
+    """Drifting blotches: no face, no cut."""
     import cv2
 
     rng = np.random.default_rng(0)
@@ -48,7 +46,7 @@ def nobody(count: int) -> Iterator[Image]:
 
 
 def talk(footage: Path, count: int) -> Iterator[Image]:
-    """A stage talk to and fro, enlarged to the height, with its edges drawn out to the sides."""
+    """Repeated stage talk, enlarged to the full height, with replicated edges."""
     import cv2
 
     from talkingpose.media import VideoReader
@@ -65,7 +63,7 @@ def talk(footage: Path, count: int) -> Iterator[Image]:
 
 
 def write(path: Path, pictures: Iterator[Image]) -> Path:
-    """Key frames where x264 sets them of its own: at least every 250 frames."""
+    """Write a video with x264's own key frames, at least every 250 frames."""
     from talkingpose.media import VideoWriter
 
     with VideoWriter(path, fps=FPS, preset="veryfast", crf=20) as writer:
@@ -75,7 +73,7 @@ def write(path: Path, pictures: Iterator[Image]) -> Path:
 
 
 def curated(path: Path, folder: Path) -> tuple[float, dict[str, float], list[tuple[str, str | None]]]:
-    """CPU time of one source through the cascade: in all, by step; and its verdicts."""
+    """CPU seconds of one source in total and per step, and its verdicts."""
     from curation.config import load_config
     from curation.detect.detectors import MEDIAPIPE
     from curation.sources import find_sources, identify
@@ -90,7 +88,7 @@ def curated(path: Path, folder: Path) -> tuple[float, dict[str, float], list[tup
 
 
 def dense_pose_alone(path: Path) -> float:
-    """CPU time of the pose model over every frame, at the size the cascade gives it; decoding not counted."""
+    """CPU seconds of the pose model over every frame, at the size of the cascade, without decoding."""
     from curation.detect.detectors import sample_size
     from talkingpose.media import VideoReader
     from talkingpose.pose import HolisticEstimator
@@ -107,7 +105,7 @@ def dense_pose_alone(path: Path) -> float:
 
 
 def naive(path: Path, per_second: float) -> dict[str, float]:
-    """Each step decodes by itself and looks at frames of full size, as scripts joined by files do."""
+    """CPU seconds per step if each step decodes by itself and works on frames of full size."""
     steps = {
         "shots": _shots,
         "faces": _faces,
@@ -210,7 +208,7 @@ def _hashes(path: Path, per_second: float) -> None:
 
 
 def main() -> None:
-    """Print what was measured as lines for docs/explanation/performance.md."""
+    """Print lines for docs/explanation/performance.md."""
     import cv2
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -236,10 +234,10 @@ def main() -> None:
 
 
 def keep(folder: Path, footage: Path, count: int) -> None:
-    """A kept source against the pose model alone, and what comes before it against the naive way."""
+    """Compare a kept source with the pose model alone, and the steps before it with the naive way."""
     if not (footage / TALK).is_file():
         sys.exit(f"footage {footage}: no {TALK}: a kept source needs a real person; give --footage")
-    # What is loaded once per process is no cost of a source.
+    # Models are loaded once per process.
     curated(write(folder / "warm.mp4", talk(footage, 80)), folder / "warm")
     path = write(folder / "talk.mp4", talk(footage, count))
     spent, steps, verdicts = curated(path, folder / "keep")

@@ -1,9 +1,9 @@
-"""How far mediapipe's joints lie from DWPose's, read back from its drawings, in % of the shoulder width.
+"""Measure the distance of mediapipe's joints from those of DWPose, in % of the shoulder width.
 
     python tests/perf/pose_agreement.py ../shared/footage
 
-The folder holds videos in upper_body_hands/ and their drawings, frame for frame and of the same name, in
-pose_renders/. Distances are over all joints that both have, all frames of all videos.
+The folder holds videos in upper_body_hands/ and their DWPose drawings, of the same name and frame for frame,
+in pose_renders/. Joints of DWPose are recovered from the drawings. Distances cover all joints that both have.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from talkingpose.pose import HolisticEstimator, smooth
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--frames", type=int, help="of each video; all by default")
-    parser.add_argument("--window-s", type=float, default=0.2, help="of the smoothing")
+    parser.add_argument("--frames", type=int, help="Frames per video; all by default.")
+    parser.add_argument("--window-s", type=float, default=0.2, help="Window of the smoothing in seconds.")
     options = parser.parse_args()
     raw, smoothed = {}, {}
     for drawing in sorted((options.folder / "pose_renders").iterdir()):

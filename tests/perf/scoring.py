@@ -63,7 +63,7 @@ def make(folder: Path, clips: int, frames: int, side: int) -> tuple[Path, Path]:
 
 def draw(folder: Path, clips: int, frames: int, side: int) -> None:
     """Draw dataset and predictions, in the process that `make` starts."""
-    import drawn_talk as drawn
+    import synthetic_talk as drawn
 
     talks = [drawn.Talk(f"talk-{number}", frames, side) for number in range(clips)]
     rows = [

@@ -1,4 +1,4 @@
-"""The crop holds the person, lies in the source and never enlarges."""
+"""Crops contain the person, lie in the source and never enlarge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.clips.crop import Crop, boxes_in, choose_crop, keypoints_in, person_boxes
-from curation.config import CropSettings as Settings
+from curation.settings import CropSettings as Settings
 
 SQUARE = Settings(mode="square", margin=0.1)
 
@@ -20,7 +20,7 @@ def boxes(*corners):
 
 def test_a_square_around_the_person_with_margin():
     crop = choose_crop(boxes([0.4, 0.2, 0.6, 0.8], [0.45, 0.2, 0.65, 0.8]), 1920, 1080, SQUARE)
-    assert crop.width == crop.height == 784  # 0.6 * 1080 * 1.2 = 777.6, up to a multiple of 8
+    assert crop.width == crop.height == 784  # 0.6 * 1080 * 1.2 = 777.6, rounded up to a multiple of 8
     assert (crop.x0 + crop.x1) / 2 == pytest.approx(0.525 * 1920, abs=1)
 
 
@@ -32,7 +32,7 @@ def test_upright_crops_are_nine_to_sixteen_and_as_high_as_the_person_needs():
     upright = Settings(mode="9:16", margin=0.1)
     crop = choose_crop(boxes([0.45, 0.2, 0.55, 0.8]), 1920, 1080, upright)
     assert (crop.width, crop.height) == (440, 784)  # 0.6 * 1080 * 1.2 = 777.6 high, 437.4 wide
-    # No room for the margin: as much of it as there is; the person's width decides here.
+    # No room for the full margin; the person's width decides.
     crop = choose_crop(boxes([0.3, 0.2, 0.6, 0.8]), 1280, 720, upright)
     assert (crop.width, crop.height) == (408, 720)
     assert choose_crop(boxes([0.1, 0.05, 0.9, 1]), 1080, 1920, upright) == (0, 0, 1080, 1920)
@@ -43,7 +43,7 @@ def test_spread_arms_are_not_cut_off():
     assert crop.x0 <= 128 and crop.x1 >= 1152 and crop.height == 720
 
 
-def test_without_cropping_or_without_a_person_the_whole_source_stays():
+def test_without_cropping_or_a_person_the_whole_source_is_kept():
     assert choose_crop(boxes([0.4, 0.2, 0.6, 0.8]), 854, 480, Settings(mode="none", margin=0)) == (
         3,
         0,
@@ -63,14 +63,14 @@ unit = st.floats(0, 1, width=32)
     st.floats(0, 1),
     st.sampled_from(["square", "9:16", "none"]),
 )
-def test_any_crop_lies_in_the_source_and_holds_the_person(corners, width, height, margin, mode):
+def test_any_crop_lies_in_the_source_and_contains_the_person(corners, width, height, margin, mode):
     made = boxes(*((min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in corners))
     crop = choose_crop(made, width, height, Settings(mode=mode, margin=margin))
     assert 0 <= crop.x0 < crop.x1 <= width and 0 <= crop.y0 < crop.y1 <= height
     assert crop.width % 8 == 0 and crop.height % 8 == 0
     present = made[made.any(axis=1)]
     if len(present):
-        # Only what exceeds the largest multiple of 8 in the source may be lost at its edges.
+        # Up to 8 pixels may be lost at the edges of the source.
         slack = 8
         assert (
             crop.x0 <= present[:, 0].min() * width + slack and crop.x1 >= present[:, 2].max() * width - slack

@@ -1,4 +1,4 @@
-"""The good parts of a shot: as long as they can be, passing when judged alone, exact to the frame."""
+"""Trimming: good parts are as long as possible, pass by themselves, and are exact to the frame."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from curation.detect.measurements import Box, Shot
 from curation.filters import judge
 
 CONFIG = load_config()
-FPS, STEP = 25, 5  # frames a second; frames between samples
+FPS, STEP = 25, 5  # frames per second; frames between samples
 OTHERS = (FACE_BOX, Box(0.1, 0.2, 0.2, 0.38))
 
 
 def shot_of(kinds: str, *, start: int = 100) -> tuple[Shot, list[float]]:
-    """A letter per sample: g good, h no hands, n nobody, t two people. With the times of all frames."""
+    """One letter per sample: g good, h no hands, n nobody, t two people. Also the times of all frames."""
     samples = []
     for i, kind in enumerate(kinds):
         keypoints = None if kind == "n" else person(hands=0 if kind == "h" else 2, raised=0.1 * np.sin(i))
@@ -45,12 +45,12 @@ def test_a_good_shot_is_kept_whole_to_the_frame():
 
 
 def test_the_good_half_is_kept():
-    # Frames after the last good sample and before the next bad one are nobody's.
+    # Frames between the last good sample and the next bad one are left out.
     assert kept("n" * 30 + "g" * 30) == [(250, 400)]
     assert kept("g" * 30 + "n" * 30) == [(100, 246)]
 
 
-def test_two_good_parts_are_both_kept_and_the_rest_says_why():
+def test_two_good_parts_are_kept_and_the_rest_has_a_reason():
     shot, times = shot_of("g" * 20 + "t" * 20 + "g" * 30)
     parts = parts_of(shot, CONFIG, times)
     assert [(p.shot.start, p.shot.end, p.passed) for p in parts] == [
@@ -62,30 +62,29 @@ def test_two_good_parts_are_both_kept_and_the_rest_says_why():
     assert "more than one person" in reasons
 
 
-def test_what_is_too_short_is_not_kept():
+def test_short_parts_are_not_kept():
     assert kept("n" * 20 + "g" * 14 + "n" * 20) == []
     assert kept("n" * 20 + "g" * 17 + "n" * 20) == [(200, 281)]
 
 
-def test_short_failures_are_borne_and_long_ones_are_not():
+def test_short_failures_are_tolerated_and_long_ones_are_not():
     assert kept("g" * 20 + "n" * 3 + "g" * 20) == [(100, 315)]
-    # Nine tenths have a face, but for 1.4 seconds nobody is there.
+    # Nine tenths of the samples have a face, but 1.4 s have none.
     assert kept("g" * 40 + "n" * 7 + "g" * 40) == [(100, 296), (335, 535)]
 
 
-def test_a_span_opens_only_where_all_is_well_for_a_while():
-    # A single good sample beside the failure does not open a span: two of them do.
+def test_a_span_starts_only_after_two_good_samples():
     assert kept("n" * 20 + "gn" + "g" * 30) == [(100 + 22 * STEP, 360)]
 
 
-def test_hands_may_rest_as_long_as_the_share_is_reached():
+def test_hands_may_be_absent_within_the_share():
     assert kept("g" * 20 + "h" * 18) == [(100, 290)]
     (span,) = kept("g" * 20 + "h" * 40)
-    # As far as half of the samples have hands.
+    # Up to half of the samples have no hands.
     assert span[0] == 100 and 20 * STEP + 100 < span[1] <= 40 * STEP + 100
 
 
-def test_what_passes_but_holds_no_steady_part_long_enough_says_so():
+def test_a_part_without_a_steady_span_fails_the_steady_check():
     shot, times = shot_of(("g" * 12 + "n") * 3 + "g" * 12)
     (part,) = parts_of(shot, CONFIG, times)
     assert part.passed and part.results[-1].measured == pytest.approx(0.2)
@@ -95,7 +94,7 @@ def test_what_passes_but_holds_no_steady_part_long_enough_says_so():
     assert (result.passed, result.at_least) == (False, False)
 
 
-def test_without_trimming_it_is_all_or_nothing():
+def test_without_trimming_only_whole_shots_are_kept():
     whole = CONFIG.model_copy(update={"trim": None})
     assert kept("n" * 30 + "g" * 30, whole) == []
     assert kept("g" * 30, whole) == [(100, 250)]
@@ -103,7 +102,7 @@ def test_without_trimming_it_is_all_or_nothing():
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=15)
 @given(st.lists(st.tuples(st.sampled_from("gghnt"), st.integers(1, 25)), min_size=1, max_size=5))
-def test_every_kept_span_passes_alone_and_none_could_be_longer(runs):
+def test_every_kept_span_passes_by_itself(runs):
     kinds = "".join(kind * count for kind, count in runs)
     shot, times = shot_of(kinds)
     parts = parts_of(shot, CONFIG, times)

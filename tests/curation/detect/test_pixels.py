@@ -1,4 +1,4 @@
-"""What is read from pixels: sharpness, borders, burnt-in text."""
+"""Detectors on pixels: sharpness, letterbox, burnt-in text, person motion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from curation.detect.text_overlay import TextFinder
 
 
 def texture(height: int, width: int, seed: int = 0, scale: int = 8) -> np.ndarray:
-    """Something like skin and cloth: blotches and a little grain."""
+    """Texture like skin and cloth: blotches and grain."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(60, 200, (height // scale + 2, width // scale + 2)).astype(np.uint8)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(float)
@@ -36,14 +36,14 @@ def test_sharpness_does_not_depend_on_size_contrast_or_light():
     assert sharpness((patch // 2 + 120).astype(np.uint8)) == pytest.approx(sharp, rel=0.1)
 
 
-def test_blur_takes_sharpness_away_step_by_step():
+def test_sharpness_decreases_with_blur():
     patch = texture(128, 128)
     values = [sharpness(cv2.GaussianBlur(patch, (0, 0), sigma)) for sigma in (0.5, 2, 5, 10)]
     assert values == sorted(values, reverse=True)
     assert values[0] > 5 * values[2] > 10 * values[3]
 
 
-def test_nothing_is_not_sharp():
+def test_flat_and_empty_parts_have_no_sharpness():
     assert sharpness(np.full((50, 50), 90, np.uint8)) == 0
     assert sharpness(np.zeros((0, 12), np.uint8)) == 0
     assert sharpness(np.zeros((1, 1), np.uint8)) == 0
@@ -53,7 +53,7 @@ def test_nothing_is_not_sharp():
 @pytest.mark.parametrize(
     ("top", "bottom", "left", "right"), [(60, 60, 0, 0), (0, 0, 200, 180), (40, 50, 100, 90), (0, 0, 0, 0)]
 )
-def test_borders(level, top, bottom, left, right):
+def test_letterbox(level, top, bottom, left, right):
     picture = texture(360, 640)
     rng = np.random.default_rng(0)
     framed = np.clip(level + rng.integers(-2, 3, (360, 640)), 0, 255).astype(np.uint8)
@@ -63,7 +63,7 @@ def test_borders(level, top, bottom, left, right):
     assert np.abs(np.array(found) - wanted).max() < 0.02
 
 
-def test_a_picture_of_one_colour_has_no_borders():
+def test_a_picture_of_one_colour_has_no_letterbox():
     assert inside_letterbox(np.full((90, 160), 16, np.uint8)) == WHOLE
     assert inside_letterbox(np.full((1, 1), 16, np.uint8)) == WHOLE
 
@@ -93,7 +93,7 @@ def test_a_caption_is_found_where_it_is(dark):
 
 
 def set_in_type(picture: np.ndarray, text: str, height: int, rim: int, turned: float = 0.0) -> np.ndarray:
-    """White letters of matplotlib's own font with a black rim, in the lower third; `turned` in degrees."""
+    """White letters with a black rim in the lower third; `turned` in degrees."""
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"), height)
     layers = [Image.new("L", (640, 360)) for _ in range(2)]
     for layer, width in zip(layers, (rim, 0), strict=True):
@@ -117,7 +117,7 @@ def test_captions_are_found_with_and_without_a_rim(height, rim, text):
     assert seen[columns].mean() > 0.8
 
 
-def test_words_that_slant_as_on_clothes_are_no_caption():
+def test_slanted_words_as_on_clothes_are_no_caption():
     for turned in (25, 40, -35):
         find = TextFinder()
         for seed in range(2):
@@ -125,7 +125,7 @@ def test_words_that_slant_as_on_clothes_are_no_caption():
         assert letters == ()
 
 
-def test_a_pattern_does_not_go_on_over_a_hand_before_it():
+def test_a_pattern_does_not_cover_a_hand_in_front_of_it():
     find = TextFinder()
     hand = Box(0.45, 0.82, 0.55, 0.95)
     for seed in range(2):
@@ -135,7 +135,7 @@ def test_a_pattern_does_not_go_on_over_a_hand_before_it():
     assert letters and not [one for one in letters if one.overlap(hand) > 0.2 * hand.area]
 
 
-def test_no_text_in_moving_pictures_nor_in_text_that_moves():
+def test_moving_pictures_and_moving_text_give_no_text():
     find = TextFinder()
     for seed in range(3):
         assert find(moving(seed)) == ()
@@ -145,7 +145,7 @@ def test_no_text_in_moving_pictures_nor_in_text_that_moves():
 
 
 def camera(picture: np.ndarray, zoom: float, right: float, seed: int = 0) -> np.ndarray:
-    """A still picture as a moving camera with a little noise sees it."""
+    """Still picture seen by a moving camera, with noise."""
     height, width = picture.shape
     matrix = np.array([[zoom, 0, right - width * (zoom - 1) / 2], [0, zoom, -height * (zoom - 1) / 2]])
     seen = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
@@ -154,7 +154,7 @@ def camera(picture: np.ndarray, zoom: float, right: float, seed: int = 0) -> np.
 
 
 @pytest.mark.parametrize(("zoom", "right"), [(1.0, 0.0), (1.0, 6.0), (1.05, 0.0), (1.03, -4.0)])
-def test_a_camera_over_a_still_moves_nothing_of_itself(zoom, right):
+def test_a_camera_move_over_a_still_is_no_person_motion(zoom, right):
     still = texture(144, 256, scale=12)
     motion, person = PersonMotion(), Box(0.3, 0.1, 0.7, 1.0)
     assert motion(camera(still, 1.0, 0.0), person) is None
@@ -162,7 +162,7 @@ def test_a_camera_over_a_still_moves_nothing_of_itself(zoom, right):
     assert left is not None and left < 0.1
 
 
-def test_someone_who_moves_a_hand_before_a_moving_camera_moves():
+def test_a_moving_hand_under_a_moving_camera_is_person_motion():
     still = texture(144, 256, scale=12)
     motion, person = PersonMotion(), Box(0.3, 0.1, 0.7, 1.0)
     for number, x in enumerate((90, 120)):

@@ -1,4 +1,4 @@
-"""`tp-curate run --pose dwpose`: weights from the weights folder or one line, never from the network."""
+"""Pose backends: DWPose takes weights from the weights folder, never from the network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from talkingpose.weights import WeightsError
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch) -> Path:
-    """A weights folder with stand-ins, and a lock file that knows them."""
+    """Weights folder with stand-ins, and a lock file for them."""
     folder = tmp_path / "weights"
     # 160 x 96 pixels are 640 x 384 of the detector's square.
     write_detector(folder / "dwpose" / "yolox_l.onnx", [(320.0, 190.0, 200.0, 350.0, 0)])
@@ -51,7 +51,7 @@ def test_mediapipe_is_the_default():
     assert detectors_of(load_config().pose) is MEDIAPIPE
 
 
-def test_without_weights_one_line_says_how_to_get_them(tmp_path, monkeypatch):
+def test_the_error_for_missing_weights_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsError, match=r"dwpose needs dwpose-detector: .*tp-eval weights fetch"):
         detectors_of(load_config(pose="dwpose").pose)
@@ -64,7 +64,7 @@ def test_damaged_weights_are_refused(weights):
         detectors_of(load_config(pose="dwpose").pose)
 
 
-def test_a_clip_gets_the_keypoints_of_the_backend_and_the_row_says_so(weights, tmp_path):
+def test_a_clip_has_keypoints_and_versions_of_the_backend(weights, tmp_path):
     config = load_config(pose="dwpose")
     chosen = detectors_of(config.pose)
     video = write_shots(tmp_path / "a.mp4", [(SPEAKER, 80)])
@@ -74,7 +74,7 @@ def test_a_clip_gets_the_keypoints_of_the_backend_and_the_row_says_so(weights, t
     record = process(Job(source, config, "recipe", versions, detectors, tmp_path / "clips"))
     (clip,) = record.clips
     keypoints = np.load(tmp_path / "clips" / f"{clip.clip_id}.npz")["keypoints"]
-    # All points of the stand-in lie where it sees most blue, unlike mediapipe's or the fake person's.
+    # The stand-in puts all points at the bluest place, unlike mediapipe and the fake person.
     assert np.ptp(keypoints[..., :2], axis=1).max() < 1e-3 and keypoints[..., 2].all()
     digest = hashlib.sha256((weights / "dwpose" / "yolox_l.onnx").read_bytes()).hexdigest()
     assert record.tool_versions["dwpose-detector"] == digest

@@ -1,4 +1,4 @@
-"""Cuts to the frame, in videos whose cuts are known."""
+"""Shot detection in videos with known cuts."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_every_cut_is_found_to_the_frame(counts):
     assert detect(joined(*counts)) == list(np.cumsum(counts)[:-1])
 
 
-def test_size_does_not_matter():
+def test_the_size_of_frames_does_not_matter():
     assert detect(joined(30, 30, size=(640, 384))) == [30]
 
 
-def test_no_cut_in_one_shot_nor_in_fast_movement():
+def test_one_shot_and_noise_give_no_cut():
     assert detect(joined(80)) == []
     rng = np.random.default_rng(0)
     noisy = [
@@ -73,18 +73,18 @@ def test_strongest_keeps_the_largest_change():
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.floats(0.2, 5))
-def test_spans_cover_every_frame_once_and_keep_to_the_limit(counts, max_s):
+def test_spans_cover_every_frame_once_within_the_limit(counts, max_s):
     total = sum(counts)
     times = [Fraction(i, 25) for i in range(total)]
     found = spans([int(c) for c in np.cumsum(counts)[:-1]], times, Fraction(total, 25), max_s)
     assert found[0][0] == 0 and found[-1][1] == total
     assert all(a[1] == b[0] for a, b in pairwise(found))
-    # Parts are equal to within a frame.
+    # Parts differ by at most one frame.
     assert all((end - start) / 25 <= max_s + 1 / 25 for start, end in found)
     assert set(np.cumsum(counts).tolist()) <= {end for _, end in found}
 
 
-def test_scan_gives_shots_with_their_samples_and_exact_times(tmp_path):
+def test_scan_returns_shots_with_samples_and_exact_times(tmp_path):
     path = write_shots(tmp_path / "reel.mp4", [(SPEAKER, 50), (NOBODY, 30), (NO_HANDS, 45)])
     analyser = FakeAnalyser()
     with VideoReader(path) as reader:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fake_detectors import FAKE, NOBODY, SPEAKER
-from pool_jobs import answers_of_this_machine, die_once, note_process, work
+from pool_jobs import die_once, note_process, versions_of_this_machine, work
 from shot_videos import write_shots
 
 from curation import curate
@@ -101,13 +101,13 @@ def test_a_job_whose_machine_may_be_lost_gets_a_second_try(cluster, tmp_path):
 
 def test_a_machine_with_other_versions_is_refused(cluster, tmp_path):
     """The result differs by process here, as it would by machine."""
-    versions = partial(answers_of_this_machine, os.getpid())
+    versions = partial(versions_of_this_machine, os.getpid())
     with pytest.raises(RayExecutorError, match=r"other versions .*\(av 1, here 2\)"):
         list(cluster.run(["a"], work, limits(tmp_path), versions=versions))
 
 
 def test_a_machine_that_cannot_start_a_process_is_named_with_its_cause(cluster, tmp_path):
-    versions = partial(answers_of_this_machine, os.getpid(), fails=True)
+    versions = partial(versions_of_this_machine, os.getpid(), fails=True)
     with pytest.raises(RayExecutorError, match="no weights here"):
         list(cluster.run(["a"], work, limits(tmp_path), versions=versions))
 

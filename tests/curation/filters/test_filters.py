@@ -1,4 +1,4 @@
-"""What is kept and what is not, on made-up measurements."""
+"""Bundled filters on invented measurements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shot(samples, *, seconds=10.0, width=1280, height=720):
 
 
 def speaking(count=30, *, keypoints=None, **known):
-    """Samples of someone who moves the hands, five a second."""
+    """Samples of a person who moves the hands, five per second."""
     return [
         sample(keypoints if keypoints is not None else person(raised=0.1 * np.sin(i)), index=5 * i, **known)
         for i in range(count)
@@ -38,7 +38,7 @@ def reasons_of(made: Shot) -> list[str]:
     return [result.reason for result in judge(made, SETTINGS) if not result.passed]
 
 
-def test_a_speaker_with_hands_is_kept():
+def test_a_speaker_with_hands_passes():
     assert reasons_of(shot(speaking())) == []
 
 
@@ -75,14 +75,14 @@ def test_reasons(samples, reason):
     assert reason in reasons_of(shot(samples))
 
 
-def test_what_hides_a_face_speaks_before_the_face():
+def test_darkness_and_blur_are_reported_before_the_missing_face():
     dark = nobody(face=FACE_BOX, faces=(FACE_BOX,), face_luma=10.0, face_sharpness=0.3)
     assert reasons_of(shot(dark))[:2] == ["too dark", "no face to be seen"]
     blurred = nobody(face=FACE_BOX, faces=(FACE_BOX,), face_luma=99.0, face_sharpness=0.01)
     assert reasons_of(shot(blurred))[:2] == ["face blurred", "no face to be seen"]
 
 
-def test_a_picture_without_a_face_is_dark_inside_its_borders():
+def test_brightness_without_a_face_is_measured_inside_the_letterbox():
     framed = np.zeros((18, 32), np.uint8)
     framed[5:13, 10:22] = 120
     picture = Box(10 / 32, 5 / 18, 22 / 32, 13 / 18)
@@ -90,21 +90,21 @@ def test_a_picture_without_a_face_is_dark_inside_its_borders():
     assert "too dark" in reasons_of(shot(nobody(luma=framed)))
 
 
-def test_length_is_asked_of_the_span():
+def test_short_spans_are_rejected():
     assert reasons_of(shot(speaking(), seconds=2.8)) == ["too short"]
 
 
-def test_one_hand_is_enough_and_an_audience_does_not_disturb():
+def test_one_hand_and_a_small_audience_are_accepted():
     one = [sample(person(hands=1, raised=0.1 * np.sin(i)), index=5 * i) for i in range(30)]
     assert reasons_of(shot(one)) == []
     audience = (FACE_BOX, *(Box(x, 0.9, x + 0.03, 0.95) for x in (0.1, 0.3, 0.7)))
     assert reasons_of(shot(speaking(faces=audience))) == []
 
 
-def test_usability_of_a_hand_is_its_place_times_its_confidence_times_its_sharpness():
+def test_usability_of_a_hand_is_visibility_times_confidence_times_sharpness():
     keypoints = person()
-    keypoints[91:101] = 0  # ten of the left hand's points lie outside the picture
-    keypoints[10, 2] = 0.5  # the right wrist is half sure
+    keypoints[91:101] = 0  # ten points of the left hand lie outside the picture
+    keypoints[10, 2] = 0.5  # confidence of the right wrist
     made = sample(keypoints, hand_sharpness=(0.4, 0.05))
     left, right = hands.usability(made, 0.1)
     assert left == pytest.approx(11 / 21) and right == pytest.approx(0.5 * 0.5)
@@ -128,7 +128,7 @@ def test_a_profile_is_turned_away():
     assert "turned away" in reasons_of(shot(speaking(keypoints=keypoints)))
 
 
-def test_a_dissolve_is_a_cut_and_neither_light_nor_camera_is():
+def test_a_dissolve_is_a_cut_but_light_and_camera_changes_are_not():
     rng = np.random.default_rng(0)
     scenes = [rng.integers(0, 255, (18, 32)).astype(np.uint8) for _ in range(2)]
     colours = [np.eye(8, dtype=np.float32)[k] for k in (0, 5)]
@@ -142,7 +142,7 @@ def test_a_dissolve_is_a_cut_and_neither_light_nor_camera_is():
     assert reasons_of(shot(first + second)) == ["a cut inside"]
 
 
-def test_another_person_is_known_by_features_or_by_the_jump_of_the_face():
+def test_another_person_is_detected_by_embeddings_or_by_a_jump_of_the_face():
     away = Box(0.05, 0.2, 0.15, 0.4)
     taken_over = [
         sample(s.keypoints, index=s.index, face=FACE_BOX if i % 4 < 2 else away)
@@ -170,12 +170,12 @@ def test_verdict_does_not_depend_on_resolution():
             assert two.measured == pytest.approx(one.measured)
 
 
-def test_a_filter_without_settings_is_not_asked():
+def test_a_filter_that_is_off_gives_no_result():
     asked = [f.filter for f in judge(shot(speaking()), {**SETTINGS, "hands": None, "length": None})]
     assert asked == [name for name in SETTINGS if name not in ("hands", "length")]
 
 
-# On a busy machine.
+# Timing checks are off for busy machines.
 CALM = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
 
 
@@ -201,7 +201,7 @@ def shots(draw):
 
 @CALM
 @given(shots())
-def test_every_filter_answers_and_passes_exactly_at_its_threshold(made):
+def test_every_filter_gives_a_result_and_passes_exactly_at_its_threshold(made):
     results = judge(made, SETTINGS)
     assert [result.filter for result in results] == list(SETTINGS)
     for result in results:
@@ -235,9 +235,9 @@ def test_every_bundled_filter_is_registered_and_knows_its_threshold_without_a_sh
             assert getattr(skipped, field) == getattr(judged, field)
 
 
-def test_words_on_a_shirt_are_not_over_a_part_that_has_moved_before_them():
+def test_words_on_a_shirt_do_not_cover_a_part_that_moves_in_front_of_them():
     def moving(away: tuple[int, ...]) -> Shot:
-        """Looked at for text at every fifth sample, where the face is over the words unless it is away."""
+        """Text is measured at every fifth sample; the face is over the words unless it is away."""
         beside = Box(0.05, 0.2, 0.15, 0.4)
         return shot(
             [

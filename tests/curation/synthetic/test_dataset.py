@@ -41,7 +41,7 @@ WORDS = ("--clips", "4", "--frames", "5-9", "--size", "64", "--seed", "40", "--f
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Hashes of the files of a dataset, what runs remember left out."""
+    """Hashes of the files of a dataset, without the state of runs."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -51,7 +51,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
-    """The rows of all splits by source id."""
+    """Rows of all splits by source id."""
     found = [row for path in sorted((folder / "clips").iterdir()) for row in pq.read_table(path).to_pylist()]
     return {row["source_id"]: row for row in found}
 
@@ -72,7 +72,7 @@ def test_the_command_gives_the_bytes_of_other_processes(folder: Path, tmp_path: 
     assert document["clips"] == 4 and sum(document["splits"].values()) == 4
 
 
-def test_clips_hold_what_the_renderer_draws(folder: Path) -> None:
+def test_clips_contain_the_frames_and_keypoints_of_the_renderer(folder: Path) -> None:
     found = rows(folder)
     assert sorted(found) == ["drawn-40", "drawn-41", "drawn-42", "drawn-43"]
     for index, (source_id, row) in enumerate(sorted(found.items())):
@@ -99,7 +99,7 @@ def test_clips_hold_what_the_renderer_draws(folder: Path) -> None:
         assert row["source_sha256"] is None and row["fetched_at"] is None and row["url"] is None
 
 
-def test_readers_read_it(folder: Path, tmp_path: Path) -> None:
+def test_datasets_and_clip_dataset_read_it(folder: Path, tmp_path: Path) -> None:
     import datasets
 
     for config in CONFIGS:
@@ -113,7 +113,7 @@ def test_readers_read_it(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_what_is_done_is_not_drawn_again(folder: Path, tmp_path: Path) -> None:
+def test_finished_clips_are_not_drawn_again(folder: Path, tmp_path: Path) -> None:
     smaller = SyntheticSettings(**OPTIONS | {"clips": 2})
     draw_dataset(smaller, tmp_path / "set", workers=1)
     steps: list[int] = []
@@ -125,13 +125,13 @@ def test_what_is_done_is_not_drawn_again(folder: Path, tmp_path: Path) -> None:
     for _ in range(2):
         draw_dataset(SyntheticSettings(**OPTIONS), tmp_path / "set", workers=1, progress=Counted())
     assert steps == [2, 1, 1, 4]
-    # The rates are taken in turn from the first clip on, so a longer drawing begins as a shorter one.
+    # Rates are used in turn from the first clip on, so a longer dataset begins like a shorter one.
     assert content(tmp_path / "set") == content(folder)
     with pytest.raises(SyntheticError, match="another dataset"):
         draw_dataset(smaller, tmp_path / "set", workers=1)
 
 
-def test_a_folder_of_other_hands_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(StoreError, match="not empty"):
         draw_dataset(SyntheticSettings(**OPTIONS), tmp_path, workers=1)
@@ -153,13 +153,13 @@ def test_a_folder_of_other_hands_is_left_alone(tmp_path: Path) -> None:
         ({"crf": 52}, "--crf 52"),
     ],
 )
-def test_a_drawing_that_cannot_be_is_refused(change: dict[str, Any], option: str) -> None:
+def test_invalid_settings_are_refused(change: dict[str, Any], option: str) -> None:
     with pytest.raises(SyntheticError, match=option) as caught:
         SyntheticSettings(**OPTIONS | change)
     assert "\n" not in str(caught.value)
 
 
-def test_options_are_read_or_refused() -> None:
+def test_options_are_parsed_or_refused() -> None:
     def parse(frames: str = "7", fps: str = "25", splits: str = "train=1") -> SyntheticSettings:
         return SyntheticSettings.parse(1, frames, 64, 0, fps, splits, 18)
 
@@ -179,7 +179,7 @@ def test_a_wrong_option_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "set").exists()
 
 
-def test_training_never_draws_the_speakers_of_tp_mini() -> None:
+def test_training_never_uses_the_speakers_of_tp_mini() -> None:
     first = HELD_OUT_SEEDS.start
     for identities, seed in ((1, first), (2, first - 1), (1, HELD_OUT_SEEDS.stop - 1), (10**6, first - 9)):
         with pytest.raises(SeedError, match="tp-mini"):

@@ -38,7 +38,7 @@ def test_frame_rate_only_samples_the_same_motion() -> None:
     assert np.allclose(slow.at(40).head, fast.at(80).head)
 
 
-def test_three_hundred_frames_never_repeat() -> None:
+def test_three_hundred_frames_do_not_repeat() -> None:
     points = clip(1).reshape(300, -1)
     distance = np.linalg.norm(points[:, None] - points[None], axis=2) + np.eye(300)
     assert distance.min() > 1e-3
@@ -49,7 +49,7 @@ def test_motion_is_smooth(seed: int) -> None:
     points = clip(seed)
     speed = np.linalg.norm(np.diff(points, axis=0), axis=2)
     acceleration = np.linalg.norm(np.diff(points, 2, axis=0), axis=2)
-    # In picture heights per frame and per frame squared; a jump of a wrist would be 0.1 and more.
+    # Picture heights per frame and per frame squared; a jump of a wrist would be at least 0.1.
     assert acceleration[:, 5:13].max() < 0.025
     assert acceleration.max() < 0.05
     assert speed.max() < 0.12

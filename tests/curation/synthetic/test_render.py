@@ -19,12 +19,12 @@ for image, keypoints in frames(21, 22, 4, 64):
     digest.update(image.tobytes() + keypoints.tobytes())
 print(digest.hexdigest())
 """
-# A seen point whose pixel must belong to its part: tips and middles of fingers.
+# Tips and middles of fingers.
 FINGERS = [joint for joint in range(1, 21) if joint % 4 in (0, 3)]
 
 
 def bare(seed: int) -> Identity:
-    """A speaker with nothing before the face."""
+    """Speaker with nothing in front of the face."""
     return replace(draw_identity(seed), glasses="none", beard="none", hair_style="crop")
 
 
@@ -58,7 +58,7 @@ def test_identity_does_not_depend_on_the_motion() -> None:
     pictures = [
         render(draw_identity(9), Motion(motion_seed).at(30), 64)[0].astype(int) for motion_seed in (1, 2)
     ]
-    # The upper corners are wall in every pose.
+    # The upper corners show wall in every pose.
     assert np.array_equal(pictures[0][:16, :8], pictures[1][:16, :8])
     assert np.array_equal(pictures[0][:16, -8:], pictures[1][:16, -8:])
     other = render(draw_identity(10), Motion(1).at(30), 64)[0].astype(int)
@@ -67,7 +67,7 @@ def test_identity_does_not_depend_on_the_motion() -> None:
 
 
 def test_motion_does_not_depend_on_the_identity() -> None:
-    """Two speakers in one pose differ by their proportions only."""
+    """Two speakers in one pose differ only by their proportions."""
     state = Motion(5).at(50)
     first, second = (render(draw_identity(seed), state, 64)[1] for seed in (1, 2))
     both = (first[:, 2] > 0) & (second[:, 2] > 0)
@@ -99,13 +99,13 @@ def test_left_and_right_are_the_speakers_own() -> None:
 
 
 def rest_arms() -> np.ndarray:
-    """Both hands apart, open, palms towards the viewer."""
+    """Both hands apart and open, palms towards the viewer."""
     arm = np.array([-0.05, 0.25, 0.45, 0.3, 0.2, -0.3, 0.0, 0.05, 0.05, 0.05, 0.05, 0.05, 0.9, 0.9])
     return np.stack([arm, arm])
 
 
 def still(**changes: object) -> PoseState:
-    """A quiet pose that looks ahead, eyes open, mouth closed."""
+    """Frontal pose, eyes open, mouth closed."""
     state = PoseState(
         head=np.zeros(3),
         gaze=np.zeros(2),
@@ -155,8 +155,8 @@ def pixel(map_: np.ndarray, point: np.ndarray) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_seen_finger_keypoints_lie_on_the_skin(seed: int) -> None:
-    """Another skin colour changes the picture at every finger that is seen, and not on the clothes."""
+def test_visible_finger_keypoints_lie_on_the_skin(seed: int) -> None:
+    """Another skin colour changes the picture at every visible finger, but not on the clothes."""
     identity = replace(bare(seed), skin=(228, 178, 146))
     painted = replace(identity, skin=(60, 150, 70))
     seen = 0
@@ -170,7 +170,7 @@ def test_seen_finger_keypoints_lie_on_the_skin(seed: int) -> None:
                 if confidence == 1.0:
                     seen += 1
                     assert pixel(change, np.array([x, y])) > 60
-        # Far more of the picture is clothes and wall, which keep their colours.
+        # Clothes and wall, most of the picture, keep their colours.
         assert (change > 60).mean() < 0.35
     assert seen > 20
 
@@ -181,14 +181,14 @@ def test_eye_and_mouth_keypoints_lie_on_eye_and_mouth() -> None:
     keypoints = render(identity, state, 256)[1]
     iris = changed_pixels(identity, replace(identity, iris=(250, 40, 40)), state, 512)
     for eye in (1, 2):
-        # Around the pupil, which has a colour of its own.
+        # Beside the pupil, which has another colour.
         assert pixel(iris, keypoints[eye, :2] + (0.0095, 0.0)) > 60
     lips = changed_pixels(identity, replace(identity, lips=(20, 60, 250)), state, 512)
     lower = 0.5 * (keypoints[23 + 57, :2] + keypoints[23 + 66, :2])
     assert pixel(lips, lower) > 60
 
 
-def test_a_hand_before_the_face_hides_it() -> None:
+def test_a_hand_in_front_of_the_face_hides_it() -> None:
     arms = rest_arms()
     arms[0, :3] = (0.40, 0.02, 0.42)
     free = render(bare(3), still(), 128)[1]
@@ -205,6 +205,6 @@ def test_bad_size(size: object) -> None:
 
 
 @pytest.mark.parametrize("num_frames", [0, -3, 2.5])
-def test_bad_number_of_frames_is_refused_at_once(num_frames: object) -> None:
+def test_bad_number_of_frames(num_frames: object) -> None:
     with pytest.raises(SeedError, match=r"^num_frames: .*give an integer from 1$"):
         frames(0, 0, num_frames, 64)

@@ -1,4 +1,4 @@
-"""Drawn talks: a head and two hands in front of a textured ground, with keypoints; of any length and size."""
+"""Synthetic talks for measurements: a head and two hands on a textured background, with keypoints."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from curation.detect.measurements import Keypoints
 from talkingpose.data.schema import COLUMNS, SCORES, features
+from talkingpose.io.image import Image
 from talkingpose.media import VideoWriter
 from talkingpose.pose import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
 
 FPS = Fraction(25)
-Image = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Talk:
-    """One clip: a square picture of `side` pixels."""
+    """Clip of square frames of `side` pixels."""
 
     clip_id: str
     num_frames: int
@@ -31,7 +30,7 @@ class Talk:
 
 
 def centres(talk: Talk, t: int) -> list[tuple[float, float]]:
-    """Head, the person's right hand and left hand, as x, y in [0, 1]."""
+    """Centres of the head, the right hand and the left hand: x, y in [0, 1]."""
     phase = t / 9 + ord(talk.clip_id[-1])
     return [
         (0.5 + 0.04 * np.sin(phase / 2), 0.3 + 0.02 * np.cos(phase / 3)),
@@ -41,7 +40,7 @@ def centres(talk: Talk, t: int) -> list[tuple[float, float]]:
 
 
 def pictures(talk: Talk) -> Iterator[Image]:
-    """All frames, uint8 (side, side, 3); the ground carries fixed noise and the head a moving shade."""
+    """Frames, uint8 (side, side, 3), with fixed noise in the background."""
     import cv2
 
     side = talk.side
@@ -60,21 +59,13 @@ def pictures(talk: Talk) -> Iterator[Image]:
             middle = round(u * side), round(v * side)
             cv2.circle(image, middle, round(radius * side), colour, -1, cv2.LINE_AA)
             open_by = round((0.02 + 0.015 * np.sin(t / 2)) * side)
-            cv2.ellipse(
-                image,
-                (middle[0], middle[1] + open_by),
-                (round(0.04 * side), open_by),
-                0,
-                0,
-                360,
-                (120, 50, 50),
-                -1,
-            )
+            below, axes = (middle[0], middle[1] + open_by), (round(0.04 * side), open_by)
+            cv2.ellipse(image, below, axes, 0, 0, 360, (120, 50, 50), -1)
         yield image
 
 
 def worse(images: Iterator[Image]) -> Iterator[Image]:
-    """The twin that a model might have made: a little blurred, ever brighter, with noise."""
+    """Frames as a model might generate them: blurred, noisy, and brighter over time."""
     import cv2
 
     random = np.random.default_rng(0)
@@ -85,8 +76,8 @@ def worse(images: Iterator[Image]) -> Iterator[Image]:
         yield cv2.add(cv2.GaussianBlur(image, (0, 0), 0.8), noise[t % 8] + np.uint8(min(t // 40, 20)))
 
 
-def keypoints(talk: Talk) -> Floats:
-    """Keypoints (num_frames, 133, 3): a ring for the face and for each hand, the upper body; all seen."""
+def keypoints(talk: Talk) -> Keypoints:
+    """Keypoints float32 (num_frames, 133, 3): circles for face and hands, and the upper body."""
     points = np.zeros((talk.num_frames, 133, 3), np.float32)
     points[:, :, 2] = 0.9
     points[:, FEET, 2] = 0
@@ -105,7 +96,7 @@ def keypoints(talk: Talk) -> Floats:
 
 
 def write_video(path: Path, images: Iterator[Image]) -> bytes:
-    """The frames as an mp4, encoded fast; its bytes."""
+    """Write an mp4 and return its bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, fps=FPS, crf=16, preset="veryfast") as writer:
         for image in images:
@@ -114,7 +105,7 @@ def write_video(path: Path, images: Iterator[Image]) -> bytes:
 
 
 def row(talk: Talk, video: bytes) -> dict[str, Any]:
-    """The clip as a row of the configuration `clips`."""
+    """Row of the configuration `clips`."""
     known = {
         "clip_id": talk.clip_id,
         "source": "synthetic",
@@ -134,22 +125,13 @@ def row(talk: Talk, video: bytes) -> dict[str, Any]:
 
 
 def write_dataset(folder: Path, rows: list[dict[str, Any]]) -> Path:
-    """Card and one Parquet file of the configuration `clips`, split `test`."""
+    """Write a card and one Parquet file of the configuration `clips`, split `test`."""
     import datasets
 
     (folder / "clips").mkdir(parents=True)
     name = "clips/test-00000-of-00001.parquet"
     table = {key: [r[key] for r in rows] for key in rows[0]}
     datasets.Dataset.from_dict(table, features=features("clips")).to_parquet(folder / name)
-    card = [
-        "---",
-        "configs:",
-        "- config_name: clips",
-        "  data_files:",
-        "  - split: test",
-        f"    path: {name}",
-        "---",
-        "",
-    ]
-    (folder / "README.md").write_text("\n".join(card), encoding="utf-8")
+    files = f"data_files:\n  - split: test\n    path: {name}"
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: clips\n  {files}\n---\n")
     return folder
