@@ -1,4 +1,4 @@
-"""Every command: quick help, one line for what the user can mend."""
+"""Commands: quick and complete help, one line for wrong options."""
 
 from __future__ import annotations
 
@@ -10,38 +10,44 @@ from pathlib import Path
 import pytest
 
 COMMANDS = ("tp-curate", "tp-eval", "tp-animate", "tp-train", "tp-leaderboard")
+GROUPS = (("tp-curate",), ("tp-eval",), ("tp-eval", "weights"))
 BIN = Path(sys.executable).parent
 
 
-def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(BIN / args[0]), *args[1:]], capture_output=True, text=True, cwd=cwd, check=False
-    )
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(BIN / args[0]), *args[1:]], capture_output=True, text=True, check=False)
+
+
+def cpu_seconds() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_tells_what_the_command_does(command: str) -> None:
-    result = run(command, "--help")
-    assert result.returncode == 0
-    assert command in result.stdout
-    assert "Traceback" not in result.stderr
+def test_help_takes_half_a_second(command: str) -> None:
+    # CPU time does not depend on other work of the machine; the first run may compile modules.
+    fastest = float("inf")
+    for _ in range(3):
+        before = cpu_seconds()
+        result = run(command, "--help")
+        fastest = min(fastest, cpu_seconds() - before)
+        assert result.returncode == 0 and result.stderr == ""
+        assert command in result.stdout
+        if fastest < 0.5:
+            return
+    pytest.fail(f"{command} --help takes {fastest:.2f} s")
 
 
-# Half a second is the promise. Measured in processor time, which other work on the machine leaves alone.
+@pytest.mark.parametrize("group", GROUPS)
+def test_summaries_of_commands_fit(group: tuple[str, ...]) -> None:
+    lines = run(*group, "--help").stdout.partition("Commands:\n")[2].splitlines()
+    summaries = [line.split(maxsplit=1)[1] for line in lines if line.strip()]
+    assert len(summaries) > 3
+    assert all(len(summary) <= 60 and not summary.endswith("...") for summary in summaries), summaries
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_is_quick(command: str) -> None:
-    def seconds() -> float:
-        before = os.times()
-        run(command, "--help")
-        after = os.times()
-        return after.children_user + after.children_system - before.children_user - before.children_system
-
-    assert min(seconds() for _ in range(3)) < 0.5
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_unknown_option_is_refused_with_2(command: str) -> None:
+def test_unknown_option_is_one_line_and_exit_code_2(command: str) -> None:
     result = run(command, "--no-such-option")
     assert result.returncode == 2
-    assert "Traceback" not in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

@@ -23,14 +23,14 @@ PROGRAM = "tp-eval weights"
 
 _Folder = Annotated[
     Path | None,
-    typer.Option("--dest", help="Folder of the files; default: $TALKINGPOSE_WEIGHTS, else the user's cache."),
+    typer.Option("--dest", help="Weights folder; default: $TALKINGPOSE_WEIGHTS, else the user's cache."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("list")
 def list_command(dest: _Folder = None, as_json: _Json = False) -> None:
-    """List every weight file: what for, size, licence, and what there is of it."""
+    """List weight files with purpose, size, licence and state."""
     from talkingpose.weights import read_lock, status, weights_folder
 
     entries = list(read_lock().values())
@@ -56,25 +56,28 @@ def list_command(dest: _Folder = None, as_json: _Json = False) -> None:
 
 @app.command("fetch")
 def fetch_command(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids of tp-eval weights list.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids, as in tp-eval weights list.")] = None,
     used_by: Annotated[
-        list[str] | None, typer.Option("--for", help="What this metric or model uses; may be repeated.")
+        list[str] | None, typer.Option("--for", help="Files of this metric or model; can be repeated.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every file of the list.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All files.")] = False,
     dest: _Folder = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Agree to licences that forbid commercial use.")
     ] = False,
     as_json: _Json = False,
 ) -> int:
-    """Fetch weight files; the same command resumes. Exit code 3: some could not be fetched, 2: none could."""
+    """Fetch weight files; the same command resumes.
+
+    Exit code 3: some files could not be fetched; 2: none could.
+    """
     from talkingpose.weights import WeightsError, fetch, files_for, read_lock
 
     wanted = [*(ids or []), *(entry.id for user in used_by or [] for entry in files_for(user))]
     if everything:
         wanted = list(read_lock())
     if not wanted:
-        raise WeightsError("weights: nothing asked for: give ids, --for METRIC or --all")
+        raise WeightsError("weights: nothing to fetch: give ids, --for METRIC or --all")
     with ConsoleProgress() as progress:
         results = fetch(wanted, dest, accept_licence=accept_licence, progress=progress)
     if as_json:
@@ -82,17 +85,20 @@ def fetch_command(
     else:
         for result in results:
             if result.error is None:
-                print(f"{result.id}: {'fetched' if result.downloaded else 'here already'}: {result.path}")
+                print(f"{result.id}: {'fetched' if result.downloaded else 'already present'}: {result.path}")
     return _report_failures(results)
 
 
 @app.command("verify")
 def verify_command(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids; default: every file that is here.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids; default: all files in the folder.")] = None,
     dest: _Folder = None,
     as_json: _Json = False,
 ) -> int:
-    """Read files in full and compare. Exit code 3: some are damaged or, if named, missing."""
+    """Read weight files and compare their hashes.
+
+    Exit code 3: some files are damaged or, if named, missing.
+    """
     from talkingpose.weights import verify
 
     with ConsoleProgress() as progress:
@@ -112,10 +118,13 @@ def verify_command(
 @app.command("convert")
 def convert_command(
     checkpoint: Annotated[str, typer.Argument(help="hub, tiny or a folder, in either layout.")],
-    out: Annotated[Path, typer.Argument(help="The folder to write; it must not be there yet.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
     to: Annotated[str, typer.Option(help="official (.pth files) or diffusers (from_pretrained).")],
 ) -> None:
-    """Write the model's checkpoint in the other layout, without loss: it is read again and compared."""
+    """Convert a checkpoint to the other layout without loss.
+
+    The result is read again and compared.
+    """
     from talkingpose.pipeline.convert import convert
 
     convert(checkpoint, out, to)  # type: ignore[arg-type]
@@ -123,14 +132,14 @@ def convert_command(
 
 
 def _report_failures(results: Sequence[FetchedWeights]) -> int:
-    """One line per file that was not fetched, a single one where there is no network at all."""
+    """Print one line per file that was not fetched, a single one without network."""
     from talkingpose.weights import UnreachableError
 
     failed = [result for result in results if result.error is not None]
     if len(failed) > 1 and all(isinstance(result.error, UnreachableError) for result in failed):
         names = " ".join(result.id for result in failed)
         console.note(
-            f"{PROGRAM}: error: no connection: fetch them where there is a network (tp-eval weights fetch "
+            f"{PROGRAM}: error: no connection: fetch them on a machine with network (tp-eval weights fetch "
             f"{names} --dest FOLDER) and copy FOLDER's content to the folder that tp-eval weights list names"
         )
     else:

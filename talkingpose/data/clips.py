@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # Named datasets of installed packages: each entry point is the Path of a dataset folder.
 ENTRY_POINT_GROUP = "talkingpose.datasets"
 
+# Far above any dataset of this field; a few kilobytes of Parquet can claim any number of rows.
+_MAX_CLIPS = 5_000_000
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -148,6 +151,10 @@ class ClipDataset:
         self.folder, self.revision = (folder, None) if folder else _resolve(location)
         self._tables = {split: _open(self.folder, files) for split, files in clip_files(self.folder).items()}
         for split, table in self._tables.items():
+            if table.count_rows() > _MAX_CLIPS:
+                raise DatasetError(
+                    f"dataset {location}, split {split}: more than {_MAX_CLIPS} clips: split it"
+                )
             missing = [name for name in REQUIRED if name not in table.schema.names]
             if missing:
                 raise DatasetError(

@@ -166,7 +166,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "other rate": (change_fps, "30 frames per second, the clip has 25"),
     "cut off": (lambda f: cut(f / "tiny-a.mp4"), "tiny-a.mp4: "),
     "empty": (instead("tiny-a.mp4", b""), "empty"),
-    "no video": (instead("tiny-a.mp4", b"hello" * 99), "not a video"),
+    "no video": (instead("tiny-a.mp4", b"hello" * 99), "not a readable video"),
     "an array": (instead("tiny-a.npy", b"\x93NUMPY"), "tiny-a.npy: not a finished video"),
     "a pipe": (a_pipe, "not a regular file"),
     "16 bits": (sixteen_bits, "tiny-a/0003.png: not 8-bit RGB"),

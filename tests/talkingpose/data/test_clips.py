@@ -128,6 +128,12 @@ def test_invalid_rows_are_refused(tmp_path: Path, changes: dict[str, object], me
         ClipDataset(str(folder)).clips("train")
 
 
+def test_number_of_clips_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("talkingpose.data.clips._MAX_CLIPS", 1)
+    with pytest.raises(DatasetError, match="more than 1 clips"):
+        ClipDataset(str(folder))
+
+
 def test_repeated_clip_id_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", {"train": [row("a"), row("a")], "test": [row("c")]})
     with pytest.raises(DatasetError, match="occurs twice"):

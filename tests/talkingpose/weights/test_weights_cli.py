@@ -41,7 +41,7 @@ def test_list_fetch_verify(server: Any, make: Any, run: Any, content: bytes, tmp
     assert err == "net: 0.3 MB; licence: MIT\n"
     assert "300.0 kB" in run(lock, "list")[1]
     assert run(lock, "verify")[:2] == (0, "net: verified\n")
-    assert run(lock, "fetch", "--all")[1].startswith("net: here already")
+    assert run(lock, "fetch", "--all")[1].startswith("net: already present")
 
     path.write_bytes(content[::-1])
     code, out, err = run(lock, "verify")
@@ -61,7 +61,7 @@ def test_verify_of_an_empty_folder_fails_only_for_a_named_file(make: Any, run: A
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["fetch"], "nothing asked for"),
+        (["fetch"], "nothing to fetch"),
         (["fetch", "other"], "no such file: choose from net"),
         (["fetch", "--for", "other"], "choose from metric-a"),
         (["fetch", "net"], "research only: to accept these terms, give --accept-licence"),
