@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any
 
+from talkingpose.data.contestant_loading import describe
 from talkingpose.io.errors import UserError
 
 PROJECT = "talkingpose"
@@ -56,12 +56,3 @@ def load(group: str, name: str) -> Any:
         raise RegistrationError(
             f"{group} {name}: {entries[0].value} cannot be loaded: {describe(error)}"
         ) from error
-
-
-def describe(error: BaseException) -> str:
-    """Return class, message and place of an exception in one line of at most 300 characters."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace else ""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300] + place

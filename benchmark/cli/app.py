@@ -275,14 +275,13 @@ def list_command(
     as_json: Json = False,
 ) -> None:
     """List contestants, metrics or protocols."""
-    from benchmark.cli.listing import listing
+    from benchmark.cli.listing import listing, table
 
-    rows = listing(what)
     if as_json:
-        console.emit_json(rows)
+        console.emit_json(listing(what))
     else:
-        for row in rows:
-            print("  ".join(str(value) for value in row.values()))
+        for line in table(what):
+            print(line)
 
 
 @app.command("schema")

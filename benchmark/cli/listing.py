@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from benchmark.metrics.contract import MetricSpec
 from benchmark.metrics.registry import GROUPS, MetricError, families, family, foreign
 from benchmark.protocols.protocol import load_protocol, protocol_names
 from talkingpose.data.contestant_loading import contestant_names
+from talkingpose.io.text_table import text_table
 
 Row = dict[str, str | int]
 
+What = Literal["contestants", "metrics", "protocols"]
+
 _COLUMNS = (
     "id",
+    "title",
     "family",
     "group",
     "package",
@@ -26,9 +31,22 @@ _COLUMNS = (
 )
 
 
-def listing(what: Literal["contestants", "metrics", "protocols"]) -> list[Row]:
+# Columns of the table for the terminal; all others are in the JSON document.
+_SHOWN = {
+    "contestants": ("name", "target", "distribution"),
+    "metrics": ("id", "title", "unit", "direction", "group", "package"),
+    "protocols": ("name", "sha256", "title"),
+}
+
+
+def listing(what: What) -> list[Row]:
     """Return one row for each contestant, metric or protocol of this installation."""
     return {"contestants": _contestants, "metrics": _metrics, "protocols": _protocols}[what]()
+
+
+def table(what: What) -> Iterator[str]:
+    """Yield the lines of a table for the terminal."""
+    return text_table([[str(row[column]) for column in _SHOWN[what]] for row in listing(what)])
 
 
 def _contestants() -> list[Row]:
@@ -51,7 +69,7 @@ def _metrics() -> list[Row]:
         try:
             rows += [_described(metric.spec) | where for metric in family(name)]
         except MetricError as error:
-            rows.append({**dict.fromkeys(_COLUMNS, ""), "id": name, "definition": str(error), **where})
+            rows.append({**dict.fromkeys(_COLUMNS, ""), "id": name, "title": str(error), **where})
     return rows
 
 

@@ -6,8 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from benchmark.entry_points import PROJECT, RegistrationError, describe, distribution, load, registered
+from benchmark.entry_points import PROJECT, RegistrationError, distribution, load, registered
 from benchmark.metrics.contract import AnyMetric, Metric, MetricSpec, SetMetric
+from talkingpose.data.contestant_loading import describe
 from talkingpose.io.errors import UserError
 
 GROUP = "talkingpose.metrics"

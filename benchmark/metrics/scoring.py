@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.entry_points import describe
 from benchmark.features.contract import (
     Arrays,
     CaseShape,
@@ -21,6 +20,7 @@ from benchmark.features.registry import load_collection, load_extractors
 from benchmark.metrics.contract import AnyMetric, Metric, MetricSpec, MetricState
 from benchmark.metrics.window import PairWindow
 from benchmark.results import CaseScore, State
+from talkingpose.data.contestant_loading import describe
 from talkingpose.io.image import Image
 
 if TYPE_CHECKING:

@@ -114,7 +114,7 @@ def test_weights_that_come_later_are_used_by_rescore(
     without = run(short, tmp_path / "later", "distribution+identity", limit=1, keep_frames=True)
     assert without.metrics["fvd"].state == "unavailable"
     monkeypatch.setenv(VARIABLE, str(standin_weights))
-    later = rescore(tmp_path / "later", dataset=None, metrics=None, statistics=False)
+    later = rescore(tmp_path / "later")
     assert later.metrics["fvd"] == direct.metrics["fvd"]
     assert later.metrics == direct.metrics
     clip_id = direct.cases[0]
@@ -126,11 +126,10 @@ def test_weights_that_come_later_are_used_by_rescore(
 def test_a_group_is_added_to_a_run_that_kept_its_frames(short: Path, tmp_path: Path) -> None:
     direct = run(short, tmp_path / "direct", "distribution", limit=1)
     run(short, tmp_path / "plain", "", limit=1, keep_frames=True)
-    options: dict[str, Any] = {"dataset": None, "say": lambda line: None}
     with pytest.raises(RescoreError, match="--add"):
-        rescore(tmp_path / "plain", metrics=["psnr"], statistics=False, add=["identity"], **options)
+        rescore(tmp_path / "plain", metrics=["psnr"], add=["identity"])
     with pytest.raises(ProtocolError, match="unknown"):
-        rescore(tmp_path / "plain", metrics=None, statistics=False, add=["colours"], **options)
-    found = rescore(tmp_path / "plain", metrics=None, statistics=False, add=["distribution"], **options)
+        rescore(tmp_path / "plain", add=["colours"])
+    found = rescore(tmp_path / "plain", add=["distribution"])
     assert (found.protocol, found.metrics) == (direct.protocol, direct.metrics)
     assert "--protocol tp-long+distribution@1" in found.command

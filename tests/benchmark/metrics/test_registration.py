@@ -141,7 +141,7 @@ def test_a_broken_package_breaks_only_its_own_metric(install: Install) -> None:
     install("broken", "theirs", "raise RuntimeError('no licence')", theirs="Metric")
     assert "psnr" in metrics.names() and "theirs" not in metrics.names()
     row = next(row for row in listing("metrics") if row["id"] == "theirs")
-    assert "RuntimeError: no licence" in str(row["definition"])
+    assert "RuntimeError: no licence" in str(row["title"])
     with pytest.raises(MetricError, match=r"theirs.*no licence"):
         load_protocol("tp-long+theirs@1")
 

@@ -145,7 +145,7 @@ def test_tp_mini_is_paired_by_its_list() -> None:
     assert first.clip.clip_id == "234862d5bf482b7d--2690c96be31ac4d9"
     assert first.clip.group == first.pair.portrait.group and first.clip.fps == first.pair.driving.fps
     stage, plain = prepare_inputs(dataset, first), prepare_inputs(dataset, raw.cases[0])
-    assert stage.footage is None and len(stage.keypoints) == first.num_frames == 120
+    assert stage.real_video is None and len(stage.keypoints) == first.num_frames == 120
     np.testing.assert_array_equal(plain.keypoints, dataset.keypoints(first.pair.driving)[:120])
     portrait = dataset.keypoints(first.pair.portrait)[0]
     widths = [np.linalg.norm(p[5, :2] - p[6, :2]) for p in (stage.keypoints[0], plain.keypoints[0], portrait)]
@@ -258,7 +258,7 @@ def test_a_contestant_that_needs_driving_frames_is_refused(
     short: Path, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admit_short_clips(monkeypatch)
-    with pytest.raises(EvaluationError, match="asks for driving frames") as caught:
+    with pytest.raises(EvaluationError, match="needs driving frames") as caught:
         run(short, tmp_path / "run", model=model)
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
 
