@@ -380,7 +380,7 @@ class _Rebuild:
             try:
                 source = parse_address(row.url or row.source_id)
             except SourceListError:
-                self._enter([_missing(row, "no address")])
+                self._enter([_missing(row, "it has no address")])
             else:
                 self._sources[source.key] = source
                 self._rows_by_key.setdefault(source.key, []).append(row)
@@ -478,8 +478,9 @@ def _key(found: LocalSource) -> str:
 
 
 def _why_missing(entry: LedgerEntry | None) -> str:
+    """Return the reason for a verdict; it is stored in rebuild.json."""
     if entry is None:
-        return "forgotten in this folder"
+        return "it was forgotten here"
     return entry.cause.value if entry.cause else entry.message or entry.state.value
 
 

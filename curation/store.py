@@ -18,7 +18,7 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Store:
         self._hashes = self.state / "hashes.json"
         self._exported = self.state / "exported.json"
         self.log = self.state / "workers.log"
+        self._is_shared = False
 
     @contextmanager
     def locked(self, shard: Shard | None = None) -> Iterator[None]:
@@ -70,6 +71,7 @@ class Store:
             StoreError: another run works in the folder, or it holds files of other programs.
         """
         self.check()
+        self._is_shared = shard is not None
         with ExitStack() as held:
             try:
                 self._records.mkdir(parents=True, exist_ok=True)
@@ -163,8 +165,8 @@ class Store:
                 yield source
         finally:
             if remember and fresh != {key: known.get(key) for key in fresh}:
-                with FileLock(self.state / "hashes.lock"):
-                    # Other shards may have written in the meantime.
+                # Other shards may write at the same time, or have written in the meantime.
+                with FileLock(self.state / "lock-hashes") if self._is_shared else nullcontext():
                     merged = self._read(self._hashes) | fresh
                     write_text(self._hashes, json.dumps(merged, indent=0, ensure_ascii=True))
 
