@@ -66,10 +66,12 @@ def curate(
 
     Example:
         >>> from curation import curate, explain
-        >>> summary = curate("footage", "dataset", workers=2)
-        >>> for record in summary.records:
-        ...     print(record.name, len(record.clips))
-        >>> print(explain("dataset", summary.records[0].source_id))
+        >>> summary = curate("footage", "dataset", workers=1)
+        >>> clip = summary.records[0].clips[0]
+        >>> clip.num_frames, summary.is_partial
+        (32, False)
+        >>> print(explain("dataset", clip.clip_id))
+        source        footage/talk.mp4 (file, ...
     """
     several = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     inputs = read_inputs([os.fspath(one) for one in several])

@@ -42,7 +42,7 @@ def parse_shard(text: str, environ: Mapping[str, str] = os.environ) -> Shard:
         return _assigned(environ)
     found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ShardError(f"--shard {text}: not a shard: give I/N, such as 2/3, or auto")
+        raise ShardError(f"--shard {text!r}: not a shard: give I/N, such as 2/3, or auto")
     return Shard(int(found[1]), int(found[2]))
 
 

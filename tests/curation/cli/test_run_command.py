@@ -150,7 +150,7 @@ def test_duplicates_are_counted_alike_everywhere(tmp_path):
         (["run", "VIDEO", "--out", "OUT", "--config", "none.yaml"], "No such file"),
         (["run", "VIDEO", "--out", "OUT", "--config", "PIPE"], "not a regular file"),
         (["run", "VIDEO", "--out", "OUT", "--workers", "0"], "--workers"),
-        (["run", "VIDEO", "--out", "OUT", "--shard", "4/3"], "--shard 4/3"),
+        (["run", "VIDEO", "--out", "OUT", "--shard", "4/3"], "--shard '4/3'"),
         (["run", "VIDEO", "--out", "OUT", "--shard", "auto"], "--shard auto"),
         (["run", "VIDEO", "--out", "VIDEO"], "a file of this name"),
         (["run", "VIDEO", "--out", "FULL"], "not empty"),
@@ -182,6 +182,27 @@ def test_an_output_path_of_300_characters_works(footage_made, tmp_path):
     out = tmp_path / "/".join(["d" * 99] * 3)
     code, text, _ = tp_curate("run", next(footage_made.glob("a*.mp4")), "--out", out)
     assert code == 0 and "1 clips" in text
+
+
+def test_closed_or_full_stdout_and_little_memory_are_at_most_one_line(made, footage_made, tmp_path):
+    out, _ = made
+    program = f"{sys.executable} -c 'from curation.cli.app import main; main()'"
+    video = next(footage_made.glob("broken*"))
+    commands = {
+        f"{program} status {out} --json | true; exit ${{PIPESTATUS[0]}}": (0, 1),
+        f"{program} status {out} >&-": (0,),
+        f"{program} status {out} > /dev/full": (2,),
+        f"ulimit -v 150000; {program} run {video} --out {tmp_path / 'out'}": (2,),
+    }
+    started = [
+        subprocess.Popen(["bash", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in commands
+    ]
+    for process, (line, codes) in zip(started, commands.items(), strict=True):
+        _, error = process.communicate(timeout=120)
+        assert process.returncode in codes, (line, error)
+        assert len(error.splitlines()) == (process.returncode == 2), (line, error)
+    assert not (tmp_path / "out").exists()
 
 
 def test_summaries_of_commands_fit_into_80_columns():

@@ -10,6 +10,7 @@ import pytest
 from commands import tp_curate
 from fake_detectors import SPEAKER
 from loopback import Loopback
+from scenario import own
 from shot_videos import write_shots
 from test_dataset_life import everything
 
@@ -157,6 +158,24 @@ def test_audit_and_release_from_the_command_line(place, footage_bytes):
     code, _, error = tp_curate("rebuild", place / "nothing", "--out", place / "b")
     assert code == 2 and "no Parquet" in error and not (place / "b").exists()
     assert not outside(place)
+
+
+def test_shards_of_one_folder_download_and_curate_disjoint_parts(place, footage_bytes):
+    names = [f"{number}.mp4" for number in range(6)]
+    out = place / "out"
+    with Loopback({name: own(footage_bytes[0], place) for place, name in enumerate(names)}) as site:
+        listed = place / "list.txt"
+        listed.write_text("".join(site.url(f"ok/{name}") + "\n" for name in names))
+        common = (listed, "--out", out, "--config", place / "config.yaml")
+        code, text, _ = tp_curate("fetch", *common, "--shard", "1/2", "--json")
+        first = json.loads(text)["download"]["done"]
+        assert code == 0 and 0 < first < 6
+        code, text, error = tp_curate("run", *common, "--shard", "2/2", "--json")
+        document = json.loads(text)
+        assert code == 0 and document["sources"]["worked_on"] == 6 - first and "tp-curate export" in error
+        code, text, _ = tp_curate("run", *common, "--json")
+        assert code == 0 and json.loads(text)["sources"]["in_dataset"] == 6
+        assert len(site.requests("ok/")) == 2 * 6  # each is looked up once and downloaded once
 
 
 def test_defaults_of_the_yaml_and_the_code_are_equal():
