@@ -25,6 +25,7 @@ class _Config(BaseModel):
 
 class _Header(BaseModel):
     configs: list[_Config] = []
+    tags: list[str] = []
 
 
 def clip_files(folder: Path) -> dict[str, list[Path]]:
@@ -40,10 +41,12 @@ def clip_files(folder: Path) -> dict[str, list[Path]]:
     text = read_text(card, "dataset card")
     header = text.split("---", 2)[1] if text.startswith("---") and text.count("---") >= 2 else ""
     try:
-        configs = _Header.model_validate(parse_yaml(header, f"dataset card {card}") or {}).configs
+        parsed = _Header.model_validate(parse_yaml(header, f"dataset card {card}") or {})
     except ValidationError as error:
         raise DatasetError(f"dataset card {card}: invalid YAML header: write the dataset again") from error
-    clips = next((config for config in configs if config.config_name == "clips"), None)
+    clips = next((config for config in parsed.configs if config.config_name == "clips"), None)
+    if clips is None and not parsed.configs and "talkingpose" in parsed.tags:
+        return {}  # tp-curate kept no clip
     if clips is None:
         raise DatasetError(f"dataset card {card}: no configuration 'clips': write the dataset with tp-curate")
     files = {entry.split: sorted(_matches(folder, entry.path)) for entry in clips.data_files}

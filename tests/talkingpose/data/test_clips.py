@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, load_dataset
 
-from talkingpose.data.clips import ClipDataset, fingerprint
+from talkingpose.data.clips import ClipDataset, fingerprint, load_clips
 from talkingpose.data.schema import COLUMNS, CONFIGS, SCORES, DatasetError, features
 from talkingpose.io.errors import UserError
 
@@ -211,6 +211,13 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DatasetError) as error:
             ClipDataset(location)
         assert "\n" not in str(error.value)
+
+
+def test_dataset_without_clips_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\ntags:\n- pose\n- talkingpose\n---\n")
+    assert load_clips(tmp_path) == []
+    with pytest.raises(DatasetError, match="no split 'test'"):
+        ClipDataset(str(tmp_path)).clips("test")
 
 
 def test_unknown_split_names_the_known_ones(folder: Path) -> None:
