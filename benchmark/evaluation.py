@@ -95,7 +95,7 @@ def evaluate(
         batch_size=batch_size,
         keep_frames=keep_frames,
         fresh=fresh,
-        in_process=in_process or given is not None,
+        in_process=in_process or given is not None or None,
     )
     return evaluate_settings(settings, progress, given)
 

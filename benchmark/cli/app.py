@@ -113,7 +113,7 @@ def run_command(
         shard=_shard(shard),
         keep_frames=keep_frames,
         codec_run=codec_run,
-        in_process=in_process,
+        in_process=in_process or None,
         timeout_s=timeout,
     )
     return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json)
@@ -260,7 +260,7 @@ def validate_command(
         sample=sample,
         checkpoint=checkpoint,
         device=device,
-        in_process=in_process,
+        in_process=in_process or None,
     )
     if as_json:
         console.emit_json(found.model_dump(mode="json"))

@@ -73,6 +73,17 @@ class ProcessClock:
 
 
 def _children(pid: int) -> list[int]:
+    """Return the processes below a process."""
+    try:
+        # A hundred times as fast as a search of all processes; not every kernel has these files.
+        found = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+        return [*found, *(below for child in found for below in _children(child))]
+    except OSError:
+        pass
     import psutil
 
     try:

@@ -24,8 +24,14 @@ from benchmark.runner.run_settings import RunSettings
 from benchmark.runner.summarize import metrics_under
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.contestant import Contestant, ContestantInfo
-from talkingpose.data.contestant_loading import checked_info, make_contestant
+from talkingpose.data.contestant_loading import checked_info, contestant_names, make_contestant
 from talkingpose.pipeline.device import pick_device
+
+# Their frames cost less than the way to another process: it would cost them 10 % and more of their frames per
+# second on tp-mini (tests/perf/isolation.py).
+_CONTROLS = frozenset(
+    ("frozen", "ground-truth", "reencode", "lag", "drift", "brightness", "flicker", "late-blur")
+)
 
 
 @dataclass(frozen=True)
@@ -150,15 +156,21 @@ def make_host(
     device: str,
     args: dict[str, str],
     timeout_s: float,
-    in_process: bool,
+    in_process: bool | None,
 ) -> Host:
     """Create a contestant in a process of its own, or in this one.
 
-    Sockets that a child process inherits need POSIX: elsewhere every contestant is in this process.
+    Args:
+        name, checkpoint, device, args: as in `make_contestant`.
+        timeout_s: longest wait for another process, in seconds.
+        in_process: None for the default: only bundled controls run in this process. A process of its own
+            needs POSIX; elsewhere every contestant runs in this one.
 
     Raises:
         ContestantError: it cannot be created.
     """
+    if in_process is None:
+        in_process = _is_bundled_control(name)
     if in_process or os.name != "posix":
         return InProcessHost(*make_contestant(name, checkpoint=checkpoint, device=device, args=args))
     return IsolatedHost(name, checkpoint=checkpoint, device=device, args=args, timeout_s=timeout_s)
@@ -171,6 +183,16 @@ def importable_name(factory: object) -> str | None:
         return None
     found: Any = importlib.import_module(module)
     return f"{module}:{name}" if getattr(found, name, None) is factory else None
+
+
+def _is_bundled_control(name: str) -> bool:
+    entry = contestant_names().get(name)
+    return (
+        name in _CONTROLS
+        and entry is not None
+        and entry.dist is not None
+        and entry.dist.name == "talkingpose"
+    )
 
 
 def _host(settings: RunSettings, device: str, given: Contestant | None) -> Host:

@@ -15,7 +15,8 @@ class RunSettings:
     """Options of `tp-eval run` and `tp-eval score`; `benchmark/default.yaml` describes them.
 
     If `predictions`, a folder of finished videos, is set, `model` is the name to show and `revision` the
-    revision of the model that made them. `shard` is (index, count), counted from 1.
+    revision of the model that made them. `shard` is (index, count), counted from 1. `in_process` is None for
+    the default: bundled controls in the evaluator's process, everything else in a process of its own.
     """
 
     model: str
@@ -36,7 +37,7 @@ class RunSettings:
     shard: tuple[int, int] | None = None
     keep_frames: bool = False
     codec_run: Path | None = None
-    in_process: bool = False
+    in_process: bool | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
 
     @property
@@ -65,5 +66,5 @@ class RunSettings:
             "--out": self.out,
         }
         words = [word for key, value in options.items() if value is not None for word in (key, str(value))]
-        flags = ["--keep-frames"] * self.keep_frames + ["--in-process"] * self.in_process
+        flags = ["--keep-frames"] * self.keep_frames + ["--in-process"] * bool(self.in_process)
         return shlex.join(["tp-eval", *(["score"] if given else []), *words, *flags])

@@ -54,7 +54,7 @@ def validate(
     sample: int | None = None,
     checkpoint: str | None = None,
     device: str = "cpu",
-    in_process: bool = False,
+    in_process: bool | None = None,
 ) -> ValidationReport:
     """Check one target and list its errors.
 
@@ -94,7 +94,7 @@ def validate(
 
 
 def _check_contestant(
-    name: str, checkpoint: str | None, device: str, in_process: bool, notes: CheckList
+    name: str, checkpoint: str | None, device: str, in_process: bool | None, notes: CheckList
 ) -> str:
     try:
         host = make_host(

@@ -24,28 +24,28 @@ def frames(video: bytes) -> list[np.ndarray]:
 
 def test_scores_and_contestant_share_one_decoding(video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = frames(video)
-    footage = ReferenceVideo(video, None, "clip")
-    driving = iter(DrivingFrames(footage, 12))
-    monkeypatch.setattr(footage, "decode", None)
+    reference_video = ReferenceVideo(video, None, "clip")
+    driving = iter(DrivingFrames(reference_video, 12))
+    monkeypatch.setattr(reference_video, "decode", None)
     for frame in expected:
         assert np.array_equal(next(driving), frame)
-        assert np.array_equal(footage.next(), frame)
-    assert footage.next() is None and next(driving, None) is None
+        assert np.array_equal(reference_video.next(), frame)
+    assert reference_video.next() is None and next(driving, None) is None
 
 
 def test_a_contestant_may_read_everything_first(video: bytes) -> None:
-    footage = ReferenceVideo(video, None, "clip")
-    assert np.array_equal(list(DrivingFrames(footage, 12)), frames(video))
-    assert np.array_equal([footage.next() for _ in range(12)], frames(video))
+    reference_video = ReferenceVideo(video, None, "clip")
+    assert np.array_equal(list(DrivingFrames(reference_video, 12)), frames(video))
+    assert np.array_equal([reference_video.next() for _ in range(12)], frames(video))
 
 
 @pytest.mark.parametrize("scored", [3, 12])
 def test_a_contestant_that_falls_behind_still_gets_every_frame(video: bytes, scored: int) -> None:
-    footage = ReferenceVideo(video, None, "clip")
-    driving = iter(DrivingFrames(footage, 12))
+    reference_video = ReferenceVideo(video, None, "clip")
+    driving = iter(DrivingFrames(reference_video, 12))
     seen = [next(driving)]
     for _ in range(scored):
-        footage.next()
+        reference_video.next()
     assert np.array_equal([*seen, *driving], frames(video))
 
 
@@ -55,8 +55,8 @@ def test_driving_frames_can_be_read_twice(video: bytes) -> None:
 
 
 def test_looking_at_the_first_frame_does_not_score_it(video: bytes) -> None:
-    footage = ReferenceVideo(video, None, "clip")
-    assert np.array_equal(footage.first(), footage.next())
+    reference_video = ReferenceVideo(video, None, "clip")
+    assert np.array_equal(reference_video.first(), reference_video.next())
 
 
 def test_a_clip_that_ends_early_says_so(video: bytes) -> None:
