@@ -2,12 +2,12 @@
 
 Run it from this folder on the bundled dataset:
 
-    tp-eval --model my_contestant:MovedPortrait --limit 1
+    tp-eval --model my_contestant:MyModel --limit 1
 
 To register it under a name, add the entry point to the pyproject.toml of its package:
 
     [project.entry-points."talkingpose.contestants"]
-    moved-portrait = "my_package.my_contestant:MovedPortrait"
+    moved-portrait = "my_package.my_contestant:MyModel"
 
 Then `tp-eval --model moved-portrait` finds it, and `tp-eval ls contestants` lists it.
 """
@@ -25,7 +25,7 @@ from talkingpose.io.image import Image
 NOSE = 0
 
 
-class MovedPortrait:
+class MyModel:
     """Shifts the portrait by the movement of the nose since the first frame."""
 
     def __init__(self, *, checkpoint: str | None, device: str, strength: str = "1") -> None:
@@ -62,5 +62,5 @@ class MovedPortrait:
 if __name__ == "__main__":
     from benchmark import evaluate
 
-    run = evaluate(MovedPortrait(checkpoint=None, device="cpu"), limit=1, out="runs/moved-portrait")
+    run = evaluate(MyModel(checkpoint=None, device="cpu"), limit=1, max_frames=101, out="runs/mine")
     print(run.metrics["psnr"].value, run.metrics["motion_ratio"].value)

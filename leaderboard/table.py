@@ -265,6 +265,8 @@ def _badges(run: Run) -> tuple[str, ...]:
         badges.append("scored from finished videos")
     if run.contestant.saw_driving_frames:
         badges.append("saw the driving frames")
+    if run.contestant.isolated is False and not run.contestant.control:
+        badges.append("ran inside the evaluator")
     if run.limit is not None:
         badges.append(f"limit {number_format.counted(run.limit, 'clip')}")
     if run.max_frames is not None:

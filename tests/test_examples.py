@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,27 @@ def test_curate_folder(tmp_path: Path) -> None:
     if not sources.is_dir():
         pytest.fail("tests/data/legacy/sources is missing")
     assert "clips" in run("curate_folder.py", tmp_path, str(sources), "dataset")
+
+
+def test_my_contestant(tmp_path: Path) -> None:
+    """It runs as a script, and by its name from a folder that has its own `benchmark/`."""
+    assert len(run("my_contestant.py", tmp_path).split()) == 2
+    for name in ("benchmark", "baselines"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('the wrong package')")
+    shutil.copy(EXAMPLES / "my_contestant.py", tmp_path)
+    command = [Path(sys.executable).parent / "tp-eval", "--model", "my_contestant:MyModel", "--limit", "1"]
+    done = subprocess.run(
+        [*command, "--max-frames", "101", "--out", "run", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    contestant = json.loads(done.stdout)["contestant"]
+    assert contestant["name"] == "moved-portrait" and contestant["isolated"]
 
 
 def test_notebook(tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ def make_run(name: str = "talkingpose", *, look: tuple | None = None, n_cases: i
         licence="Apache-2.0",
         control=control,
         saw_driving_frames=name in ("ground-truth", "reencode"),
+        isolated=name == "talkingpose",
     )
     cost = Cost(
         seconds_per_frame=0.002 if control else 0.41 + len(name) / 50,

@@ -104,6 +104,7 @@ def test_every_part_is_there(outline: Outline):
     assert "Unavailable: no weights: tp-eval weights fetch sface." in text
     assert "tp-eval --model talkingpose --dataset org/talking-clips --out runs/talkingpose" in text
     assert "saw the driving frames" in text and "limit 2 clips" in text and "first 120 frames" in text
+    assert "ran inside the evaluator" in text
     assert "cuda (NVIDIA H200)" in text and "Controls, never ranked" in text
 
 
