@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from benchmark.frame_input import FrameInput, Frames, ScoreError, open_frames
 from benchmark.metrics import AnyMetric, CaseShape, ClipArrays, SetMetric, members
+from benchmark.metrics.scoring import Scoring
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseScore, Direction, State
 from talkingpose.io.image import Image
@@ -58,7 +59,7 @@ class MetricResult:
 def score(
     real: Frames | None,
     generated: Frames,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
     keypoints: Iterable[npt.ArrayLike] | None = None,
     fps: float | Fraction | None = None,
     *,
@@ -76,7 +77,7 @@ def score(
             the numbers in their names; or an iterable of frames, uint8 RGB (H, W, 3). None where no real
             video exists, for metrics that need none, such as `portrait_colour.mean`.
         generated: the same, of equal size and length.
-        metrics: ids such as `tje@2`, or families such as `akd`, which stand for all their metrics.
+        metrics: ids such as `tje@2`, or families such as `akd`, which stand for all their metrics; or one.
             `benchmark.metrics.names()` lists the ids.
         keypoints: pose of each real frame, or the driving pose where there is no real video: (T, 133, 3),
             x and y in [0, 1] of the frame, then confidence. Metrics of face, hands and background need it.
@@ -102,9 +103,8 @@ def score(
         >>> result["tje@2"].curve
         array([nan, nan,  0.,  0.])
     """
-    from benchmark.metrics.scoring import Scoring
-
-    chosen = {metric.spec.id: metric for name in metrics for metric in members(name)}
+    names = [metrics] if isinstance(metrics, str) else metrics
+    chosen = {metric.spec.id: metric for name in names for metric in members(name)}
     made = open_frames("generated", generated)
     true = None if real is None else open_frames("real", real)
     pairs = _pairs(true, made, keypoints)

@@ -124,7 +124,7 @@ class PairWindow:
     def _frame(self, side: Side, back: int) -> _Frame:
         if side == "reference":
             if self._reference is None:
-                raise LookupError("the window has no portrait")
+                raise LookupError("no portrait: give the reference image")
             return self._reference
         return self._pair(back)[0 if side == "real" else 1]
 

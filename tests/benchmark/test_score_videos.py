@@ -117,6 +117,7 @@ def test_nothing_but_the_window_is_held() -> None:
 
 def test_a_family_stands_for_its_metrics(real: np.ndarray) -> None:
     assert list(score(real, real, metrics=["colour", "tje@3"])) == ["colour.mean", "colour.std", "tje@3"]
+    assert list(score(real, real, metrics="psnr")) == ["psnr"]
 
 
 def test_missing_inputs_make_a_metric_unavailable(real: np.ndarray) -> None:
@@ -124,6 +125,8 @@ def test_missing_inputs_make_a_metric_unavailable(real: np.ndarray) -> None:
     assert [result[name].state for name in result] == ["unavailable", "unavailable", "ok"]
     assert "real=" in result["psnr"].reason and "keypoints=" in result["pose_motion"].reason
     assert score(real, real, metrics=["psnr.face"])["psnr.face"].state == "unavailable"
+    without = score(None, real, metrics=["portrait_colour.mean"])["portrait_colour.mean"]
+    assert without.state == "failed" and "reference image" in without.reason
 
 
 @pytest.mark.parametrize(
