@@ -1,6 +1,7 @@
 # make env    the environment, in .venv
 # make test   environment, checks, tests
-# make demo   environment, the main job on what the project ships, the report
+# make soak   long tests: many kills, whole footage
+# make demo   environment, a board of the bundled model and the controls
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
 BIN := .venv/bin
@@ -31,9 +32,10 @@ check: env
 	$(BIN)/python -m pip check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-# Two workers on two cores; a file's tests stay together because they share fixtures that are dear to make.
+# Two workers on two cores; the tests of a file stay together because they share expensive fixtures.
 unit: env
 	$(BIN)/pytest -n 2 --dist loadfile
+	@echo "long tests are not part of this: make soak"
 
 # Long tests: many kills, the whole footage with the real models.
 soak: env
