@@ -34,8 +34,8 @@ check: env
 
 # Two workers on two cores; the tests of a file stay together because they share expensive fixtures.
 unit: env
-	$(BIN)/pytest -n 2 --dist loadfile
 	@echo "long tests are not part of this: make soak"
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Long tests: many kills, the whole footage with the real models.
 soak: env
