@@ -125,5 +125,5 @@ def test_a_checkpoint_that_is_not_installed_is_one_line(
     shutil.rmtree(tiny)
     assert tp_eval("--model", "talkingpose", "--in-process", monkeypatch=monkeypatch) == 2
     lines = capfd.readouterr().err.splitlines()
-    assert len(lines) == 1 and "checkpoint tiny: is not part of this installation" in lines[0]
+    assert len(lines) == 1 and "checkpoint tiny: not part of this installation" in lines[0]
     assert not Path("runs").exists()

@@ -189,7 +189,7 @@ def test_closed_or_full_stdout_and_little_memory_are_at_most_one_line(made, foot
     program = f"{sys.executable} -c 'from curation.cli.app import main; main()'"
     video = next(footage_made.glob("broken*"))
     commands = {
-        f"{program} status {out} --json | true; exit ${{PIPESTATUS[0]}}": (0, 1),
+        f"{program} status {out} --json | true; exit ${{PIPESTATUS[0]}}": (0, 1, 2),
         f"{program} status {out} >&-": (0,),
         f"{program} status {out} > /dev/full": (2,),
         f"ulimit -v 150000; {program} run {video} --out {tmp_path / 'out'}": (2,),

@@ -36,5 +36,5 @@ def test_nothing_is_taken_before_it_is_due(length):
 def test_counting_can_begin_later_and_nothing_may_be_left():
     assert [step.index for step in time_steps([pictures(2)], first=7)] == [7, 8]
     assert list(time_steps([pictures(0)], first=7)) == []
-    with pytest.raises(PipelineError, match="clip 1, picture 0: there is none"):
+    with pytest.raises(PipelineError, match="clip 1: empty"):
         next(time_steps([pictures(1), pictures(0)]))

@@ -133,7 +133,7 @@ def test_sizes_that_halve_to_odd_numbers(pipe, golden):
     ("change", "message"),
     [
         ({"poses": [np.zeros((60, 64, 3), np.uint8)]}, r"poses: 64x60: .*multiples of 8"),
-        ({"poses": []}, "clip 0, picture 0: there is none"),
+        ({"poses": []}, "clip 0: empty"),
         ({"poses": [np.zeros((64, 64), np.uint8)]}, r"picture 0: uint8 \(64, 64\)"),
         ({"poses": [np.zeros((64, 64, 3), np.float32)]}, "picture 0: float32"),
         ({"poses": [np.zeros((64, 64, 3), np.uint8), None]}, "picture 1: NoneType"),

@@ -166,7 +166,9 @@ def test_redirects_are_followed(server: Any, make: Any, dest: Path, content: byt
     there = server.serve("/there", make.answer(content, cut=100_000), make.answer(content))
     lock = make.lock(make.entry(server.serve("/net", make.answer(location=there))))
     assert fetch(["net"], dest, lock=lock)[0].error is None
-    assert server.ranges() == [None, None, "bytes=100000-", "bytes=100000-"]
+    assert target(dest).read_bytes() == content
+    # A dropped connection may cost one more request; the second file request resumes.
+    assert server.ranges()[0] is None and server.ranges()[-2:] == ["bytes=100000-"] * 2
 
 
 def test_offline_is_one_line_with_a_remedy(make: Any, dest: Path) -> None:
