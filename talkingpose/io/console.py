@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 # Conditions of the machine that the user can change; everything else is a bug.
+_OUT_OF_MEMORY = re.compile(r"cannot allocate memory|failed to map segment", re.IGNORECASE)
 _ENVIRONMENT_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EMFILE,
 }  # fmt: skip
@@ -87,7 +89,10 @@ def run(
         _discard_output()
         where = "standard output" if error.filename is None else os.fsdecode(error.filename)
         fail(program, f"{where}: {error.strerror}: free space, or check the path and its permissions")
-    except MemoryError:
+    except (MemoryError, ImportError) as error:
+        # A library that cannot be mapped into memory fails as an import.
+        if isinstance(error, ImportError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
         fail(program, "out of memory: close other programs, or use fewer workers or a smaller batch")
     if code == EXIT_INTERRUPTED:  # typer reports Ctrl-C by this code
         note(f"{program}: stopped; {stopped}")
