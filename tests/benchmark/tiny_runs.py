@@ -50,9 +50,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_rows: dict[str, dict[str
 
 
 @contextmanager
-def tiny_protocol_everywhere() -> Iterator[Protocol]:
-    """Make every module find the small protocol under the name of any other."""
-    protocol = tiny_protocol()
+def protocol_everywhere(protocol: Protocol) -> Iterator[Protocol]:
+    """Make every module find a protocol under the name of any other."""
     with pytest.MonkeyPatch.context() as patch:
         for module in USERS_OF_PROTOCOLS:
             patch.setattr(f"benchmark.{module}.load_protocol", lambda name: protocol)
@@ -62,7 +61,7 @@ def tiny_protocol_everywhere() -> Iterator[Protocol]:
 @pytest.fixture
 def tiny_rules() -> Iterator[Protocol]:
     """The small protocol in place of any other."""
-    with tiny_protocol_everywhere() as protocol:
+    with protocol_everywhere(tiny_protocol()) as protocol:
         yield protocol
 
 

@@ -12,9 +12,9 @@ package.__path__ = [str(Path(__file__).parents[1])]
 sys.modules["tests"] = package
 
 # At import, so that the processes of --workers follow the same rules.
-from tests.benchmark.tiny_runs import tiny_protocol_everywhere  # noqa: E402
+from tests.benchmark.tiny_runs import protocol_everywhere, tiny_protocol  # noqa: E402
 
-RULES = tiny_protocol_everywhere()
+RULES = protocol_everywhere(tiny_protocol())
 RULES.__enter__()
 
 if __name__ == "__main__":

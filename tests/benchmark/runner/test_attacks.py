@@ -16,7 +16,7 @@ from benchmark.protocols.protocol import Protocol
 from benchmark.results import Run, read_case, read_run
 from benchmark.runner.isolation import IsolatedHost
 from talkingpose.io import console
-from tests.benchmark.tiny_runs import CLIPS, run, tiny_protocol_everywhere
+from tests.benchmark.tiny_runs import CLIPS, protocol_everywhere, run, tiny_protocol
 
 HERE = Path(__file__).parents[1]
 BOTH = pytest.mark.parametrize("in_process", [True, False], ids=["in process", "isolated"])
@@ -30,7 +30,7 @@ def _rules(tiny_rules: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def honest(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run of the portrait at every step, under the rules of the tests."""
-    with pytest.MonkeyPatch.context() as patch, tiny_protocol_everywhere():
+    with pytest.MonkeyPatch.context() as patch, protocol_everywhere(tiny_protocol()):
         patch.chdir(HERE)
         return run("attacks:Still", tiny, tmp_path_factory.mktemp("runs") / "still")
 

@@ -1,6 +1,6 @@
 """Damaged predictions, runs and datasets: one line says what is wrong, or the number is right.
 
-Two hundred of them, drawn by hypothesis; clips and protocol are as small as they can be.
+A hundred of them, drawn by hypothesis; clips and protocol are as small as they can be.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmark.analysis.compare import compare
-from benchmark.protocols.protocol import Protocol
 from benchmark.rescore.rescore import rescore
 from benchmark.results import Run, read_case
 from benchmark.validation import validate
 from talkingpose.io.errors import UserError
 from tests.benchmark.drawn_clips import Drawn, row, video_bytes, write_dataset
 from tests.benchmark.tiny_runs import (
-    USERS_OF_PROTOCOLS,
     frames,
+    protocol_everywhere,
     run,
     score,
     tiny_protocol,
@@ -50,10 +49,7 @@ DRAWN = settings(
 
 @pytest.fixture(scope="module", autouse=True)
 def _smallest_rules() -> Iterator[None]:
-    protocol: Protocol = tiny_protocol().model_copy(update={"metrics": {"psnr": 1}})
-    with pytest.MonkeyPatch.context() as patch:
-        for module in USERS_OF_PROTOCOLS:
-            patch.setattr(f"benchmark.{module}.load_protocol", lambda name: protocol)
+    with protocol_everywhere(tiny_protocol().model_copy(update={"metrics": {"psnr": 1}})):
         yield
 
 
@@ -145,7 +141,7 @@ def damaged_files(draw: st.DrawFn) -> dict[str, bytes]:
 
 
 @given(files=damaged_files())
-@settings(DRAWN, max_examples=60)
+@settings(DRAWN, max_examples=25)
 def test_videos(clips: Path, fresh: Workplace, files: dict[str, bytes]) -> None:
     folder = fresh()
     (folder / "made").mkdir()
@@ -199,7 +195,7 @@ def deepen(path: Path) -> None:
 
 
 @given(change=frame_damage())
-@settings(DRAWN, max_examples=30)
+@settings(DRAWN, max_examples=12)
 def test_frames(clips: Path, fresh: Workplace, change: Callable[[Path], object]) -> None:
     folder = fresh()
     write_pngs(folder / "made/one", frames(ONE))
@@ -240,7 +236,7 @@ def places(document: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     where=st.integers(0, 10**6),
     value=st.sampled_from([*HOSTILE, None]),
 )
-@settings(DRAWN, max_examples=70)
+@settings(DRAWN, max_examples=45)
 def test_runs(sound: Path, fresh: Workplace, file: str, where: int, value: str | None) -> None:
     folder = fresh() / "run"
     shutil.copytree(sound, folder)
@@ -305,7 +301,7 @@ CELLS: dict[str, list[Any]] = {
 
 
 @given(data=st.data())
-@settings(DRAWN, max_examples=60)
+@settings(DRAWN, max_examples=25)
 def test_datasets(clips: Path, fresh: Workplace, data: st.DataObject) -> None:
     column = data.draw(st.sampled_from(sorted(CELLS)))
     value = data.draw(st.sampled_from(CELLS[column]))
