@@ -22,7 +22,9 @@ def test_the_example_in_the_docstring_runs(public: Callable[..., object]) -> Non
 
 
 @pytest.fixture
-def tiny_run(tiny: Path, tiny_rules: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+def tiny_run(
+    tiny: Path, tiny_rules: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Run]:
     """Evaluate on the small dataset."""
     monkeypatch.chdir(tmp_path)
 

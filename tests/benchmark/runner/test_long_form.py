@@ -20,7 +20,6 @@ from tests.benchmark.drawn_clips import Drawn, row, video_bytes, write_dataset
 from tests.benchmark.tiny_runs import protocol_everywhere
 from tools.control_table import tables
 
-
 CLIPS = tuple(
     Drawn(f"clip-{name}", person, Fraction(25), length, (48, 48))
     for name, person, length in (("a", "anna", 110), ("b", "bela", 130), ("c", "bela", 121))
@@ -39,10 +38,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _few_metrics() -> Iterator[None]:
     long = load_protocol("tp-long@1")
     few = {name: version for name, version in long.metrics.items() if name in METRICS}
-    with protocol_everywhere(long.model_copy(update={"metrics": few})) as protocol:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tools.control_table.load_protocol", lambda name: protocol)
-            yield
+    protocol = long.model_copy(update={"metrics": few})
+    with protocol_everywhere(protocol), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tools.control_table.load_protocol", lambda name: protocol)
+        yield
 
 
 @pytest.fixture(scope="module")
