@@ -7,15 +7,12 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from talkingpose.io.errors import UserError
 
 if TYPE_CHECKING:
     import typer
-    from rich.progress import Progress
 
 # Conditions of the machine that the user can change; everything else is a bug.
 _OUT_OF_MEMORY = re.compile(r"cannot allocate memory|failed to map segment", re.IGNORECASE)
@@ -118,24 +115,6 @@ def emit_json(document: Any) -> None:
     """
     utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
     print(json.dumps(document, indent=2, ensure_ascii=not utf8, allow_nan=False))
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Show a rich progress display on stderr: count, speed, time left; silent without a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        yield progress
 
 
 def _accept_any_text() -> None:

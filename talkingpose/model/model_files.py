@@ -172,7 +172,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Read the weights of a saved model, whole or in shards. The index of the shards is not read.
 
     Raises:
-        CheckpointError: no weights, a damaged file, or a tensor that stands twice.
+        CheckpointError: no weights, a damaged file, or a tensor in two shards.
     """
     files = next((found for name in _WEIGHT_NAMES if (found := sorted(folder.glob(name)))), [])
     if not files:

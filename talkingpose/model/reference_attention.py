@@ -65,12 +65,6 @@ class ReferenceCache:
         """Number of portraits."""
         return len(next(iter(self.rows.values())))
 
-    @property
-    def nbytes(self) -> int:
-        """Size of all tensors in bytes."""
-        parts = (self.keys, self.values, self.rows, self.null_rows)
-        return sum(tensor.nbytes for part in parts for tensor in part.values())
-
 
 class ReferenceWriter(AttnProcessor2_0):
     """Stock attention of the reference UNet that stores the input of self-attention in `bank[name]`."""

@@ -18,7 +18,7 @@ def parity_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def golden() -> dict[str, np.ndarray]:
-    """The official inference's inputs and results (DESIGN: reference facts, section 3)."""
+    """Inputs and results of the official inference."""
     with np.load(PARITY / "golden.npz") as file:
         return dict(file)
 
@@ -35,5 +35,5 @@ def noise(golden: dict[str, np.ndarray]) -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def small(golden: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Pose pictures (64, 64, 3) for tests that need frames but no particular ones."""
+    """Pose pictures (64, 64, 3) for tests that need any frames."""
     return [np.ascontiguousarray(pose[::2, ::2]) for pose in golden["poses"]]

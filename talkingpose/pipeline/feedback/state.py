@@ -23,11 +23,6 @@ class FrameContext:
     pictures: torch.Tensor
     reference: torch.Tensor
 
-    def select(self, clips: Sequence[int]) -> FrameContext:
-        """Return the context of the clips at these positions only, in this order."""
-        rows = list(clips)
-        return FrameContext(self.pictures[rows], self.reference[rows])
-
 
 @dataclass(frozen=True)
 class FeedbackState:

@@ -27,7 +27,7 @@ from tests.talkingpose.animate.test_driving_poses import person, save
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipe: TalkingPosePipeline) -> Path:
-    """A folder with a portrait whose person is found, and poses; the model is loaded already."""
+    """A folder with poses and a portrait with a person; the model is loaded already."""
     monkeypatch.setattr(talkingpose.animate.animator, "load_pipeline", lambda checkpoint, device, dtype: pipe)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 96, 3), np.uint8)).save(
         tmp_path / "a.png"
@@ -81,7 +81,7 @@ def test_a_video_with_its_preview_and_messages(place: Path, parity_folder: Path)
 def test_the_model_stays_in_one_thread_and_writing_out_of_it(
     place: Path, parity_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CUDA graphs are bound to the thread that they were made in: the one that loads the model."""
+    """CUDA graphs are bound to the thread that recorded them: the one that loads the model."""
     at: dict[str, set[int]] = {"model": set(), "writing": set()}
     decode, write = TalkingPosePipeline.decode, VideoWriter.write
 

@@ -51,7 +51,7 @@ def test_a_list_that_cannot_be_used_is_one_line(folder: Path, text: str, message
     assert "\n" not in str(caught.value)
 
 
-def test_no_list_and_no_text(folder: Path) -> None:
+def test_a_missing_list_and_another_encoding(folder: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
         read_batch_list(folder / "nothing.csv")
     (folder / "list.csv").write_bytes(b"reference\xff\xfe\n")

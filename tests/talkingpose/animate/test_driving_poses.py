@@ -55,14 +55,14 @@ def test_a_file_of_poses_is_read_whole_or_in_part(tmp_path: Path) -> None:
         ({"keypoints": np.array([None])}, "invalid"),
     ],
 )
-def test_a_file_that_is_none_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+def test_invalid_files_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     path = save(tmp_path / "p.npz", **changes)
     with pytest.raises(UserError, match=message) as caught:
         read_driving(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
-def test_a_frame_of_another_shape_stretches_nobody() -> None:
+def test_a_frame_of_another_shape_does_not_stretch_poses() -> None:
     driving = DrivingPoses(np.stack([person()]), Fraction(25), 1280, 720)
     framed = driving.in_frame(500, 500)
     for points in (driving, framed):
@@ -76,7 +76,7 @@ def test_a_frame_of_another_shape_stretches_nobody() -> None:
     assert not framed.keypoints[0, 7].any()  # absent points stay zeros
 
 
-def test_retargeting_across_shapes_puts_the_shoulders_on_the_portrait_s() -> None:
+def test_retargeting_across_shapes_aligns_the_shoulders() -> None:
     driving = DrivingPoses(np.stack([person(0.4)] * 2), Fraction(25), 1280, 720)
     portrait = person(0.55, 0.3)
     moved = retargeted(driving, portrait, 512, 640)
@@ -84,7 +84,7 @@ def test_retargeting_across_shapes_puts_the_shoulders_on_the_portrait_s() -> Non
     assert (moved.width, moved.height, moved.fps) == (512, 640, Fraction(25))
 
 
-def test_what_is_missing_is_counted() -> None:
+def test_missing_parts_are_counted() -> None:
     one_hand, unsure, nobody = person(), person(), np.zeros((133, 3), np.float32)
     unsure[23:91, 2] = 0.2
     assert missing_parts(one_hand) == {"shoulders": 0, "face": 0, "hands": 0}
@@ -94,7 +94,7 @@ def test_what_is_missing_is_counted() -> None:
     }  # fmt: skip
 
 
-def test_the_same_pose_is_told_from_another() -> None:
+def test_the_same_pose_is_distinguished_from_another() -> None:
     noise = np.random.default_rng(0).normal(0, 0.004, (133, 2))
     again = person()
     again[:, :2] += noise * (again[:, 2:] > 0)

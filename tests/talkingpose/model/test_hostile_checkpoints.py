@@ -1,4 +1,4 @@
-"""Checkpoints of strangers: no code of theirs runs, and what is wrong with them is one line."""
+"""Checkpoints of strangers: none of their code runs, and every error is one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def saved(pipe: TalkingPosePipeline, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def folder(saved: Path, tmp_path: Path) -> Path:
-    """A copy of a checkpoint in the diffusers layout; a test replaces files in it."""
+    """A copy of a checkpoint in the diffusers layout; tests replace its files."""
     return Path(shutil.copytree(saved, tmp_path / "checkpoint", copy_function=os.link))
 
 
@@ -100,8 +101,9 @@ class Malicious:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize("part", ["image_encoder", "vae", "reference_unet"])
-@pytest.mark.parametrize("form", ["torch", "pickle"])
+@pytest.mark.parametrize(
+    ("part", "form"), [("image_encoder", "torch"), ("image_encoder", "pickle"), ("vae", "torch")]
+)
 def test_a_pickle_is_not_run(folder: Path, part: str, form: str) -> None:
     name = "pytorch_model.bin" if part == "image_encoder" else "diffusion_pytorch_model.bin"
     for file in (folder / part).glob("*.safetensors"):
@@ -199,7 +201,7 @@ def test_shards_are_read(folder: Path, pipe: TalkingPosePipeline) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_files_that_are_no_files(folder: Path) -> None:
+def test_files_that_are_not_regular_are_refused(folder: Path) -> None:
     file = folder / "vae" / WEIGHTS
     file.unlink()
     os.mkfifo(file)
@@ -217,8 +219,10 @@ def edit_weights(file: Path, name: str, edit: Callable[[torch.Tensor], torch.Ten
     save_file(state, file) if file.suffix == ".safetensors" else torch.save(state, file)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("part", ["vae", "image_encoder", "denoising_unet"])
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("vae", float("nan")), ("image_encoder", float("inf")), ("denoising_unet", float("nan"))],
+)
 def test_weights_that_are_not_finite_are_refused(folder: Path, part: str, value: float) -> None:
     (file,) = (folder / part).glob("*.safetensors")
     name = sorted(load_file(file))[0]
@@ -269,3 +273,27 @@ def test_half_precision_unets_with_a_float32_vae_animate(
     settings = {"num_inference_steps": 4, "guidance_scale": 1.0, "output_type": "pt"}
     frames = mixed(golden["reference"], golden["poses"], latents=noise, **settings).frames.numpy()
     assert 10 * np.log10(1 / np.mean((frames - golden["nocfg_frames"]) ** 2)) > 40
+
+
+def test_a_repository_is_downloaded_without_code_and_variants(
+    official: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def snapshot_download(repository: str, *, allow_patterns: list[str], **_: object) -> str:
+        asked.append(allow_patterns)
+        return str(official)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    weights = official / "image_encoder" / "model.safetensors"
+    state = load_file(weights)
+    weights.unlink()
+    torch.save(state, official / "image_encoder" / "pytorch_model.bin")
+    assert isinstance(TalkingPosePipeline.from_pretrained("owner/name"), TalkingPosePipeline)
+    first, second = asked
+    variant = "vae/diffusion_pytorch_model.fp16.safetensors"
+    offered = ["x.py", "vae/a.py", variant, "motion_module.pth", "a.bin"]
+    assert not [name for name in offered for pattern in first + second if fnmatch(name, pattern)]
+    needed = ["denoising_unet.pth", "vae/diffusion_pytorch_model.safetensors", "vae/config.json"]
+    assert all(any(fnmatch(name, pattern) for pattern in first) for name in needed)
+    assert second == ["image_encoder/diffusion_pytorch_model.bin", "image_encoder/pytorch_model.bin"]

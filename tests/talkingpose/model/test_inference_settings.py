@@ -1,4 +1,4 @@
-"""The settings that lie beside a checkpoint."""
+"""Inference settings of a checkpoint."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_settings_come_back_as_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"num_inference_steps": 0}', '{"pose_picture": "oil"}', '{"x": 1}']
 )
-def test_settings_that_cannot_be_are_one_line(tmp_path: Path, text: str) -> None:
+def test_invalid_settings_are_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / INFERENCE_FILE).write_text(text)
     with pytest.raises(UserError, match=INFERENCE_FILE) as caught:
         read_inference(tmp_path)

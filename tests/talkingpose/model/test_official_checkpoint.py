@@ -24,7 +24,7 @@ LAYER = "down_blocks.0.motion_modules.0.temporal_transformer"
 
 @pytest.fixture
 def folder(parity_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the parity checkpoint whose files a test may replace."""
+    """A copy of the parity checkpoint; tests replace its files."""
     target = tmp_path / "checkpoint"
     shutil.copytree(parity_folder, target, ignore=shutil.ignore_patterns("*.npz"))
     return target
@@ -172,7 +172,7 @@ def test_vae_weights_that_are_missing_are_refused(folder):
     refused(folder, "vae: .*decoder.conv_in.weight")
 
 
-def test_the_hub_s_layout(folder):
+def test_the_layout_of_the_hub(folder):
     (folder / "weights").mkdir()
     for file in folder.glob("*.pth"):
         file.rename(folder / "weights" / file.name)

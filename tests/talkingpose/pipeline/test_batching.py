@@ -25,7 +25,7 @@ def test_windows_hold_the_same_clips_and_lose_none():
 
 
 @pytest.mark.parametrize("length", [1, 3])
-def test_nothing_is_taken_before_it_is_due(length):
+def test_nothing_is_taken_early(length):
     taken: list[int] = []
     stream = windows(time_steps([pictures(10, taken)]), length)
     for number in range(1, 3):
@@ -33,7 +33,7 @@ def test_nothing_is_taken_before_it_is_due(length):
         assert len(taken) == number * length
 
 
-def test_counting_can_begin_later_and_nothing_may_be_left():
+def test_counting_can_start_later_and_may_yield_nothing():
     assert [step.index for step in time_steps([pictures(2)], first=7)] == [7, 8]
     assert list(time_steps([pictures(0)], first=7)) == []
     with pytest.raises(PipelineError, match="clip 1: empty"):

@@ -1,4 +1,4 @@
-"""Checkpoints by name, in either layout, and from one to the other."""
+"""Conversion between the layouts, and checkpoints by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def saved(parity_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def test_there_and_back_without_loss(pipe, parity_folder, saved, tmp_path):
+def test_a_round_trip_is_lossless(pipe, parity_folder, saved, tmp_path):
     InferenceSettings(num_inference_steps=8).write(saved)
     try:
         convert(saved, tmp_path / "official", "official")
@@ -59,7 +59,7 @@ def test_half_precision_stays_half(pipe, parity_folder, tmp_path):
     assert all(torch.equal(state[key], pipe.denoising_unet.state_dict()[key].half()) for key in state)
 
 
-def test_conversions_that_cannot_be(parity_folder, saved, tmp_path):
+def test_impossible_conversions_are_refused(parity_folder, saved, tmp_path):
     with pytest.raises(ConvertError, match="exists already"):
         convert(parity_folder, saved, "diffusers")
     with pytest.raises(ConvertError, match="layout onnx: unknown"):
@@ -114,7 +114,7 @@ def test_a_saved_folder_of_something_else_is_refused(saved, name, content, messa
         file.write_bytes(before)
 
 
-def test_the_published_checkpoint_is_asked_for_by_name(parity_folder, tmp_path, monkeypatch):
+def test_the_published_checkpoint_has_a_name(parity_folder, tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with pytest.raises(CheckpointError, match="--for talkingpose --accept-licence") as caught:
         checkpoint_folder("hub")

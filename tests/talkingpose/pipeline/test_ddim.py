@@ -1,4 +1,4 @@
-"""The sampler's arithmetic against that of diffusers, and which steps are guided."""
+"""The sampler against diffusers, and the guided steps."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_step_is_that_of_diffusers(steps, change):
     torch.testing.assert_close(latents, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_another_scheduler_runs_by_its_own_step_and_begins_each_frame_anew():
+def test_another_scheduler_uses_its_own_step_and_restarts_for_each_frame():
     sampler = make_sampler(DPMSolverMultistepScheduler.from_config(OFFICIAL_SCHEDULER), 4, CPU)
     assert isinstance(sampler, SchedulerSampler)
     first, second = (run(sampler, Guidance(1.0)) for _ in range(2))
@@ -101,7 +101,7 @@ def test_an_interval_lies_within_the_steps(interval):
         Guidance(3.5, interval)
 
 
-def test_steps_and_predictions_that_cannot_be():
+def test_invalid_steps_and_predictions_are_refused():
     with pytest.raises(PipelineError, match="num_inference_steps: 0: give 1 or more"):
         make_sampler(DDIMScheduler(**OFFICIAL_SCHEDULER), 0, CPU)
     with pytest.raises(PipelineError, match="up to 1000"):

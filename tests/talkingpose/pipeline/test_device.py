@@ -36,7 +36,7 @@ def test_on_a_gpu_memory_decides(free: int, asked: bool | None, expected: Placem
     assert chosen == expected
 
 
-def test_on_the_cpu_nothing_is_left_behind() -> None:
+def test_on_the_cpu_nothing_is_offloaded() -> None:
     free = {"weights": WEIGHTS, "pixels": PIXELS}
     assert choose_placement("cpu", "float32", free=8 * GIB, **free) == Placement("cpu", "float32")
     assert choose_placement("cpu", "float32", free=GIB, **free) == Placement("cpu", "float32", tiling=True)
@@ -44,14 +44,14 @@ def test_on_the_cpu_nothing_is_left_behind() -> None:
         choose_placement("cpu", "float32", free=8 * GIB, cpu_offload=True, **free)
 
 
-def test_placement_is_said_in_words() -> None:
+def test_placement_as_text() -> None:
     assert str(Placement("cuda:1", "float16")) == "cuda:1, float16"
     words = str(Placement("cuda", "bfloat16", offload=True, tiling=True))
     assert words == "cuda, bfloat16, parts wait on the CPU, VAE in tiles"
     assert "compiled before the first frame" in str(Placement("cpu", "float32", compiled=True))
 
 
-def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compilation_is_refused_where_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeviceError, match="--cpu-offload"):
         check_compiled(True)
     sizes = {"weights": WEIGHTS, "pixels": PIXELS, "compiled": True}
@@ -65,7 +65,7 @@ def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         check_compiled(None)
 
 
-def test_compiling_is_asked_for_when_placed(
+def test_compiling_follows_the_placement(
     pipe: TalkingPosePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, bool]] = []

@@ -1,4 +1,4 @@
-"""The feedback controllers: their equations, and what must hold of each whatever the latents are."""
+"""The feedback controllers: their equations, and invariants for any latents."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def context(seed: int) -> FrameContext:
 
 
 def after(controller, frames: int, seed: int = 0, *, scale: float = 1.0) -> FeedbackState:
-    """The state after some frames whose latents are random."""
+    """Return the state after some frames with random latents."""
     state = FeedbackState(drawn(seed))
     for k in range(frames):
         final, memory = controller.finish(state, context(k), drawn(seed + 10 + k, scale=scale))
@@ -70,7 +70,7 @@ def after(controller, frames: int, seed: int = 0, *, scale: float = 1.0) -> Feed
     return state
 
 
-def test_every_controller_is_tried_open() -> None:
+def test_every_controller_is_tested_open() -> None:
     assert {type(c) for c in OPEN} == {type(c) for c in ALL} == set(CONTROLLERS.values())
 
 
@@ -84,14 +84,15 @@ def test_without_gain_the_loop_is_open_bit_for_bit(controller, frames) -> None:
 
 @pytest.mark.parametrize("controller", ALL, ids=repr)
 @pytest.mark.parametrize("frames", [0, 1, 3])
-def test_clips_of_a_batch_do_not_know_each_other(controller, frames) -> None:
+def test_clips_of_a_batch_are_independent(controller, frames) -> None:
     state, frame, final = after(controller, frames), context(7), drawn(99)
     whole, (filtered, memory) = (
         controller.initial_latents(state, frame),
         controller.finish(state, frame, final),
     )
     for rows in ([1], [2, 0]):
-        part, part_frame = state.select(rows), frame.select(rows)
+        part = state.select(rows)
+        part_frame = FrameContext(frame.pictures[rows], frame.reference[rows])
         assert torch.equal(controller.initial_latents(part, part_frame), whole[rows])
         alone, alone_memory = controller.finish(part, part_frame, final[rows])
         assert torch.equal(alone, filtered[rows])
@@ -101,7 +102,7 @@ def test_clips_of_a_batch_do_not_know_each_other(controller, frames) -> None:
 
 
 @pytest.mark.parametrize("controller", ALL, ids=repr)
-def test_a_restored_state_goes_on_as_the_saved_one(controller) -> None:
+def test_a_restored_state_continues_as_the_saved_one(controller) -> None:
     state, frame = after(controller, 2), context(7)
     file = io.BytesIO()
     torch.save(state.state_dict(), file)
@@ -112,7 +113,7 @@ def test_a_restored_state_goes_on_as_the_saved_one(controller) -> None:
     assert torch.equal(mine[0], theirs[0]) and mine[1].keys() == theirs[1].keys()
 
 
-def test_a_state_saved_before_there_was_memory_is_read() -> None:
+def test_a_state_without_memory_is_read() -> None:
     state = after(FixedGain(), 1).state_dict()
     del state["memory"]
     assert FeedbackState.from_state_dict(state).memory == {}
@@ -129,7 +130,7 @@ def test_the_first_frame_does_not_depend_on_anything_before(controller) -> None:
 
 @given(seeds, st.floats(0.01, 0.95), st.floats(0.1, 10))
 @settings(deadline=None, max_examples=10)
-def test_variance_is_kept_whatever_the_latents_are(seed, gain, scale) -> None:
+def test_variance_is_kept_for_any_latents(seed, gain, scale) -> None:
     controller = VariancePreserving(gain)
     state = after(controller, 2, seed, scale=scale)
     made = controller.initial_latents(state, context(7))
@@ -172,7 +173,7 @@ def test_other_loops_forget_at_least_by_their_largest_gain(controller, pole, see
 
 
 def loop_distances(controller, seed: int, g: float, frames: int, *, same_first: bool = False) -> list[float]:
-    """How far two loops of one noise are apart, frame by frame, that differ in the latents of one frame."""
+    """Return the distance per frame of two loops that differ in the latents of one frame."""
     noise, mean = drawn(seed), drawn(seed + 1)
     states = []
     for past in (2, 3):
@@ -241,7 +242,7 @@ def test_face_and_hands_are_found_in_the_pose_picture(side) -> None:
     assert not (regions.face * regions.hands).any()
 
 
-def test_region_gain_is_each_region_s_own() -> None:
+def test_region_gain_by_region() -> None:
     picture = torch.from_numpy(draw_pose(speaker(), 256, 256))[None]
     noise = torch.ones(1, 2, 32, 32)
     state = FeedbackState(noise).after(torch.zeros_like(noise))
@@ -264,7 +265,7 @@ def test_motion_is_seen_where_the_hand_moved_and_nowhere_else() -> None:
 
 
 @pytest.mark.parametrize("kind", [MotionGain, TemporalFilter])
-def test_motion_lets_go_of_the_past(kind) -> None:
+def test_motion_drops_the_past(kind) -> None:
     pictures = [torch.from_numpy(draw_pose(speaker(s), 256, 256))[None] for s in (0.0, 0.03)]
     noise, past = torch.zeros(1, 4, 32, 32), torch.full((1, 4, 32, 32), 0.01)
     controller = kind()
@@ -343,7 +344,7 @@ def test_integral_correction_takes_a_drift_away_or_stops_at_its_limit(offset, g)
         ("proportional", {"gain": "inf"}, "gain"),
     ],
 )
-def test_what_cannot_be_is_one_line(name, given_, message) -> None:
+def test_invalid_settings_are_one_line(name, given_, message) -> None:
     with pytest.raises(FeedbackError, match=message) as caught:
         make_controller(name, given_)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Frames in parallel against frames in sequence, on a sampler that is a formula."""
+"""Frames in parallel against frames in sequence, with a formula as sampler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def random(*shape: int, seed: int) -> torch.Tensor:
 
 
 class Sampler:
-    """Final latents as a contraction of the initial ones, different for each frame."""
+    """Return final latents as a contraction of the initial ones, different for each frame."""
 
     def __init__(self, strength: float = 0.5, error: float = 0.0) -> None:
         self.means = random(FRAMES, CLIPS, 3, 4, 4, seed=1)

@@ -1,4 +1,4 @@
-"""On a GPU the pipeline gives the official frames too: launched, replayed, offloaded, in half precision."""
+"""Parity on a GPU: launched, replayed, offloaded, in half precision."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GUIDED = {"num_inference_steps": 6, "guidance_scale": 3.5, "output_type": "pt"}
 
 @pytest.fixture(autouse=True)
 def exact():
-    """Convolutions in whole float32, as the numbers of the official inference are."""
+    """Convolutions in float32 without TF32, as in the official numbers."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     yield
@@ -44,7 +44,7 @@ def test_frames_are_the_official_ones(gpu, golden, noise):
 
 @pytest.mark.parametrize("backend", ["cudagraphs", INDUCTOR])
 def test_replayed_frames_are_too(gpu, golden, noise, backend):
-    """One clip, then two in a batch, then one that goes on from a state."""
+    """Run one clip, then two in a batch, then one that resumes from a state."""
     gpu.enable_compile(cuda_graphs=backend == "inductor", backend=backend)
     reference, poses = golden["reference"], list(golden["poses"][:2])
     stream = gpu.stream(reference, poses, latents=noise, **GUIDED)
@@ -58,7 +58,7 @@ def test_replayed_frames_are_too(gpu, golden, noise, backend):
         assert apart(frames, golden) < 1e-3
 
 
-def test_replay_copes_with_guidance_that_comes_and_goes(gpu, golden, noise):
+def test_replay_handles_a_guidance_interval(gpu, golden, noise):
     settings = {**GUIDED, "guidance_interval": (0.2, 0.7), "latents": noise}
     reference, poses = golden["reference"], list(golden["poses"][:3])
     expected = gpu(reference, poses, **settings).frames
@@ -68,7 +68,7 @@ def test_replay_copes_with_guidance_that_comes_and_goes(gpu, golden, noise):
 
 @pytest.mark.parametrize("offload", [False, True])
 def test_half_precision_stays_near(parity_folder, golden, noise, offload):
-    """As near as on a CPU; parts that wait on the CPU change nothing."""
+    """Offloading changes nothing, and the error is that of a CPU."""
     pipeline = TalkingPosePipeline.from_official(parity_folder, torch_dtype=torch.float16)
     chosen = place(pipeline, "cuda", pixels=128 * 128, cpu_offload=offload)
     assert chosen.offload is offload

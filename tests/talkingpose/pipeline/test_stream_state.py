@@ -1,4 +1,4 @@
-"""A stream that was stopped goes on from a small file, or says why it does not."""
+"""Resuming a stream from a small file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_resumed_stream_gives_the_same_frames(pipe, golden, small, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
 
 
-def test_a_batch_goes_on_with_the_clips_that_still_ran(pipe, golden, small):
+def test_a_batch_resumes_with_the_running_clips(pipe, golden, small):
     portraits, generators = [golden["reference"], golden["reference"][::-1]], [seeded(1), seeded(2)]
     whole = pipe(portraits, [small[:1], small], generator=generators, output_type="latent", **QUICK).frames
     stream = pipe.stream(
@@ -57,7 +57,7 @@ def test_a_batch_goes_on_with_the_clips_that_still_ran(pipe, golden, small):
         next(pipe.stream(portraits, [small, small], state=StreamState(stream.state.feedback, {}), **QUICK))
 
 
-def test_after_the_last_frame_nothing_is_left(pipe, golden, small):
+def test_a_state_after_the_last_frame_gives_no_frames(pipe, golden, small):
     stream = pipe.stream(golden["reference"], small[:1], generator=seeded(1), **QUICK)
     next(stream)
     assert list(pipe.stream(golden["reference"], [], state=stream.state, **QUICK)) == []
@@ -89,7 +89,7 @@ class Malicious:
         return os.mkdir, (str(self.path),)
 
 
-def test_files_that_are_no_state_are_refused_and_not_run(tmp_path: Path):
+def test_other_files_are_refused_and_not_run(tmp_path: Path):
     file, trap = tmp_path / "state.pt", tmp_path / "trap"
     with pytest.raises(PipelineError, match="no such file"):
         StreamState.load(file)

@@ -1,4 +1,4 @@
-"""A model small enough to train within a test, in the classes of the large one."""
+"""A model small enough to train in a test, with the classes of the large one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ GUIDER = {"conditioning_embedding_channels": 16, "block_out_channels": [8, 16]}
 
 
 def awake(module: torch.nn.Module) -> torch.nn.Module:
-    """Fill the weights that begin at zero, so that everything in the module matters."""
+    """Fill the weights that are zero, so that everything in the module has an effect."""
     generator = torch.Generator().manual_seed(7)
     for weights in module.parameters():
         if not bool(weights.any()):
@@ -93,7 +93,7 @@ def denoiser_content(folder: Path, vae_folder: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def vae_content(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of an autoencoder's configuration."""
+    """Content of a configuration of stage vae."""
     return content | {"stage": "vae", "model": {"vae": {"config": VAE}}}
 
 

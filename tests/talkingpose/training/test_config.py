@@ -1,4 +1,4 @@
-"""A configuration that cannot work is refused in one line, before the first step."""
+"""Configurations: refused in one line before the first step, defaults, bases."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_command_prints_one_line(
 
 
 @pytest.mark.parametrize("text", ["stage: [", "- a list", None])
-def test_a_file_that_is_no_table_is_refused(text: str | None, tmp_path: Path) -> None:
+def test_a_file_without_a_table_is_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     if text is not None:
         path.write_text(text)
@@ -112,7 +112,7 @@ def test_a_file_that_is_no_table_is_refused(text: str | None, tmp_path: Path) ->
         load_config(str(path))
 
 
-def test_effective_configuration_gives_itself(content: dict[str, Any]) -> None:
+def test_the_effective_configuration_is_a_fixed_point(content: dict[str, Any]) -> None:
     config = checked(content, "test")
     assert checked(yaml.safe_load(config.to_yaml()), "again") == config
 
@@ -165,7 +165,7 @@ def test_the_defaults_file_documents_every_default(content: dict[str, Any]) -> N
         assert fields - {"learning_rate"} == defaults[name].keys()
 
 
-def test_a_base_gives_what_the_file_does_not_say(tmp_path: Path) -> None:
+def test_a_base_gives_the_keys_that_the_file_lacks(tmp_path: Path) -> None:
     changes = {
         "base": "tiny",
         "steps": 5,

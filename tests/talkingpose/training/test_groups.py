@@ -1,4 +1,4 @@
-"""Frames of a group: where they lie, what a crop does to keypoints, what is a function of what."""
+"""Groups of frames: positions, crops with their keypoints, reproducibility."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from talkingpose.training.samples import Samples, batches
 
 
 class Dots:
-    """A white dot on black at the nose, which is the only keypoint; frames as large as they are asked for."""
+    """A white dot on black at the nose, the only keypoint; frames of the requested size."""
 
     revision = None
 
@@ -87,7 +87,7 @@ def test_a_wide_frame_gives_its_middle() -> None:
     assert (square == 200).all()
 
 
-def test_face_counts_more() -> None:
+def test_a_face_has_more_weight() -> None:
     keypoints = np.zeros((133, 3), np.float32)
     angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
     keypoints[FACE] = np.stack([0.25 + 0.2 * np.cos(angles), 0.25 + 0.2 * np.sin(angles), np.ones(68)], 1)

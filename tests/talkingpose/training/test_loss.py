@@ -17,7 +17,7 @@ SCHEDULES = ("scaled_linear", "linear")
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_last_timestep_holds_no_signal_and_first_nearly_all(schedule: str) -> None:
+def test_the_last_timestep_has_no_signal_and_the_first_nearly_all(schedule: str) -> None:
     alphas = loss.make_scheduler(schedule).alphas_cumprod
     assert alphas[-1] == 0
     assert alphas[0] > 0.999
@@ -42,7 +42,7 @@ def test_min_snr_weight_is_that_of_the_snr(steps: list[int], gamma: float) -> No
     assert torch.allclose(weights.double(), expected, rtol=2e-3, atol=1e-6)
 
 
-def test_pure_noise_counts_fully() -> None:
+def test_pure_noise_has_full_weight() -> None:
     alphas = loss.make_scheduler("scaled_linear").alphas_cumprod
     assert loss.min_snr_weights(alphas, torch.tensor([999]), 5.0).item() == 1.0
 
@@ -71,7 +71,7 @@ def test_velocity_is_that_of_the_sampler() -> None:
     )
 
 
-def test_a_region_counts_by_its_weight() -> None:
+def test_regions_are_weighted() -> None:
     prediction, target = torch.zeros(1, 2, 1, 2), torch.tensor([[[[1.0, 2.0]], [[1.0, 2.0]]]])
     region = torch.tensor([[[[3.0, 1.0]]]])
     value = loss.denoising_loss(prediction, target, torch.tensor([0.5]), region)

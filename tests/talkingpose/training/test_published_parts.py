@@ -1,4 +1,4 @@
-"""The large configuration, with small stand-ins in the layouts of the published parts."""
+"""The large configuration with small models in the layouts of the published parts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDE = UNET | {
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders as the Hub repositories have them."""
+    """Folders in the layouts of the Hub repositories."""
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("parts")
     AutoencoderKL(**VAE).save_pretrained(root / "sd-vae-ft-mse")
@@ -49,7 +49,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large(parts: Path, vae_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """sd15.yaml with its repositories on the disk and a small batch of small pictures."""
+    """The shipped sd15 with local repositories and a small batch of small pictures."""
     content = denoiser_content(tmp_path_factory.mktemp("large"), vae_folder)
     shipped = load_config("sd15").model_dump(mode="json")
     for name in ("vae", "unet", "image_encoder", "pose_guider"):
@@ -112,7 +112,7 @@ def test_a_checkpoint_in_half_precision_is_trained_further(trained: TrainConfig,
     assert {value.dtype for value in state.values()} == {torch.float32}
 
 
-def test_a_part_that_is_not_at_hand_is_named(large: TrainConfig) -> None:
+def test_a_missing_part_is_named(large: TrainConfig) -> None:
     unet = large.model.unet.model_copy(update={"pretrained": "stable-diffusion-v1-5/stable-diffusion-v1-5"})
     config = large.model_copy(update={"model": large.model.model_copy(update={"unet": unet})})
     with pytest.raises(TrainingError, match=r"model.unet: .*'hf download stable-diffusion-v1-5/.*network"):

@@ -1,4 +1,4 @@
-"""A training that was killed ends as one that was not."""
+"""Resumed trainings equal undisturbed ones."""
 
 from __future__ import annotations
 

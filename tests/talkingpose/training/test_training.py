@@ -88,8 +88,8 @@ def test_autoencoder_learns_and_its_latents_are_standard(vae_content: dict[str, 
 
 
 @torch.no_grad()
-def test_a_fresh_autoencoder_lets_the_picture_through() -> None:
-    """Its latents are orthonormal images of Haar coefficients, so they keep how far pictures are apart."""
+def test_a_random_autoencoder_preserves_the_picture() -> None:
+    """The latents are orthonormal images of Haar coefficients, so they keep distances between pictures."""
     torch.manual_seed(0)
     vae = AutoencoderKL(**VAE | {"latent_channels": 12, "block_out_channels": [12, 16]}).eval()
     start_as_pyramid(vae)
@@ -133,7 +133,7 @@ def test_standardising_without_convolutions_sets_the_scaling_factor() -> None:
     assert latents.std().item() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_a_fresh_unet_begins_as_identity(content: dict[str, Any]) -> None:
+def test_a_random_unet_starts_as_the_identity(content: dict[str, Any]) -> None:
     config = checked(content, "test")
     parts = build_parts(config)
     inputs = torch.randn(2, 4, 16, 16), torch.tensor([1, 900]), torch.randn(2, 1, 16)
@@ -176,7 +176,7 @@ def test_rows_without_a_condition_see_no_portrait(model: DenoiserModel) -> None:
 
 
 @torch.no_grad()
-def test_a_shared_portrait_counts_as_if_given_to_each_row(model: DenoiserModel) -> None:
+def test_a_shared_portrait_equals_one_per_row(model: DenoiserModel) -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = ((4, 4, 16, 16), (4, 3, 32, 32), (2, 4, 16, 16), (2, 3, 16, 16))
     noisy, pose, latents, pixels = (torch.randn(*shape, generator=generator) for shape in shapes)
@@ -187,7 +187,7 @@ def test_a_shared_portrait_counts_as_if_given_to_each_row(model: DenoiserModel) 
     assert not torch.allclose(shared, model(noisy, timesteps, pose, latents, pixels, rows.flip(0) * 0))
 
 
-def test_the_loss_does_not_depend_on_how_often_a_portrait_is_shown(content: dict[str, Any]) -> None:
+def test_the_loss_does_not_depend_on_sharing_portraits(content: dict[str, Any]) -> None:
     config = checked(content | {"batch_size": 6, "targets_per_portrait": 3}, "test")
     torch.manual_seed(0)
     task = DenoiserTask(config, build_parts(config), torch.device("cpu"))
@@ -210,7 +210,7 @@ def test_the_loss_does_not_depend_on_how_often_a_portrait_is_shown(content: dict
 
 
 @pytest.mark.parametrize(("dropout", "reached"), [(1.0, False), (0.0, True)])
-def test_condition_dropout_cuts_the_reference_off(
+def test_condition_dropout_disconnects_the_reference(
     content: dict[str, Any], dropout: float, reached: bool
 ) -> None:
     config = checked(content | {"diffusion": {"condition_dropout": dropout}}, "test")
@@ -229,7 +229,7 @@ def test_condition_dropout_cuts_the_reference_off(
 
 
 def test_two_numbers_of_samples_go_without_their_condition(content: dict[str, Any]) -> None:
-    """Their mean is the share that was asked for."""
+    """The mean of the two numbers is the configured share."""
     config = checked(content | {"batch_size": 6, "diffusion": {"condition_dropout": 0.25}}, "test")
     task = DenoiserTask(config, build_parts(config), torch.device("cpu"))
     samples = Samples(config, *task.weight_map())
@@ -246,7 +246,7 @@ def test_two_numbers_of_samples_go_without_their_condition(content: dict[str, An
     assert np.mean(dropped) == pytest.approx(1.5, abs=0.2)
 
 
-def test_image_encoder_sees_what_the_pipeline_shows_it(config: TrainConfig) -> None:
+def test_the_image_encoder_gets_the_pixels_of_the_pipeline(config: TrainConfig) -> None:
     from PIL import Image
 
     task = DenoiserTask(config, build_parts(config), torch.device("cpu"))
