@@ -1,9 +1,8 @@
-"""Measures what fewer steps and guidance on an interval cost: TJE and PSNR on tp-mini, as paired differences.
+"""Measure the cost of fewer steps and of guidance on an interval, on tp-mini.
 
     .venv/bin/python tests/perf/cheaper.py --checkpoint tiny --out work/cheaper [--limit 3] [--max-frames 120]
 
-Every setting is a run of `tp-eval` of its own, and each is compared with the first by `tp-eval compare`. The
-same command goes on where it was stopped.
+Every setting is one run of `tp-eval`, compared with the first by `tp-eval compare`. The same command resumes.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 from baselines.arguments import number  # noqa: E402
 from baselines.talkingpose_model import TalkingPose  # noqa: E402
 
-# Name, steps, guidance, first and last share of the guided steps. The first is what the others are judged by.
+# Name, steps, guidance, first and last share of the guided steps. The first is the reference.
 SETTINGS = (
     ("10-steps", 10, 1.5, 0.0, 1.0),
     ("5-steps", 5, 1.5, 0.0, 1.0),
@@ -38,7 +37,7 @@ METRICS = "psnr,tje@2,tje_skill@2,flicker"
 
 
 class OnInterval(TalkingPose):
-    """The reference model, guided from a first to a last share of its steps."""
+    """The reference model with guidance on an interval of the steps."""
 
     name = "talkingpose-interval"
 
@@ -52,14 +51,14 @@ class OnInterval(TalkingPose):
 
 
 def tp_eval(*words: str) -> str:
-    """Run `tp-eval` to its end and return what it printed; exit code 3 (partial) ends this script too."""
+    """Run `tp-eval` and return its output; any exit code but 0 ends this script."""
     command = "import sys; from benchmark.cli.app import main; sys.exit(main())"
     path = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
     environment = dict(os.environ) | {"PYTHONPATH": path}
-    found = subprocess.run([sys.executable, "-c", command, *words], stdout=subprocess.PIPE, env=environment)
-    if found.returncode:
-        sys.exit(f"tp-eval {' '.join(words)}: exit code {found.returncode}")
-    return found.stdout.decode()
+    result = subprocess.run([sys.executable, "-c", command, *words], stdout=subprocess.PIPE, env=environment)
+    if result.returncode:
+        sys.exit(f"tp-eval {' '.join(words)}: exit code {result.returncode}")
+    return result.stdout.decode()
 
 
 def main() -> None:
@@ -69,22 +68,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", help="clips; default: all")
     parser.add_argument("--max-frames", help="of each clip; default: all")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     part = [
-        *(("--limit", asked.limit) if asked.limit else ()),
-        *(("--max-frames", asked.max_frames) if asked.max_frames else ()),
+        *(("--limit", options.limit) if options.limit else ()),
+        *(("--max-frames", options.max_frames) if options.max_frames else ()),
     ]
     for name, steps, guidance, first, last in SETTINGS:
         arguments = f"steps={steps},guidance={guidance},first={first},last={last}"
-        model = ["--model", "cheaper:OnInterval", "--checkpoint", asked.checkpoint, "--model-args", arguments]
-        tp_eval(*model, *part, "--out", str(asked.out / name))
+        model = ["--model", "cheaper:OnInterval", "--checkpoint", options.checkpoint]
+        tp_eval(*model, "--model-args", arguments, *part, "--out", str(options.out / name))
         if name != SETTINGS[0][0]:
             print(f"{name} against {SETTINGS[0][0]}")
-            print(
-                tp_eval(
-                    "compare", str(asked.out / SETTINGS[0][0]), str(asked.out / name), "--metrics", METRICS
-                )
-            )
+            runs = [str(options.out / one) for one in (SETTINGS[0][0], name)]
+            print(tp_eval("compare", *runs, "--metrics", METRICS))
 
 
 if __name__ == "__main__":

@@ -1,52 +1,51 @@
-"""Every feedback controller and the controls, through the evaluator, each against the paper's loop.
+"""Evaluate every feedback controller and the controls against the loop of the paper.
 
     .venv/bin/python tests/perf/feedback.py --out work/feedback [--checkpoint tiny] [--only NAME ...]
 
-Runs are ordinary runs of `tp-eval` in folders of --out: a finished one is not made again. The table has the
-means and, for every row, the paired difference to the paper's loop with its 95 % interval over people, as
-`tp-eval compare` finds it. --only, --limit and --max-frames make a trial; a statement needs the full length.
---plot FILE draws the paper's loop over its gain, where these runs are there.
+Runs are ordinary runs of `tp-eval` in folders of --out; finished runs are kept. The table has the means and,
+for every row, the paired difference to the loop of the paper with its 95 % interval over persons, as
+`tp-eval compare` computes it. --only, --limit and --max-frames are for trials; conclusions need the full
+length. --plot FILE draws the loop of the paper over its gain.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# For the packages of this checkout.
 sys.path.insert(0, str(ROOT))
 
 PAPER = "proportional"
 OPEN = "fixed noise"
 GAINS = {0.0: OPEN, 0.02: "gain 0.02", 0.05: PAPER, 0.1: "gain 0.1", 0.2: "gain 0.2", 0.4: "gain 0.4"}
-# Difference of B and A with interval; beside them what a lower jitter may have cost.
+# Jitter, and the metrics that a lower jitter may cost.
 METRICS = ("tje@2", "psnr", "ssim", "flicker", "sharpness", "motion_ratio")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A row: a contestant and its settings."""
+    """Row of the table: a contestant and its settings."""
 
     model: str = "talkingpose"
     args: dict[str, str] = field(default_factory=dict)
 
 
 def loop(name: str, **settings: float) -> Variant:
-    """The reference model with a controller and its settings."""
+    """Return the reference model with a controller and its settings."""
     return Variant(args={"feedback": name, **{key: str(value) for key, value in settings.items()}})
 
 
 VARIANTS = {
-    # The paper's loop and the controls.
+    # The loop of the paper and the controls.
     PAPER: Variant(),
     "fresh noise": Variant("fresh-noise"),
     OPEN: Variant("open-loop"),
     "shrunk noise": loop("shrunk-noise", scale=0.95),
-    # The paper's loop with other gains; fixed noise is gain 0, and 0.05 is the paper's.
+    # The loop with other gains; fixed noise is gain 0, and the paper has 0.05.
     **{name: loop("proportional", gain=gain) for gain, name in GAINS.items() if name.startswith("gain")},
     # The controllers.
     "variance-preserving": loop("variance-preserving", gain=0.05),
@@ -56,7 +55,7 @@ VARIANTS = {
     "first-frame-anchor": loop("first-frame-anchor"),
     "low-pass": loop("low-pass", gain=0.05),
     "temporal-filter": loop("temporal-filter"),
-    # Levers of noise, guidance and steps without feedback.
+    # Other noise, guidance and steps without feedback.
     "no noise": loop("shrunk-noise", scale=0),
     "temporal-filter, no noise": loop("temporal-filter", scale=0),
     "guidance 1": Variant("open-loop", {"guidance": "1"}),
@@ -65,14 +64,14 @@ VARIANTS = {
 
 
 def main() -> None:
-    """Run what is missing, then print the table."""
+    """Make the missing runs, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--checkpoint", default="tiny")
     parser.add_argument("--only", nargs="+", choices=sorted(VARIANTS), help="besides the paper's loop")
-    parser.add_argument("--limit", type=int, help="only so many clips")
-    parser.add_argument("--max-frames", type=int, help="only so many frames of a clip")
-    parser.add_argument("--split", help="of tp-mini: test where it is not given")
+    parser.add_argument("--limit", type=int, help="maximum number of clips")
+    parser.add_argument("--max-frames", type=int, help="maximum number of frames of a clip")
+    parser.add_argument("--split", help="of tp-mini; default: test")
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--plot", type=Path, help="SVG of TJE@2 and PSNR over the gain")
     options = parser.parse_args()
@@ -86,7 +85,7 @@ def main() -> None:
 
 
 def run(name: str, options: argparse.Namespace) -> None:
-    """Generate and score one row; what is done stays."""
+    """Generate and score one row; finished clips are kept."""
     from benchmark.data.bundled import TP_MINI, protocol_of
     from benchmark.runner.evaluate import RunSettings, evaluate
 
@@ -95,7 +94,7 @@ def run(name: str, options: argparse.Namespace) -> None:
         RunSettings(
             model=variant.model,
             dataset=TP_MINI,
-            out=place(options.out, name),
+            out=run_dir(options.out, name),
             checkpoint=options.checkpoint,
             model_args=variant.args,
             split=options.split,
@@ -108,13 +107,13 @@ def run(name: str, options: argparse.Namespace) -> None:
     )
 
 
-def place(out: Path, name: str) -> Path:
-    """The folder of a row's run."""
+def run_dir(out: Path, name: str) -> Path:
+    """Return the run directory of a row."""
     return out / name.replace(", ", "-").replace(" ", "-")
 
 
 def table(names: list[str], out: Path) -> list[str]:
-    """Markdown: one line a row, means and paired differences to the paper's loop."""
+    """Return the table in Markdown: means and paired differences to the loop of the paper."""
     from benchmark.analysis.compare import compare
 
     lines = [
@@ -123,9 +122,10 @@ def table(names: list[str], out: Path) -> list[str]:
     ]
     for name in names:
         found = {
-            row.metric: row for row in compare(place(out, PAPER), place(out, name), metrics=METRICS).metrics
+            row.metric: row
+            for row in compare(run_dir(out, PAPER), run_dir(out, name), metrics=METRICS).metrics
         }
-        means = " | ".join(shown(found[metric].b) for metric in METRICS)
+        means = " | ".join(mean(found[metric].b) for metric in METRICS)
         jitter, psnr = found["tje@2"], found["psnr"]
         share = "" if not jitter.a or jitter.difference is None else f" ({jitter.difference / jitter.a:+.1%})"
         lines.append(f"| {name} | {means} | {difference(jitter)}{share} | {difference(psnr)} |")
@@ -133,7 +133,7 @@ def table(names: list[str], out: Path) -> list[str]:
 
 
 def plot_gains(out: Path, file: Path) -> None:
-    """Draw the paired differences of the paper's loop, gain by gain, to fixed noise."""
+    """Draw the paired differences between each gain and fixed noise."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -146,7 +146,7 @@ def plot_gains(out: Path, file: Path) -> None:
     rows = {
         gain: {
             row.metric: row
-            for row in compare(place(out, OPEN), place(out, GAINS[gain]), metrics=METRICS).metrics
+            for row in compare(run_dir(out, OPEN), run_dir(out, GAINS[gain]), metrics=METRICS).metrics
         }
         for gain in gains
     }
@@ -179,13 +179,13 @@ def plot_gains(out: Path, file: Path) -> None:
     pyplot.close(figure)
 
 
-def shown(value: float | None) -> str:
-    """A mean."""
+def mean(value: float | None) -> str:
+    """Format a mean."""
     return "-" if value is None else f"{value:.3f}"
 
 
 def difference(row) -> str:  # type: ignore[no-untyped-def]
-    """A paired difference with its interval."""
+    """Format a paired difference with its interval."""
     if row.difference is None:
         return "-"
     ends = "" if row.ci95 is None else f" [{row.ci95[0]:+.3f}, {row.ci95[1]:+.3f}]"
@@ -193,9 +193,8 @@ def difference(row) -> str:  # type: ignore[no-untyped-def]
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process, all threads."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    """Return the CPU time of this process, all threads."""
+    return time.process_time()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Measures generation: the pipeline against a plain loop on the same weights, memory against length.
+"""Measure generation: the pipeline against a plain loop on the same weights, and memory against length.
 
     .venv/bin/python tests/perf/generation.py [--model parity|quarter|sd15] [--device cuda] [--compile B ...]
 
-The plain loop is `plain_loop.py`: what the official code computes, one clip at a time. Both ways make the
-same frames; how far they are apart is printed. On the CPU the clock is CPU time of one thread, so that other
-work on the machine matters less, and with --threads N, on a quiet machine, time on the wall; on a GPU it is
-time on the wall. The share of the device's matrix rate, which is measured by one large product, says what is
-left to gain.
+The plain loop is `plain_loop.py`, the computation of the official code, one clip at a time. Both methods make
+the same frames; their difference is printed. On the CPU the clock is the CPU time of one thread, which
+depends less on other work on the machine, or wall time with --threads N on a quiet machine; on a GPU it is
+wall time. The share of the matrix rate of the device, measured with one large product, shows the possible
+gain.
 
     parity    the model of the parity tests, 128 x 128: its numbers are those of the official inference
     quarter   Stable Diffusion 1.5, image encoder and VAE at a quarter of their channels and heads, 256 x 256
@@ -35,8 +35,8 @@ SHORT, LONG = 100, 10_000
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of making frames: seconds per frame, MiB at the peak on a GPU, the frames of the first clip."""
+class Measurement:
+    """Result of a method: seconds per frame, peak MiB on a GPU, the frames of the first clip."""
 
     name: str
     seconds: float
@@ -51,7 +51,15 @@ def random_model(
     encoder: dict[str, int],
     device: str = "cpu",
 ) -> Any:
-    """A pipeline with random weights: configuration of the UNets, channels and layers of the VAE, CLIP's."""
+    """Make a pipeline with random weights.
+
+    Args:
+        unet: configuration of both UNets.
+        vae: channels of the VAE.
+        vae_layers: layers per block of the VAE.
+        encoder: configuration of the image encoder.
+        device: of the weights.
+    """
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -83,9 +91,9 @@ def random_model(
 
 
 def scaled_model(width: float, device: str) -> Any:
-    """Stable Diffusion 1.5, its VAE and CLIP ViT-L/14, random, with a share of their channels and heads.
+    """Make Stable Diffusion 1.5, its VAE and CLIP ViT-L/14, random, with a share of their channels and heads.
 
-    Heads keep their width: narrower ones than any real model's would make attention all exponentials.
+    Heads keep their width: with narrower heads than in any real model, exponentials would dominate.
     """
 
     def channels(*full: int) -> tuple[int, ...]:
@@ -96,7 +104,7 @@ def scaled_model(width: float, device: str) -> Any:
         "sample_size": 64,
         "cross_attention_dim": token,
         "block_out_channels": channels(320, 640, 1280, 1280),
-        # diffusers' name for the number of heads here.
+        # The number of heads, by its name in diffusers.
         "attention_head_dim": channels(8)[0],
         "norm_num_groups": 32 if width == 1 else 16,
     }
@@ -112,7 +120,7 @@ def scaled_model(width: float, device: str) -> Any:
 
 
 def smallest_model() -> Any:
-    """Every part there is, each as small as it can be: what grows with the frames is not the model."""
+    """Make the smallest possible model, so that memory depends on the frames only."""
     unet = {
         "sample_size": 8,
         "cross_attention_dim": 8,
@@ -127,26 +135,26 @@ def smallest_model() -> Any:
     return random_model(unet, (4, 4, 4, 4), 1, {**encoder, "projection_dim": 8, "patch_size": 112})
 
 
-def make_model(asked: argparse.Namespace) -> tuple[Any, int]:
-    """The pipeline and the side of its pictures in pixels."""
+def make_model(options: argparse.Namespace) -> tuple[Any, int]:
+    """Return the pipeline and the side of its pictures in pixels."""
     import diffusers
     import torch
 
     from talkingpose import TalkingPosePipeline
 
     diffusers.utils.logging.set_verbosity_error()
-    if asked.model == "parity":
+    if options.model == "parity":
         pipeline, side = TalkingPosePipeline.from_official(PARITY), 128
     else:
-        width, side = {"quarter": (0.25, 256), "sd15": (1.0, 512)}[asked.model]
-        pipeline = scaled_model(width, asked.device)
-    pipeline.to(asked.device, torch.float16 if asked.device != "cpu" else torch.float32)
+        width, side = {"quarter": (0.25, 256), "sd15": (1.0, 512)}[options.model]
+        pipeline = scaled_model(width, options.device)
+    pipeline.to(options.device, torch.float16 if options.device != "cpu" else torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline, asked.side or side
+    return pipeline, options.side or side
 
 
 def clock(device: str) -> float:
-    """Seconds of CPU of one thread, or on the wall, once the GPU is done."""
+    """Return CPU seconds of one thread, or wall time after the GPU has finished."""
     import torch
 
     if device != "cpu":
@@ -156,8 +164,8 @@ def clock(device: str) -> float:
     return time.perf_counter()
 
 
-def measure(name: str, device: str, clips: int, make: Callable[[], Any]) -> Way:
-    """Take the time of one way; `make` returns the frames of the first clip."""
+def measure(name: str, device: str, clips: int, make: Callable[[], Any]) -> Measurement:
+    """Measure one method; `make` returns the frames of the first clip."""
     import torch
 
     if device != "cpu":
@@ -166,84 +174,84 @@ def measure(name: str, device: str, clips: int, make: Callable[[], Any]) -> Way:
     frames = make()
     seconds = clock(device) - started
     memory = torch.cuda.max_memory_allocated() / 2**20 if device != "cpu" else 0.0
-    return Way(name, seconds / clips / len(frames), memory, frames)
+    return Measurement(name, seconds / clips / len(frames), memory, frames)
 
 
-def speed(asked: argparse.Namespace) -> None:
-    """Print the table of all ways and their ratios."""
+def speed(options: argparse.Namespace) -> None:
+    """Print the table of all methods and their ratios."""
     import numpy as np
     import torch
     from plain_loop import PlainLoop
 
-    if asked.device == "cpu":
-        torch.set_num_threads(asked.threads)
-    pipeline, side = make_model(asked)
+    if options.device == "cpu":
+        torch.set_num_threads(options.threads)
+    pipeline, side = make_model(options)
     generator = np.random.default_rng(0)
     portrait = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
-    poses = list(generator.integers(0, 256, (asked.frames, side, side, 3), dtype=np.uint8))
+    poses = list(generator.integers(0, 256, (options.frames, side, side, 3), dtype=np.uint8))
     shape = (pipeline.denoising_unet.config.in_channels, *(side // pipeline.vae_scale_factor,) * 2)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(asked.device)
-    settings = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance}
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(options.device)
+    settings = {"num_inference_steps": options.steps, "guidance_scale": options.guidance}
     plain = PlainLoop(pipeline)
 
-    def plainly() -> Any:
+    def plain_frames() -> Any:
         return np.stack(list(plain(portrait, poses, latents=noise[None], **settings)))
 
-    def ours(clips: int, driving: list[Any] = poses, **more: Any) -> Any:
+    def generate(clips: int, driving: list[Any] = poses, **more: Any) -> Any:
         stream = pipeline.stream(
             [portrait] * clips, [driving] * clips, latents=noise, output_type="pt", **settings, **more
         )
         return np.stack([frames[0].float().cpu().numpy() for frames in stream])
 
-    # Kernels are chosen and memory is taken at the first run.
+    # The first run chooses kernels and allocates memory.
     warm_up = {**settings, "num_inference_steps": 1}
     list(plain(portrait, poses[:1], latents=noise[None], **warm_up))
     list(pipeline.stream(portrait, poses[:1], latents=noise, **warm_up))
     print(
-        f"{asked.model}, {side}x{side}, {asked.frames} frames, {asked.steps} steps, "
-        f"guidance {asked.guidance:g}, {asked.device}, {pipeline.denoising_unet.dtype}; "
+        f"{options.model}, {side}x{side}, {options.frames} frames, {options.steps} steps, "
+        f"guidance {options.guidance:g}, {options.device}, {pipeline.denoising_unet.dtype}; "
         f"load {os.getloadavg()[0]:.1f}"
     )
-    print(f"{'':32}{'s/frame':>10}{'ratio':>8}{'off by':>10}{'rate':>8}{'MiB':>8}")
-    rate = matrix_rate(asked.device, pipeline.denoising_unet.dtype)
+    print(f"{'':32}{'s/frame':>10}{'ratio':>8}{'error':>10}{'rate':>8}{'MiB':>8}")
+    rate = matrix_rate(options.device, pipeline.denoising_unet.dtype)
     work = flops_per_frame(pipeline, portrait, poses[0], settings)
-    baseline = measure("plain loop", asked.device, 1, plainly)
+    baseline = measure("plain loop", options.device, 1, plain_frames)
 
-    def show(way: Way) -> None:
-        """Print a row as soon as it is measured: the later ones may take long, or fail."""
-        apart = np.abs(way.frames - baseline.frames).max()
-        share = "" if way is baseline else f"{work / way.seconds / rate:.0%}"
-        ratio = baseline.seconds / way.seconds
-        memory = f"{way.memory:8.0f}" if way.memory else ""
-        print(f"{way.name:32}{way.seconds:10.3f}{ratio:8.2f}{apart:10.1e}{share:>8}{memory}", flush=True)
+    def show(row: Measurement) -> None:
+        """Print a row at once: the later ones may take long, or fail."""
+        error = np.abs(row.frames - baseline.frames).max()
+        share = "" if row is baseline else f"{work / row.seconds / rate:.0%}"
+        ratio = baseline.seconds / row.seconds
+        memory = f"{row.memory:8.0f}" if row.memory else ""
+        print(f"{row.name:32}{row.seconds:10.3f}{ratio:8.2f}{error:10.1e}{share:>8}{memory}", flush=True)
 
     show(baseline)
-    if asked.device != "cpu":
+    if options.device != "cpu":
         pipeline.enable_channels_last()
-    chunk = asked.clips if asked.device == "cpu" else 8 * asked.clips
-    several = min(asked.parallel, asked.frames)
-    one, all_clips = "one clip", f"{asked.clips} clips"
+    chunk = options.clips if options.device == "cpu" else 8 * options.clips
+    several = min(options.parallel, options.frames)
+    one, all_clips = "one clip", f"{options.clips} clips"
     for name, clips, more in (
-        (f"pipeline, {one}", 1, {"chunk_size": min(8, asked.frames)}),
-        (f"pipeline, {all_clips}", asked.clips, {"chunk_size": chunk}),
+        (f"pipeline, {one}", 1, {"chunk_size": min(8, options.frames)}),
+        (f"pipeline, {all_clips}", options.clips, {"chunk_size": chunk}),
         (f"{one}, {several} frames at once", 1, {"parallel_frames": several}),
     ):
-        show(measure(name, asked.device, clips, lambda clips=clips, more=more: ours(clips, **more)))
-    graphs = asked.device != "cpu"
-    for backend in asked.compile or ():
+        show(measure(name, options.device, clips, lambda clips=clips, more=more: generate(clips, **more)))
+    graphs = options.device != "cpu"
+    for backend in options.compile or ():
         pipeline.enable_compile(cuda_graphs=graphs and backend == "inductor", backend=backend)
-        for name, clips in ((one, 1), (all_clips, asked.clips)):
-            # As if the batch had been of this size from the beginning.
+        for name, clips in ((one, 1), (all_clips, options.clips)):
+            # Compile for this batch size only.
             torch.compiler.reset()
             started = time.perf_counter()
-            ours(clips, poses[:2])
+            generate(clips, poses[:2])
             print(f"compiled and first two frames: {time.perf_counter() - started:.0f} s")
-            show(measure(f"{backend}, {name}", asked.device, clips, lambda clips=clips: ours(clips)))
+            show(measure(f"{backend}, {name}", options.device, clips, lambda clips=clips: generate(clips)))
     print(f"{work / 1e9:.1f} GFLOP a frame; matrix rate {rate / 1e9:.0f} GFLOP/s")
 
 
 def matrix_rate(device: str, dtype: Any) -> float:
-    """FLOP per second of a large product of matrices."""
+    """Return the FLOP per second of a large matrix product."""
     import torch
 
     side, times = (2048, 5) if device == "cpu" else (8192, 20)
@@ -256,7 +264,7 @@ def matrix_rate(device: str, dtype: Any) -> float:
 
 
 def flops_per_frame(pipeline: Any, portrait: Any, pose: Any, settings: dict[str, Any]) -> float:
-    """FLOP of one further frame of a clip, counted by torch."""
+    """Return the FLOP of one more frame of a clip, counted by torch."""
     from torch.utils.flop_counter import FlopCounterMode
 
     def count(frames: int) -> int:
@@ -267,13 +275,13 @@ def flops_per_frame(pipeline: Any, portrait: Any, pose: Any, settings: dict[str,
     return count(2) - count(1)
 
 
-def memory(asked: argparse.Namespace) -> None:
-    """Print the peak memory of streams of two lengths, each a process of its own."""
+def memory(options: argparse.Namespace) -> None:
+    """Print the peak memory of streams of two lengths, each in a separate process."""
     peaks = []
-    for frames in (SHORT, asked.long):
+    for frames in (SHORT, options.long):
         words = [sys.executable, __file__, "--stream", str(frames)]
-        words += ["--checkpoint", asked.checkpoint] if asked.checkpoint else []
-        # Linux counts a parent's memory as the peak of the child it starts; this process has loaded nothing.
+        words += ["--checkpoint", options.checkpoint] if options.checkpoint else []
+        # Linux counts the memory of the parent in the peak of a child; this process has loaded nothing.
         found = subprocess.run(
             words, check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
@@ -281,11 +289,11 @@ def memory(asked: argparse.Namespace) -> None:
         peaks.append(peak)
         print(f"{frames:6} frames: peak {peak:.1f} MiB, {seconds:.0f} s CPU", flush=True)
     more = 100 * (peaks[1] / peaks[0] - 1)
-    print(f"{asked.long // SHORT} times the length: {more:+.1f} %; within 5 % is demanded")
+    print(f"{options.long // SHORT} times the length: {more:+.1f} %; at most 5 % is required")
 
 
 def stream_to_file(frames: int, checkpoint: str | None) -> None:
-    """The process that `memory` starts: poses from an iterator, frames to an encoder; prints MiB, seconds."""
+    """Run in the process that `memory` starts: stream to an encoder, then print MiB and seconds."""
     import resource
 
     import numpy as np
@@ -302,7 +310,7 @@ def stream_to_file(frames: int, checkpoint: str | None) -> None:
     portrait = np.zeros((64, 64, 3), np.uint8)
     with (
         tempfile.TemporaryDirectory() as folder,
-        VideoWriter(f"{folder}/film.mp4", fps=Fraction(25)) as writer,
+        VideoWriter(f"{folder}/video.mp4", fps=Fraction(25)) as writer,
     ):
         for frame in pipeline.stream(portrait, pictures(), num_inference_steps=1, guidance_scale=1.0):
             writer.write(frame)
@@ -311,7 +319,7 @@ def stream_to_file(frames: int, checkpoint: str | None) -> None:
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Run the selected measurements."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", choices=["parity", "quarter", "sd15"], default="parity")
     parser.add_argument("--device", default="cpu", help="cpu (float32) or cuda (float16)")
@@ -332,13 +340,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", help="of the measurement of memory; default: a smallest model")
     parser.add_argument("--long", type=int, default=LONG, help="frames of the long stream")
     parser.add_argument("--stream", type=int, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.stream:
-        return stream_to_file(asked.stream, asked.checkpoint)
-    if asked.only != "speed":
-        memory(asked)
-    if asked.only != "memory":
-        speed(asked)
+    options = parser.parse_args()
+    if options.stream:
+        return stream_to_file(options.stream, options.checkpoint)
+    if options.only != "speed":
+        memory(options)
+    if options.only != "memory":
+        speed(options)
     return None
 
 

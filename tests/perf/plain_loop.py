@@ -1,11 +1,10 @@
-"""TalkingPose's inference as its official code runs it: the baseline of `generation.py`.
+"""Inference of TalkingPose as the official code runs it: the baseline of `generation.py`.
 
-Written after what the official inference computes, frame by frame and for one clip at a time: the image
-encoder, the VAE encoder and the reference UNet run again for every frame, the latter for both halves of the
-guidance; keys and values of the bank are projected again at every step; in the denoising UNet both halves
-attend to the bank, then the unconditional half is computed again without; cross-attention is computed though
-it sees one token. Its temporal layers are left out: they change nothing and would only flatter the
-comparison.
+It repeats the computation of the official inference, frame by frame and for one clip at a time: image
+encoder, VAE encoder and reference UNet run for every frame, the latter for both halves of the guidance; keys
+and values of the bank are projected at every step; in the denoising UNet both halves attend to the bank, then
+the unconditional half is computed again without it; cross-attention is computed although it sees one token.
+The temporal layers are left out, because they change nothing and would favour the pipeline.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
-from PIL import Image
 
 from talkingpose import TalkingPosePipeline
 from talkingpose.model.pose_guider import install_pose_input
@@ -33,7 +32,7 @@ class Bank:
 
 
 class Writer(AttnProcessor2_0):
-    """Attention of the reference UNet that keeps the input of self-attention."""
+    """Attention of the reference UNet that stores the input of self-attention."""
 
     def __init__(self, name: str, bank: Bank) -> None:
         super().__init__()
@@ -58,7 +57,7 @@ class Reader(AttnProcessor2_0):
     def __call__(
         self, attn: Attention, hidden_states: torch.Tensor, encoder_hidden_states: Any = None, **more: Any
     ) -> torch.Tensor:
-        """Attend; of two rows the first is the unconditional one, a single row is conditional."""
+        """Attend; the first of two rows is unconditional, a single row is conditional."""
         bank = self.bank.tokens[self.name][-len(hidden_states) :]
         joint = torch.cat([hidden_states, bank], dim=1)
         result = super().__call__(attn, hidden_states, joint)
@@ -68,7 +67,7 @@ class Reader(AttnProcessor2_0):
 
 
 class PlainLoop:
-    """The loop on the weights of a pipeline, which are shared, not copied."""
+    """Plain loop on the weights of a pipeline, which are shared, not copied."""
 
     def __init__(self, pipeline: TalkingPosePipeline) -> None:
         self.parts = pipeline.components
@@ -115,9 +114,9 @@ class PlainLoop:
         guided = scale > 1
 
         # The portrait's token; the unconditional one is zeros.
-        portrait = Image.fromarray(reference)
+        portrait = PIL.Image.fromarray(reference)
         side = encoder.config.image_size
-        square = portrait.resize((side, side), Image.Resampling.BICUBIC)
+        square = portrait.resize((side, side), PIL.Image.Resampling.BICUBIC)
         pixels = self.parts["image_processor"](square, return_tensors="pt").pixel_values.to(torch.float16)
         token = encoder(pixels.to(device, encoder.dtype)).image_embeds[:, None].to(dtype)
         tokens = torch.cat([torch.zeros_like(token), token]) if guided else token

@@ -65,9 +65,7 @@ def test_compilation_is_refused_where_impossible(monkeypatch: pytest.MonkeyPatch
         check_compiled(None)
 
 
-def test_compiling_follows_the_placement(
-    pipe: TalkingPosePipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiling_follows_the_placement(pipe: TalkingPosePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, bool]] = []
     monkeypatch.setattr(pipe, "enable_compile", lambda **more: asked.append(more), raising=False)
     assert place(pipe, "cpu", pixels=128 * 128, compiled=True).compiled
