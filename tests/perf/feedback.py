@@ -121,10 +121,8 @@ def table(names: list[str], out: Path) -> list[str]:
         f"|---|{'---:|' * (len(METRICS) + 2)}",
     ]
     for name in names:
-        found = {
-            row.metric: row
-            for row in compare(run_dir(out, PAPER), run_dir(out, name), metrics=METRICS).metrics
-        }
+        comparison = compare(run_dir(out, PAPER), run_dir(out, name), metrics=METRICS)
+        found = {row.metric: row for row in comparison.metrics}
         means = " | ".join(mean(found[metric].b) for metric in METRICS)
         jitter, psnr = found["tje@2"], found["psnr"]
         share = "" if not jitter.a or jitter.difference is None else f" ({jitter.difference / jitter.a:+.1%})"
