@@ -18,6 +18,10 @@ from curation.records import FilterResult, Step
 STRAY_SHARE = 0.1
 _TOLERANCE = 1e-9
 
+Share = Annotated[float, Field(ge=0, le=1)]
+# One value per sample; None or NaN where nothing can be measured, which fails.
+Values = Iterable[float | None]
+
 
 class FilterSettings(BaseModel):
     """Settings of a filter. Unknown fields are refused."""
@@ -37,7 +41,7 @@ class SampleSettings(FilterSettings):
         min_share: Share of the samples that must reach the threshold, 0-1.
     """
 
-    min_share: Annotated[float, Field(ge=0, le=1)]
+    min_share: Share
 
     @property
     def required_share(self) -> float:
@@ -176,14 +180,14 @@ class SampleFilter(ABC, Generic[SettingsT]):
     Settings: type[SettingsT]
 
     @abstractmethod
-    def values(self, shot: Shot, settings: SettingsT) -> Iterable[float | None]:
-        """One value per sample; None or NaN where nothing can be measured, which fails."""
+    def values(self, shot: Shot, settings: SettingsT) -> Values:
+        """Measure every sample of a shot."""
 
     def measure(self, shot: Shot, settings: SettingsT) -> Measurement:
         """Measure every sample of a span."""
         return Measurement(self.spec, settings, float_array(self.values(shot, settings)))
 
 
-def float_array(values: Iterable[float | None]) -> FloatArray:
+def float_array(values: Values) -> FloatArray:
     """Values as float64 (N,), with NaN for None."""
     return np.array([math.nan if value is None else value for value in values], np.float64)

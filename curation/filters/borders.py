@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
-
-from pydantic import Field
-
 from curation.detect.measurements import Shot
-from curation.filters.base import FilterSettings, FilterSpec, SampleFilter
+from curation.filters.base import FilterSettings, FilterSpec, SampleFilter, Share, Values
 
 
 class LetterboxSettings(FilterSettings):
-    """Settings of `LetterboxFilter`.
+    """`min_area`: lowest share of the frame inside the bars, 0-1."""
 
-    Attributes:
-        min_area: Lowest share of the frame inside the bars, 0-1.
-    """
-
-    min_area: Annotated[float, Field(ge=0, le=1)]
+    min_area: Share
 
 
 class LetterboxFilter(SampleFilter[LetterboxSettings]):
@@ -36,6 +27,6 @@ class LetterboxFilter(SampleFilter[LetterboxSettings]):
     )
     Settings = LetterboxSettings
 
-    def values(self, shot: Shot, settings: LetterboxSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: LetterboxSettings) -> Values:
         """Share of the frame inside the bars, the same for every sample."""
         return [shot.picture.area] * len(shot.samples)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Values
 
 
 class BrightnessSettings(SampleSettings):
-    """Settings of `BrightnessFilter`.
-
-    Attributes:
-        min_luma: Lowest luma, 0-255.
-    """
+    """`min_luma`: lowest luma, 0-255."""
 
     min_luma: Annotated[float, Field(ge=0, le=255)]
 
@@ -37,7 +32,7 @@ class BrightnessFilter(SampleFilter[BrightnessSettings]):
     )
     Settings = BrightnessSettings
 
-    def values(self, shot: Shot, settings: BrightnessSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: BrightnessSettings) -> Values:
         """Luma of every sample."""
         return map(luma_of, shot.samples)
 

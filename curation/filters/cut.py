@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
-
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import PositiveFloat
 
 from curation.detect.measurements import FloatArray, FrameSample, Shot
-from curation.filters.base import FilterSettings, FilterSpec, SampleFilter
+from curation.filters.base import FilterSettings, FilterSpec, SampleFilter, Share, Values
 
 
 class CutSettings(FilterSettings):
@@ -20,7 +17,7 @@ class CutSettings(FilterSettings):
         window_s: Longest distance of the two samples, in seconds.
     """
 
-    max_change: Annotated[float, Field(ge=0, le=1)]
+    max_change: Share
     window_s: PositiveFloat
 
 
@@ -41,7 +38,7 @@ class CutFilter(SampleFilter[CutSettings]):
     )
     Settings = CutSettings
 
-    def values(self, shot: Shot, settings: CutSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: CutSettings) -> Values:
         """Largest change of every sample from those in the window before it."""
         for place, sample in enumerate(shot.samples):
             window = (

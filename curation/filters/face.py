@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Values
 from talkingpose.pose import FACE
 
 
@@ -28,7 +26,7 @@ class FaceFilter(SampleFilter[FaceSettings]):
     )
     Settings = FaceSettings
 
-    def values(self, shot: Shot, settings: FaceSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: FaceSettings) -> Values:
         """1 for every sample with a face."""
         return map(visible, shot.samples)
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Values
 
 
 class FaceSharpnessSettings(SampleSettings):
-    """Settings of `FaceSharpnessFilter`.
-
-    Attributes:
-        min_sharpness: Lowest sharpness, see `curation.detect.sharpness`.
-    """
+    """`min_sharpness`: lowest sharpness, see `curation.detect.sharpness`."""
 
     min_sharpness: Annotated[float, Field(ge=0)]
 
@@ -37,6 +32,6 @@ class FaceSharpnessFilter(SampleFilter[FaceSharpnessSettings]):
     )
     Settings = FaceSharpnessSettings
 
-    def values(self, shot: Shot, settings: FaceSharpnessSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: FaceSharpnessSettings) -> Values:
         """Sharpness of every face."""
         return (float("inf") if s.face_sharpness is None else s.face_sharpness for s in shot.samples)

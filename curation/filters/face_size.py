@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
-
-from pydantic import Field
-
 from curation.detect.measurements import FrameSample, Shot
 from curation.filters import face
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Share, Values
 
 
 class FaceSizeSettings(SampleSettings):
-    """Settings of `FaceSizeFilter`.
+    """`min_height`: lowest height of the face, as a share of the picture's shorter side, 0-1."""
 
-    Attributes:
-        min_height: Lowest height of the face, as a share of the picture's shorter side, 0-1.
-    """
-
-    min_height: Annotated[float, Field(ge=0, le=1)]
+    min_height: Share
 
 
 class FaceSizeFilter(SampleFilter[FaceSizeSettings]):
@@ -37,7 +28,7 @@ class FaceSizeFilter(SampleFilter[FaceSizeSettings]):
     )
     Settings = FaceSizeSettings
 
-    def values(self, shot: Shot, settings: FaceSizeSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: FaceSizeSettings) -> Values:
         """Height of every face."""
         return (height(sample, shot) for sample in shot.samples)
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Values
 
 
 class GlareSettings(SampleSettings):
-    """Settings of `GlareFilter`.
-
-    Attributes:
-        max_luma: Highest luma, 0-255.
-    """
+    """`max_luma`: highest luma, 0-255."""
 
     max_luma: Annotated[float, Field(ge=0, le=255)]
 
@@ -37,6 +32,6 @@ class GlareFilter(SampleFilter[GlareSettings]):
     )
     Settings = GlareSettings
 
-    def values(self, shot: Shot, settings: GlareSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: GlareSettings) -> Values:
         """Luma of every face."""
         return (sample.face_luma or 0.0 for sample in shot.samples)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Share, Values
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
 # Rows of each hand, and its wrist in the body.
@@ -24,7 +23,7 @@ class HandsSettings(SampleSettings):
         sharp_at: Sharpness (`curation.detect.sharpness`) from which a hand counts as in focus.
     """
 
-    min_usability: Annotated[float, Field(ge=0, le=1)]
+    min_usability: Share
     sharp_at: Annotated[float, Field(gt=0)]
 
 
@@ -45,7 +44,7 @@ class HandsFilter(SampleFilter[HandsSettings]):
     )
     Settings = HandsSettings
 
-    def values(self, shot: Shot, settings: HandsSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: HandsSettings) -> Values:
         """Usability of the better hand of every sample."""
         return (max(usability(sample, settings.sharp_at)) for sample in shot.samples)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -10,7 +9,7 @@ from pydantic import Field, PositiveFloat
 
 from curation.detect.face_embedding import mean_face
 from curation.detect.measurements import FloatArray, FrameSample, Shot
-from curation.filters.base import FilterSpec, Measurement, SampleFilter, SampleSettings, float_array
+from curation.filters.base import FilterSpec, Measurement, SampleFilter, SampleSettings, Values, float_array
 
 
 class IdentitySettings(SampleSettings):
@@ -57,7 +56,7 @@ class IdentityFilter(SampleFilter[IdentitySettings]):
             return Measurement(_SIMILARITY, settings, similarities(shot.samples))
         return super().measure(shot, settings)
 
-    def values(self, shot: Shot, settings: IdentitySettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: IdentitySettings) -> Values:
         """Speed of the face at every sample."""
         return speeds(shot)
 

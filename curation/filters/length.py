@@ -10,11 +10,7 @@ from curation.filters.base import FilterSettings, FilterSpec, Measurement
 
 
 class LengthSettings(FilterSettings):
-    """Settings of `LengthFilter`.
-
-    Attributes:
-        min_s: Shortest duration, in seconds.
-    """
+    """`min_s`: shortest duration, in seconds."""
 
     min_s: PositiveFloat
 

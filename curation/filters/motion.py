@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Values
 
 
 class MotionSettings(SampleSettings):
-    """Settings of `MotionFilter`.
-
-    Attributes:
-        min_change: Lowest change within a second, see `curation.detect.person_motion`.
-    """
+    """`min_change`: lowest change within a second, see `curation.detect.person_motion`."""
 
     min_change: Annotated[float, Field(ge=0)]
 
@@ -37,6 +32,6 @@ class MotionFilter(SampleFilter[MotionSettings]):
     )
     Settings = MotionSettings
 
-    def values(self, shot: Shot, settings: MotionSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: MotionSettings) -> Values:
         """Change of every sample."""
         return (float("inf") if sample.change is None else sample.change for sample in shot.samples)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Share, Values
 
 
 class PeopleSettings(SampleSettings):
@@ -19,8 +18,8 @@ class PeopleSettings(SampleSettings):
         min_relative_area: Smallest area of other bodies that counts, as a share of the main person's box.
     """
 
-    min_relative_size: Annotated[float, Field(gt=0, le=1)]
-    min_relative_area: Annotated[float, Field(gt=0, le=1)]
+    min_relative_size: Annotated[Share, Field(gt=0)]
+    min_relative_area: Annotated[Share, Field(gt=0)]
 
 
 class PeopleFilter(SampleFilter[PeopleSettings]):
@@ -34,7 +33,7 @@ class PeopleFilter(SampleFilter[PeopleSettings]):
     )
     Settings = PeopleSettings
 
-    def values(self, shot: Shot, settings: PeopleSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: PeopleSettings) -> Values:
         """1 for every sample in which the main speaker is alone."""
         return (alone(sample, settings) for sample in shot.samples)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from curation.detect.measurements import FrameSample, Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Values
 
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6  # COCO-WholeBody
 # Threshold for a visible landmark in mediapipe's drawing_utils.py.
@@ -27,7 +25,7 @@ class ShouldersFilter(SampleFilter[ShouldersSettings]):
     )
     Settings = ShouldersSettings
 
-    def values(self, shot: Shot, settings: ShouldersSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: ShouldersSettings) -> Values:
         """1 for every sample with both shoulders."""
         return map(visible, shot.samples)
 

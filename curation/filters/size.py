@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
-
 import numpy as np
-from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
 from curation.filters import shoulders
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Share, Values
 
 
 class SizeSettings(SampleSettings):
-    """Settings of `SizeFilter`.
+    """`min_shoulder_width`: lowest shoulder width, as a share of the picture's shorter side, 0-1."""
 
-    Attributes:
-        min_shoulder_width: Lowest shoulder width, as a share of the picture's shorter side, 0-1.
-    """
-
-    min_shoulder_width: Annotated[float, Field(ge=0, le=1)]
+    min_shoulder_width: Share
 
 
 class SizeFilter(SampleFilter[SizeSettings]):
@@ -38,7 +30,7 @@ class SizeFilter(SampleFilter[SizeSettings]):
     )
     Settings = SizeSettings
 
-    def values(self, shot: Shot, settings: SizeSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: SizeSettings) -> Values:
         """Shoulder width of every sample."""
         return (shoulder_width(sample, shot) for sample in shot.samples)
 

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
-
-from pydantic import Field
-
 from curation.detect.measurements import Box, FrameSample, Shot
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Share, Values
 from talkingpose.pose import LEFT_HAND, RIGHT_HAND
 
 
 class TextSettings(SampleSettings):
-    """Settings of `TextFilter`.
+    """`max_covered`: highest share of the face or of a hand under text, 0-1."""
 
-    Attributes:
-        max_covered: Highest share of the face or of a hand under text, 0-1.
-    """
-
-    max_covered: Annotated[float, Field(ge=0, le=1)]
+    max_covered: Share
 
 
 class TextFilter(SampleFilter[TextSettings]):
@@ -38,7 +29,7 @@ class TextFilter(SampleFilter[TextSettings]):
     )
     Settings = TextSettings
 
-    def values(self, shot: Shot, settings: TextSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: TextSettings) -> Values:
         """Covered share at every sample."""
         return covered_throughout(shot)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -10,7 +9,7 @@ from pydantic import Field
 
 from curation.detect.measurements import FloatArray, FrameSample, Shot
 from curation.filters import face
-from curation.filters.base import FilterSpec, SampleFilter, SampleSettings
+from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Values
 from talkingpose.pose import FACE
 
 # Mean head in millimetres, x to the person's left, y down, z forward: tip of the nose, chin, outer corners
@@ -31,11 +30,7 @@ _CENTRED = _HEAD - _HEAD.mean(axis=0)
 
 
 class YawSettings(SampleSettings):
-    """Settings of `YawFilter`.
-
-    Attributes:
-        max_deg: Largest angle, in degrees.
-    """
+    """`max_deg`: largest angle, in degrees."""
 
     max_deg: Annotated[float, Field(ge=0, le=180)]
 
@@ -56,7 +51,7 @@ class YawFilter(SampleFilter[YawSettings]):
     )
     Settings = YawSettings
 
-    def values(self, shot: Shot, settings: YawSettings) -> Iterable[float | None]:
+    def values(self, shot: Shot, settings: YawSettings) -> Values:
         """Yaw of every sample."""
         return (yaw_deg(sample, shot) for sample in shot.samples)
 
