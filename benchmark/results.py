@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from talkingpose.data.contestant import FramesSeen
 from talkingpose.io.atomic import write_text
 from talkingpose.io.documents import DocumentError, DocumentLimits, read_json
 from talkingpose.io.errors import UserError
@@ -94,6 +95,8 @@ class ContestantRef(Document):
 
     `isolated` is true if it ran in a process of its own, without the dataset and the evaluator; false if it
     ran in the evaluator's process (`--in-process`); null for finished videos and in runs of older versions.
+    `driving_frames` says which frames of the driving clip it saw; null in runs of older versions, where
+    `saw_driving_frames` stands for all. `backbone` is the pretrained model that it is built on.
     """
 
     name: str
@@ -106,6 +109,19 @@ class ContestantRef(Document):
     control: bool = False
     saw_driving_frames: bool = False
     isolated: bool | None = None
+    driving_frames: FramesSeen | None = None
+    backbone: str | None = None
+
+    @property
+    def frames_seen(self) -> FramesSeen:
+        """Return which frames of the driving clip it saw, in runs of any version."""
+        return self.driving_frames or ("all" if self.saw_driving_frames else "none")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.driving_frames is not None and (self.driving_frames != "none") != self.saw_driving_frames:
+            raise ValueError("driving_frames contradicts saw_driving_frames")
+        return self
 
 
 class WeightRef(Document):

@@ -139,6 +139,8 @@ def _lacking(metrics: Iterable[AnyMetric], *, has_real: bool, has_keypoints: boo
             found[spec.id] = "needs the real video: give real="
         elif spec.needs_keypoints and not has_keypoints:
             found[spec.id] = "needs the pose of every frame: give keypoints="
+        elif spec.needs_driver:
+            found[spec.id] = "needs the driving clip of another person: use tp-eval with a cross protocol"
     return found
 
 

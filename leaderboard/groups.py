@@ -12,7 +12,10 @@ from leaderboard.number_format import counted
 
 # Longer names are cut on the page; data.json has them whole.
 _LABEL_LENGTH = 400
-CONTROL_ORDER = ("ground-truth", "reencode", "frozen", "lag", "drift", "brightness", "flicker", "late-blur")
+CONTROL_ORDER = (
+    *("ground-truth", "reencode", "frozen", "lag", "drift", "brightness", "flicker", "late-blur"),
+    "paste-driver",
+)
 
 
 @dataclass(frozen=True, eq=False)

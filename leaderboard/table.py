@@ -263,8 +263,10 @@ def _badges(run: Run) -> tuple[str, ...]:
     badges = []
     if run.contestant.origin == "predictions":
         badges.append("scored from finished videos")
-    if run.contestant.saw_driving_frames:
-        badges.append("saw the driving frames")
+    if run.contestant.frames_seen != "none":
+        badges.append(f"saw the driving {'frames' if run.contestant.frames_seen == 'all' else 'face'}")
+    if run.contestant.backbone is not None:
+        badges.append(f"backbone {run.contestant.backbone}")
     if run.contestant.isolated is False and not run.contestant.control:
         badges.append("ran inside the evaluator")
     if run.limit is not None:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -20,6 +20,8 @@ from talkingpose.io.progress import ConsoleProgress
 if TYPE_CHECKING:
     from benchmark.results import Run
     from benchmark.runner.run_settings import RunSettings
+    from talkingpose.data.contestant import FramesSeen
+    from talkingpose.pose.styles import PoseStyle
 
 PROGRAM = "tp-eval"
 EXIT_CODES = "Exit codes: 0 complete, 2 wrong input, 3 some clips failed; they are listed."
@@ -37,6 +39,10 @@ Limit = Annotated[int | None, typer.Option(help="Only the first N clips; not com
 MaxFrames = Annotated[int | None, typer.Option(help="Only the first N frames per clip; not comparable.")]
 CodecRun = Annotated[
     Path | None, typer.Option(help="Run of the control reencode on the same clips, to measure drift against.")
+]
+PredictionMap = Annotated[
+    Path | None,
+    typer.Option("--map", help="CSV with the columns clip_id and prediction, such as cases.csv."),
 ]
 Workers = Annotated[int, typer.Option(help="Number of processes; each loads the model.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")]
@@ -123,12 +129,19 @@ def run_command(
 def score_command(
     predictions: Annotated[Path, typer.Option(help="Folder with CLIP.mp4, or CLIP/ of PNG frames.")],
     name: Annotated[str, typer.Option(help="Name of the model on the leaderboard.")],
+    prediction_map: PredictionMap = None,
     dataset: Dataset = TP_MINI,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; the same command resumes it. [default: runs/NAME]")
     ] = None,
     revision: Annotated[
         str | None, typer.Option(help="Revision of the model. [default: a hash of the videos]")
+    ] = None,
+    driving_frames: Annotated[
+        str, typer.Option(help="Driving frames that the model saw: none, face or all.")
+    ] = "none",
+    backbone: Annotated[
+        str | None, typer.Option(help="Pretrained model it is built on, to group rows of the board.")
     ] = None,
     split: Split = None,
     protocol: ProtocolName = None,
@@ -141,7 +154,7 @@ def score_command(
     dry_run: DryRun = False,
     as_json: RunJson = False,
 ) -> int:
-    """Score finished videos, matched by clip id."""
+    """Score finished videos, matched by clip id or by a map."""
     from benchmark.runner.run_settings import RunSettings
 
     settings = RunSettings(
@@ -157,8 +170,61 @@ def score_command(
         codec_run=codec_run,
         predictions=predictions,
         revision=revision,
+        prediction_map=prediction_map,
+        driving_frames=cast("FramesSeen", driving_frames),
+        backbone=backbone,
     )
     return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json)
+
+
+@app.command("cases", epilog=EXIT_CODES)
+def cases_command(
+    out: Annotated[Path, typer.Option(help="Folder to write; the same command completes it.")],
+    dataset: Dataset = TP_MINI,
+    protocol: ProtocolName = None,
+    split: Split = None,
+    limit: Limit = None,
+    max_frames: MaxFrames = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    pose_style: Annotated[
+        str, typer.Option(help="Style of the pose pictures: dwpose, openpose, openpose18 or mimicmotion.")
+    ] = "dwpose",
+    png: Annotated[bool, typer.Option("--png", help="Write the pose pictures as PNG, too.")] = False,
+    driving_frames: Annotated[
+        str | None,
+        typer.Option(
+            help="Driving video to write: none, face or all. [default: all across identities, else none]"
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export in the folder.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Write portraits, poses and the list of names to give to score, for another program."""
+    from benchmark.runner.cases import MAP, ExportSettings, export_cases
+
+    settings = ExportSettings(
+        dataset=dataset,
+        out=out,
+        protocol=protocol or protocol_of(dataset),
+        split=split,
+        limit=limit,
+        max_frames=max_frames,
+        seed=seed,
+        pose_style=cast("PoseStyle", pose_style),
+        png=png,
+        driving_frames=cast("FramesSeen | None", driving_frames),
+        overwrite=overwrite,
+    )
+    with _Progress() as progress:
+        found = export_cases(settings, progress)
+    if as_json:
+        document = {"map": str(out / MAP), "cases": found.rows, "failed": found.failed, "audit": found.audit}
+        console.emit_json(document)
+    else:
+        print(f"{len(found.rows)} cases, see {out / MAP}")
+    for clip_id, reason in found.failed.items():
+        console.note(f"{PROGRAM}: {clip_id}: failed: {reason}")
+    return console.EXIT_PARTIAL if found.failed else console.EXIT_COMPLETE
 
 
 @app.command("rescore")
@@ -240,6 +306,7 @@ def validate_command(
         str | None, typer.Option(help="run, dataset, predictions or contestant. [default: detected]")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset of the predictions or of the run.")] = None,
+    prediction_map: PredictionMap = None,
     split: Split = None,
     protocol: ProtocolName = None,
     sample: Annotated[int | None, typer.Option(help="Clips of a dataset to decode. [default: all]")] = None,
@@ -261,6 +328,7 @@ def validate_command(
         checkpoint=checkpoint,
         device=device,
         in_process=in_process or None,
+        prediction_map=prediction_map,
     )
     if as_json:
         console.emit_json(found.model_dump(mode="json"))
@@ -332,7 +400,7 @@ def _evaluate(settings: RunSettings, workers: int, as_json: bool) -> int:
         run = evaluate_in_workers(settings, workers, progress)
     _print_run(run, as_json)
     for entry in run.audit:
-        if entry.kind == "lag":
+        if entry.kind in ("lag", "swapped"):
             console.note(f"{PROGRAM}: {entry.clip_id}: {entry.message}")
     if run.status == "complete":
         return console.EXIT_COMPLETE

@@ -26,7 +26,8 @@ from talkingpose.io.image import Image
 Keypoints = npt.NDArray[np.float32]
 # Array name -> float32 (samples, dimensions).
 Arrays = Mapping[str, npt.NDArray[np.float32]]
-Side = Literal["real", "generated", "reference"]
+# `driver` is the driving clip of a cross-identity case.
+Side = Literal["real", "generated", "reference", "driver"]
 
 
 class FeatureError(UserError):

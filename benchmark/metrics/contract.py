@@ -42,6 +42,8 @@ class MetricSpec:
         target: value of a perfect result where neither high nor low is better.
         needs_real: it compares with real frames; a cross-identity case has none.
         needs_keypoints: it reads the pose that the contestant was given.
+        needs_driver: it compares with frames of the driving clip of another person, which only a
+            cross-identity case has.
         title: name of the family in words, for tables.
     """
 
@@ -60,6 +62,7 @@ class MetricSpec:
     needs_real: bool = True
     needs_keypoints: bool = False
     title: str = ""
+    needs_driver: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -17,10 +17,18 @@ class _Frame:
         self.features: dict[str, Any] = {}
 
     @property
+    def missing(self) -> bool:
+        return self._image is None
+
+    @property
     def image(self) -> Image:
         if self._image is None:
             raise LookupError("the case has no real frames: set needs_real in the spec of the metric")
         return self._image
+
+
+_NO_DRIVER = _Frame(None)
+_PLACES: Mapping[Side, int] = {"real": 0, "generated": 1, "driver": 2}
 
 
 class PairWindow:
@@ -45,24 +53,31 @@ class PairWindow:
         feature_lookback: int = 1,
     ) -> None:
         self.t = -1
-        self._pairs: list[tuple[_Frame, _Frame] | None] = [None] * (lookback + 1)
+        self._pairs: list[tuple[_Frame, _Frame, _Frame] | None] = [None] * (lookback + 1)
         self._reference = None if reference is None else _Frame(reference)
         self._extractors = extractors or {}
         self._feature_lookback = feature_lookback
 
-    def push(self, real: Image | None, generated: Image, keypoints: Keypoints | None = None) -> None:
+    def push(
+        self,
+        real: Image | None,
+        generated: Image,
+        keypoints: Keypoints | None = None,
+        driver: Image | None = None,
+    ) -> None:
         """Add the next pair and drop the oldest. Arrays are kept, not copied.
 
         Args:
             real: uint8 RGB (H, W, 3); None in a cross-identity case.
             generated: uint8 RGB (H, W, 3).
             keypoints: pose that the contestant was given, float32 (133, 3).
+            driver: frame of the driving clip in a cross-identity case, uint8 RGB (H, W, 3).
         """
-        self._push(_Frame(real, keypoints), _Frame(generated))
+        self._push(_Frame(real, keypoints), _Frame(generated), _Frame(driver))
 
     def push_beside(self, other: PairWindow, generated: Image) -> None:
         """Add the newest real frame of another window, with its features, and another generated frame."""
-        self._push(other._pair(0)[0], _Frame(generated))
+        self._push(other._pair(0)[0], _Frame(generated), _NO_DRIVER)
 
     @property
     def reference(self) -> Image:
@@ -113,9 +128,9 @@ class PairWindow:
             frame.features[name] = self._extractors[name].extract(self, side, back)
         return frame.features[name]
 
-    def _push(self, real: _Frame, generated: _Frame) -> None:
+    def _push(self, real: _Frame, generated: _Frame, driver: _Frame) -> None:
         self.t += 1
-        self._pairs[self.t % len(self._pairs)] = (real, generated)
+        self._pairs[self.t % len(self._pairs)] = (real, generated, driver)
         outdated = self._feature_lookback + 1
         if outdated <= min(self.t, len(self._pairs) - 1):
             for frame in self._pair(outdated):
@@ -126,9 +141,12 @@ class PairWindow:
             if self._reference is None:
                 raise LookupError("no portrait: give the reference image")
             return self._reference
-        return self._pair(back)[0 if side == "real" else 1]
+        frame = self._pair(back)[_PLACES[side]]
+        if side == "driver" and frame.missing:
+            raise LookupError("no driving frames: set needs_driver in the spec of the metric")
+        return frame
 
-    def _pair(self, back: int) -> tuple[_Frame, _Frame]:
+    def _pair(self, back: int) -> tuple[_Frame, _Frame, _Frame]:
         pair = self._pairs[(self.t - back) % len(self._pairs)] if 0 <= back <= self.t else None
         if pair is None or back >= len(self._pairs):
             raise IndexError(f"no pair {back} frames before {self.t} in a window of {len(self._pairs)}")

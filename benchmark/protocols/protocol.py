@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -196,6 +196,8 @@ def _extended(protocol: Protocol, added: Sequence[str]) -> Protocol:
     versions = versions_of(name for each in added for name in GROUPS.get(each, (each,)))
     if isinstance(protocol, CrossProtocol):
         versions = _without_real_frames(protocol, added, versions)
+    else:
+        _check_no_driver(protocol, versions)
     rules = protocol.model_dump() | {
         "id": "+".join([protocol.id, *added]),
         "title": f"{protocol.title}; with metrics of {', '.join(added)}",
@@ -221,6 +223,18 @@ def _without_real_frames(
             "cross-identity case lacks: do not add it"
         )
     return kept
+
+
+def _check_no_driver(protocol: Protocol, families: Iterable[str]) -> None:
+    """Refuse families of which every metric needs the driving clip of another person."""
+    from benchmark.metrics.registry import family
+
+    for name in families:
+        if all(metric.spec.needs_driver for metric in family(name)):
+            raise ProtocolError(
+                f"protocol {protocol.name}: {name} needs the driving clip of another person: add it to a "
+                "cross-identity protocol, such as tp-cross@1"
+            )
 
 
 def _read_bundled(name: str) -> Protocol:

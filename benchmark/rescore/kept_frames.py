@@ -51,7 +51,8 @@ class KeptFrames:
             RescoreError: the frames are not those that the run scored.
         """
         planned = self._planned[case.clip_id]
-        inputs = prepare_inputs(self._dataset, planned)
+        with_driver = planned.pair is not None and any(metric.spec.needs_driver for metric in metrics)
+        inputs = prepare_inputs(self._dataset, planned, with_driver=with_driver)
         shape = CaseShape(
             case.clip_id,
             planned.clip.fps,
@@ -67,7 +68,8 @@ class KeptFrames:
                 real = inputs.real_video.next() if inputs.real_video is not None else None
                 if real is None and inputs.real_video is not None:
                     break
-                scoring.window.push(real, generated, points)
+                driver = inputs.driver_video.next() if with_driver and inputs.driver_video else None
+                scoring.window.push(real, generated, points, driver)
                 scoring.score()
                 digest.update(generated.data)
         finally:

@@ -11,10 +11,13 @@ from benchmark.run_check.files import Floats
 from benchmark.run_check.problem import RunProblem, contradiction, unchecked
 from benchmark.run_check.scores import family
 
-GROUND_TRUTH, FROZEN = "ground-truth", "frozen"
+GROUND_TRUTH, FROZEN, PASTE_DRIVER = "ground-truth", "frozen", "paste-driver"
 # Controls made of the real frames, one for one; `videos` holds their videos against those of ground-truth.
 OF_REAL_FRAMES = frozenset(("reencode", "lag", "drift", "brightness", "flicker", "late-blur"))
-KNOWN_CONTROLS = OF_REAL_FRAMES | {GROUND_TRUTH, FROZEN}
+KNOWN_CONTROLS = OF_REAL_FRAMES | {GROUND_TRUTH, FROZEN, PASTE_DRIVER}
+
+# The value of leak for pasted driving frames is 1, up to rounding.
+_ALL_LEAKED = 1 - 1e-9
 
 
 def check_control(
@@ -38,11 +41,13 @@ def check_control(
         return
     if name not in KNOWN_CONTROLS:
         yield unchecked("run.json", f"no check is known for a control of the name {name[:60]}")
-    if name in OF_REAL_FRAMES | {GROUND_TRUTH} and not run.contestant.saw_driving_frames:
+    of_driver = OF_REAL_FRAMES | {GROUND_TRUTH, PASTE_DRIVER}
+    if name in of_driver and not run.contestant.saw_driving_frames:
         yield contradiction("run.json", f"{name} shows the driving frames, and the run did not see them")
     tests: dict[str, tuple[Callable[[CaseResult, Mapping[str, Floats]], str | None], str]] = {
         GROUND_TRUTH: (_ground_truth_problem, "it does not show the real frames"),
         FROZEN: (_frozen_problem, "it moves"),
+        PASTE_DRIVER: (_paste_driver_problem, "it does not show the driving frames"),
     }
     if name in tests:
         test, meaning = tests[name]
@@ -79,6 +84,14 @@ def _ground_truth_problem(case: CaseResult, table: Mapping[str, Floats]) -> str 
     if wrong:
         return f"frame scores of {wrong[0]} are not 0"
     return None if "psnr" not in table or _is_real(table) else "frame scores of psnr are finite"
+
+
+def _paste_driver_problem(case: CaseResult, table: Mapping[str, Floats]) -> str | None:
+    for name, score in case.metrics.items():
+        if family(name) == "leak" and score.value is not None and score.value < _ALL_LEAKED:
+            return f"{name} is {score.value:.4g}"
+    values = table.get("leak", np.ones(1))
+    return "frame scores of leak are not 1" if (values < _ALL_LEAKED).any() else None
 
 
 def _frozen_problem(case: CaseResult, table: Mapping[str, Floats]) -> str | None:

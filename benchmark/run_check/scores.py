@@ -21,7 +21,7 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 _MEANS = frozenset(
     (
         *("psnr", "ssim", "l1", "lpips", "tje", "flicker", "warp_error", "colour", "sharpness"),
-        *("csim", "csim-arcface", "aed", "portrait_colour", "portrait_sharpness"),
+        *("csim", "csim-arcface", "aed", "portrait_colour", "portrait_sharpness", "leak", "leak_identity"),
     )
 )
 # Families whose score of a clip is a weighted mean of its frame scores, with weights that are not stored.

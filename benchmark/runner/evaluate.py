@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 
+from benchmark.analysis.lag import MAX_LAG, MAX_SHIFT
 from benchmark.errors import EvaluationError
 from benchmark.results import CaseResult, Run, write_document
 from benchmark.runner.generate import BatchTask, CaseFailed, CaseFinished, generate
@@ -118,6 +119,7 @@ def _outcomes(
         run.settings.seed,
         progress.advance,
         run.settings.keep_frames,
+        MAX_LAG if run.predictions is None else MAX_SHIFT,
     )
     for batch in run.batches:
         unfinished = {case.clip.clip_id for case in batch if done[case.clip.clip_id] is None}

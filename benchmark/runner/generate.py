@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+from benchmark.analysis.lag import MAX_LAG
 from benchmark.metrics import AnyMetric, CaseShape
 from benchmark.run_dir import RunDir
 from benchmark.runner.host import Host
 from benchmark.runner.inputs import CaseInputs, prepare_inputs
 from benchmark.runner.plan import PlannedCase
-from benchmark.runner.reference_video import DrivingFrames
+from benchmark.runner.reference_video import DrivingFaces, DrivingFrames
 from benchmark.runner.scorer import ScoredCase, Scorer
 from talkingpose.data.clips import ClipDataset
-from talkingpose.data.contestant import Case
+from talkingpose.data.contestant import Case, FramesSeen
 from talkingpose.data.contestant_steps import FrameFault, PoseReader, Step, StepError
 from talkingpose.data.schema import DatasetError
 from talkingpose.io.image import Image
 from talkingpose.media import MediaError
+from talkingpose.pose.face_crop import FaceCrop
+from talkingpose.pose.keypoints import PoseError
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class BatchTask:
         seed: seed of the run.
         on_frames: is told after each step how many frames of unfinished cases it made.
         keep_frames: whether the frames are also stored without loss.
+        max_lag: largest constant lag to look for, in frames.
     """
 
     dataset: ClipDataset
@@ -63,6 +67,7 @@ class BatchTask:
     seed: int
     on_frames: Callable[[int], None]
     keep_frames: bool = False
+    max_lag: int = MAX_LAG
 
 
 class _OpenCase:
@@ -73,11 +78,12 @@ class _OpenCase:
     """
 
     def __init__(
-        self, planned: PlannedCase, inputs: CaseInputs, scorer: Scorer | None, *, driving: bool
+        self, planned: PlannedCase, inputs: CaseInputs, scorer: Scorer | None, *, driving: FramesSeen
     ) -> None:
         self.planned, self.scorer = planned, scorer
         self._real_video, self._keypoints = inputs.real_video, inputs.keypoints
-        real_video = inputs.real_video
+        # In self-reenactment the driver's frames are the real ones, which are read once.
+        self._driver_video = inputs.driver_video if planned.pair is not None else None
         self.given = Case(
             clip_id=planned.clip.clip_id,
             reference=inputs.reference.copy(),
@@ -86,7 +92,7 @@ class _OpenCase:
             width=planned.width,
             height=planned.height,
             num_frames=planned.num_frames,
-            driving_frames=DrivingFrames(real_video, planned.num_frames) if driving and real_video else None,
+            driving_frames=_driving_frames(planned, inputs, driving),
         )
         self.failure: str | None = None
         self.shared_failure: str | None = None
@@ -103,6 +109,7 @@ class _OpenCase:
         started = perf_counter()
         try:
             real = self._real_video.next() if self._real_video is not None else None
+            driver = self._driver_video.next() if self._driver_video is not None else None
         except MediaError as error:
             self.failure = str(error)
             return
@@ -110,8 +117,10 @@ class _OpenCase:
             self.failure = generated.text
         elif real is None and self._real_video is not None:
             self.failure = f"the clip has {step} frames, its row says {self.planned.clip.num_frames}"
+        elif driver is None and self._driver_video is not None:
+            self.failure = f"{self._driver_video.name} has {step} frames, its row says more"
         else:
-            self.scorer.add(real, generated, self._keypoints[step])
+            self.scorer.add(real, generated, self._keypoints[step], driver)
         self.scoring_s += perf_counter() - started
 
     def finish(self) -> Iterator[CaseFinished | CaseFailed]:
@@ -140,6 +149,24 @@ class _OpenCase:
         return f"the clip has more than the {self.planned.num_frames} frames its row says" if more else None
 
 
+def _driving_frames(planned: PlannedCase, inputs: CaseInputs, seen: FramesSeen) -> Iterable[Image] | None:
+    """Return the driving frames that a contestant asks for.
+
+    Raises:
+        DatasetError: it asks for faces, and the driving clip shows none.
+    """
+    if seen == "none" or inputs.driver_video is None:
+        return None
+    frames = DrivingFrames(inputs.driver_video, planned.num_frames)
+    if seen == "all":
+        return frames
+    try:
+        crop = FaceCrop(inputs.driver_keypoints, planned.height, planned.width)
+    except PoseError as error:
+        raise DatasetError(f"clip {planned.clip.clip_id}: {error}") from error
+    return DrivingFaces(frames, crop)
+
+
 def generate(
     batch: Sequence[PlannedCase], unfinished: Collection[str], task: BatchTask
 ) -> Iterator[CaseFinished | CaseFailed]:
@@ -166,9 +193,10 @@ def generate(
 
 
 def _open(planned: PlannedCase, unfinished: bool, stack: contextlib.ExitStack, task: BatchTask) -> _OpenCase:
-    inputs = prepare_inputs(task.dataset, planned)
-    stack.callback(inputs.close)
     info = task.host.info
+    with_driver = info.driving_frames != "none" or any(metric.spec.needs_driver for metric in task.metrics)
+    inputs = prepare_inputs(task.dataset, planned, with_driver=with_driver)
+    stack.callback(inputs.close)
     scorer = None
     if unfinished:
         shape = CaseShape(
@@ -180,10 +208,15 @@ def _open(planned: PlannedCase, unfinished: bool, stack: contextlib.ExitStack, t
             info.window,
         )
         scorer = Scorer(
-            shape, inputs.reference, metrics=task.metrics, folder=task.folder, keep_frames=task.keep_frames
+            shape,
+            inputs.reference,
+            metrics=task.metrics,
+            folder=task.folder,
+            keep_frames=task.keep_frames,
+            max_lag=task.max_lag,
         )
         stack.enter_context(scorer)
-    return _OpenCase(planned, inputs, scorer, driving=info.needs_driving_frames)
+    return _OpenCase(planned, inputs, scorer, driving=info.driving_frames)
 
 
 def _animate(cases: Sequence[_OpenCase], task: BatchTask) -> Iterator[CaseFinished | CaseFailed]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from benchmark.runner.plan import Pair, PlannedCase
 from benchmark.runner.reference_video import ReferenceVideo
-from talkingpose.data.clips import ClipDataset
+from talkingpose.data.clips import Clip, ClipDataset
 from talkingpose.data.schema import DatasetError
 from talkingpose.io.image import Image
 from talkingpose.media import MediaError
@@ -25,20 +25,32 @@ class CaseInputs:
         reference: portrait, uint8 RGB (height, width, 3).
         keypoints: poses, float32 (num_frames, 133, 3).
         real_video: real frames; None in cross-reenactment, which has none.
+        driver_video: frames of the driving clip at the size of the case; in self-reenactment the real frames.
+            None in cross-reenactment unless it was asked for.
+        driver_keypoints: poses of the driving clip as detected, float32 (num_frames, 133, 3); in
+            cross-reenactment `keypoints` may be retargeted.
     """
 
     reference: Image
     keypoints: Keypoints
     real_video: ReferenceVideo | None
+    driver_video: ReferenceVideo | None
+    driver_keypoints: Keypoints
 
     def close(self) -> None:
-        """Close the decoder of the real frames."""
-        if self.real_video is not None:
-            self.real_video.close()
+        """Close the decoders."""
+        for video in (self.real_video, self.driver_video):
+            if video is not None:
+                video.close()
 
 
-def prepare_inputs(dataset: ClipDataset, planned: PlannedCase) -> CaseInputs:
-    """Read the inputs of a case; the real frames are decoded on demand.
+def prepare_inputs(dataset: ClipDataset, planned: PlannedCase, *, with_driver: bool = False) -> CaseInputs:
+    """Read the inputs of a case; frames are decoded on demand.
+
+    Args:
+        dataset: dataset of the case.
+        planned: the case.
+        with_driver: whether the frames of the driving clip are needed.
 
     Raises:
         DatasetError: keypoints or video differ from the row of the dataset.
@@ -52,18 +64,26 @@ def prepare_inputs(dataset: ClipDataset, planned: PlannedCase) -> CaseInputs:
         if reference is None:
             raise MediaError(f"clip {clip.clip_id}: its video has no frame: curate it again")
         if planned.pair is None:
-            return CaseInputs(reference, dataset.keypoints(clip)[: planned.num_frames], video)
-        poses = _poses(dataset, planned.pair, planned.width / planned.height)
+            keypoints = dataset.keypoints(clip)[: planned.num_frames]
+            return CaseInputs(reference, keypoints, video, video, keypoints)
+        driving = dataset.keypoints(planned.pair.driving)
+        poses = _poses(dataset, planned.pair, driving, planned.width / planned.height)
     except BaseException:
         video.close()
         raise
     video.close()
-    return CaseInputs(reference, poses[: planned.num_frames], None)
+    driver = _driver_video(dataset, planned, planned.pair.driving) if with_driver else None
+    return CaseInputs(reference, poses[: planned.num_frames], None, driver, driving[: planned.num_frames])
 
 
-def _poses(dataset: ClipDataset, pair: Pair, aspect: float) -> Keypoints:
+def _driver_video(dataset: ClipDataset, planned: PlannedCase, clip: Clip) -> ReferenceVideo:
+    """Open the video of the driving clip of a pair, scaled to the size of the case."""
+    size = (planned.width, planned.height)
+    return ReferenceVideo(dataset.video(clip), None if size == clip.size else size, f"clip {clip.clip_id}")
+
+
+def _poses(dataset: ClipDataset, pair: Pair, driving: Keypoints, aspect: float) -> Keypoints:
     """Return the driving poses, retargeted to the portrait if the protocol says so."""
-    driving = dataset.keypoints(pair.driving)
     if not pair.retarget:
         return driving
     from talkingpose.pose.retarget import fullest_frame, retarget

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.runner.memory import ProcessClock, peak_rss_mb
 from benchmark.runner.run_settings import DEFAULT_TIMEOUT_S
-from talkingpose.data.contestant import Case, ContestantError, ContestantInfo
+from talkingpose.data.contestant import Case, ContestantError, ContestantInfo, FramesSeen
 from talkingpose.data.contestant_loading import info_from, one_line
 from talkingpose.data.contestant_process import MessageError, receive, send
 from talkingpose.data.contestant_steps import FrameFault, Step, StepError
@@ -152,7 +152,7 @@ class IsolatedHost:
     def _steps(self, cases: Sequence[Case], seed: int) -> Iterator[Step]:
         process = self._running()
         self._batch += 1
-        inputs = _BatchInputs(self._batch, cases)
+        inputs = _BatchInputs(self._batch, cases, self.info.driving_frames)
         process.send(*inputs.request(seed), self._timeout_s)
         clock = ProcessClock(process.pid)
         longest = max(case.num_frames for case in cases)
@@ -187,8 +187,8 @@ class IsolatedHost:
 class _BatchInputs:
     """What a process may ask for while it generates a batch."""
 
-    def __init__(self, batch: int, cases: Sequence[Case]) -> None:
-        self._batch, self._cases = batch, cases
+    def __init__(self, batch: int, cases: Sequence[Case], driving: FramesSeen) -> None:
+        self._batch, self._cases, self._driving = batch, cases, driving
         self._readers: dict[tuple[int, int], Iterator[Image]] = {}
 
     def request(self, seed: int) -> tuple[dict[str, Any], list[Any]]:
@@ -203,7 +203,7 @@ class _BatchInputs:
                     "width": case.width,
                     "height": case.height,
                     "num_frames": case.num_frames,
-                    "driving": case.driving_frames is not None,
+                    "driving": "none" if case.driving_frames is None else self._driving,
                 }
             )
             poses = np.ascontiguousarray(list(case.keypoints), np.float32)

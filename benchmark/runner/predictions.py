@@ -1,4 +1,4 @@
-"""Finished videos as a contestant: matched to clips by name and never changed."""
+"""Finished videos as a contestant: matched to clips by name or by a map, and never changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmark.errors import EvaluationError
 from benchmark.results import AuditEntry
-from talkingpose.data.contestant import Case, ContestantInfo
+from benchmark.runner.case_map import CaseMap, find_prediction, printable
+from talkingpose.data.contestant import Case, ContestantInfo, FramesSeen
 from talkingpose.io.image import Image
 from talkingpose.media import DecodeReport, VideoInfo, VideoReader, read_image
 
@@ -72,45 +73,92 @@ def match(folder: Path, clip_ids: Sequence[str]) -> Matches:
     return Matches(found, missing, tuple(foreign))
 
 
-def printable(name: str) -> str:
-    """Return a file name with every unprintable character escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
+def match_by_map(folder: Path, case_map: CaseMap, clip_ids: Sequence[str]) -> Matches:
+    """Find the prediction that a map names for each clip.
+
+    Raises:
+        PredictionError: the folder cannot be read.
+        CaseMapError: a name leads out of the folder by a link.
+    """
+    try:
+        entries = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise PredictionError(
+            f"--predictions {folder}: cannot be read ({error.strerror}): give the folder of the videos"
+        ) from error
+    known = set(clip_ids)
+    found = {}
+    for clip_id, relative in case_map.predictions.items():
+        path = find_prediction(folder, relative) if relative and clip_id in known else None
+        if path is not None:
+            found[clip_id] = path
+    named = {relative.partition("/")[0] for relative in case_map.predictions.values()}
+    named |= {path.relative_to(folder).parts[0] for path in found.values()} | {case_map.path.name}
+    foreign = [printable(name) for name in entries if name not in named]
+    foreign += [
+        f"{printable(name)} (in {case_map.path.name})" for name in case_map.predictions.keys() - known
+    ]
+    return Matches(found, tuple(sorted(known - found.keys())), tuple(sorted(foreign)))
 
 
 class Predictions:
     """Finished videos as a contestant that takes one clip at a time.
 
     Args:
-        folder: holds CLIP.mp4, or CLIP/ with PNG frames, for each clip.
+        folder: holds CLIP.mp4, or CLIP/ with PNG frames, for each clip; with a map, what the map names.
         lengths: clip id -> number of frames of the whole clip, for the clips to score.
         name: name on the leaderboard.
         revision: revision of the model that made the videos; None for a hash of the videos.
+        case_map: names of the predictions.
+        inputs: clip id -> hash of the inputs that the protocol gives, to compare with those of the map.
+        driving_frames: frames of the driving clip that the model saw.
+        backbone: pretrained model that the model is built on.
 
     Raises:
         PredictionError: the folder cannot be read, a clip has two predictions, or no clip has one.
     """
 
-    def __init__(self, folder: Path, lengths: Mapping[str, int], *, name: str, revision: str | None) -> None:
-        for text in (name, "-" if revision is None else revision):
+    def __init__(
+        self,
+        folder: Path,
+        lengths: Mapping[str, int],
+        *,
+        name: str,
+        revision: str | None,
+        case_map: CaseMap | None = None,
+        inputs: Mapping[str, str] | None = None,
+        driving_frames: FramesSeen = "none",
+        backbone: str | None = None,
+    ) -> None:
+        for text in (name, *(given for given in (revision, backbone) if given is not None)):
             if not text.strip() or not text.isprintable():
-                raise PredictionError(f"--name {printable(name)!r}: give a printable name and revision")
+                raise PredictionError(
+                    f"--name {printable(name)!r}: give a printable name, revision and backbone"
+                )
         self.folder = folder
-        self._lengths = lengths
-        self.matches = match(folder, list(lengths))
+        self._lengths, self._map, self._inputs = lengths, case_map, inputs or {}
+        ids = list(lengths)
+        self.matches = match(folder, ids) if case_map is None else match_by_map(folder, case_map, ids)
         if not self.matches.found:
+            hint = f"name the videos by clip id, such as {min(lengths)}.mp4, or give --map"
+            if case_map is not None:
+                hint = f"correct the column prediction of {case_map.path}"
             raise PredictionError(
-                f"--predictions {folder}: holds nothing for any of {len(lengths)} clips: "
-                f"name the videos by clip id, such as {min(lengths)}.mp4"
+                f"--predictions {folder}: holds nothing for any of {len(lengths)} clips: {hint}"
             )
         self._sha256 = {clip_id: _content_hash(path) for clip_id, path in self.matches.found.items()}
         together = hashlib.sha256(repr(sorted(self._sha256.items())).encode())
         self._notes: dict[str, list[AuditEntry]] = {}
+        # Filled by whoever can read the portraits of the clips.
+        self.swapped: list[AuditEntry] = []
         self.info = ContestantInfo(
             name=name,
             revision=together.hexdigest()[:12] if revision is None else revision,
             parameters=0,
             licence="unknown",
             window=None,
+            driving_frames=driving_frames,
+            backbone=backbone,
         )
 
     def content(self, clip_id: str) -> str:
@@ -118,11 +166,14 @@ class Predictions:
         return self._sha256.get(clip_id, "missing")
 
     def audit(self) -> list[AuditEntry]:
-        """Return an audit entry for each name in the folder that belongs to no clip."""
+        """Return an entry for each prediction that looks swapped, and for names that belong to no clip."""
         names = self.matches.foreign
         entries = [
-            AuditEntry(kind="foreign", message=f"no clip of this run: {name}")
-            for name in names[:_MAX_FOREIGN]
+            *self.swapped,
+            *(
+                AuditEntry(kind="foreign", message=f"no clip of this run: {name}")
+                for name in names[:_MAX_FOREIGN]
+            ),
         ]
         if len(names) > _MAX_FOREIGN:
             more = f"{len(names) - _MAX_FOREIGN} more names that belong to no clip of this run"
@@ -143,7 +194,8 @@ class Predictions:
         (case,) = cases
         path = self.matches.found.get(case.clip_id)
         if path is None:
-            raise PredictionError(f"no prediction: neither {case.clip_id}.mp4 nor a folder of that name")
+            raise PredictionError(missing(case.clip_id, self._map))
+        check_inputs(case.clip_id, self._map, self._inputs)
         notes = [_entry(case, "prediction", f"{printable(path.name)}, sha256 {self.content(case.clip_id)}")]
         self._notes[case.clip_id] = notes
         frames = read_prediction(path, case, notes)
@@ -151,6 +203,30 @@ class Predictions:
         limit = case.num_frames if case.num_frames < self._lengths[case.clip_id] else None
         for image in itertools.islice(frames, limit):
             yield [image]
+
+
+def missing(clip_id: str, case_map: CaseMap | None) -> str:
+    """Return the message for a clip without a prediction."""
+    if case_map is None:
+        return f"no prediction: neither {clip_id}.mp4 nor a folder of that name"
+    named = case_map.predictions.get(clip_id)
+    if named:
+        return f"no prediction: {printable(named)}, which {case_map.path.name} names, is not there"
+    return f"no prediction: {case_map.path.name} names none"
+
+
+def check_inputs(clip_id: str, case_map: CaseMap | None, inputs: Mapping[str, str]) -> None:
+    """Check that a prediction was made from the inputs of this protocol, if the map states its inputs.
+
+    Raises:
+        PredictionError: it was made from others.
+    """
+    stated = None if case_map is None else case_map.inputs.get(clip_id)
+    if stated is not None and stated != inputs.get(clip_id, stated):
+        raise PredictionError(
+            f"made from other inputs ({stated[:16]}, the protocol gives {inputs[clip_id]}): use the dataset "
+            "and protocol of tp-eval cases"
+        )
 
 
 def read_prediction(path: Path, case: Case, notes: list[AuditEntry]) -> Iterator[Image]:
@@ -181,6 +257,25 @@ def read_prediction(path: Path, case: Case, notes: list[AuditEntry]) -> Iterator
         yield image
     if count < case.num_frames:
         raise PredictionError(f"{name}: {count} frames, the clip has {case.num_frames}: give as many frames")
+
+
+def first_frame(path: Path) -> Image:
+    """Return the first frame of a prediction of any size, uint8 RGB (H, W, 3).
+
+    Raises:
+        PredictionError: it is neither a video nor a folder of PNG frames, or has no frame.
+        MediaError: it cannot be decoded.
+    """
+    name = printable(path.name)
+    if path.is_dir():
+        paths = _in_order(path)
+        if paths:
+            return read_image(paths[0])
+    elif path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+        with VideoReader(path, name=name) as reader:
+            for frame in reader:
+                return frame.image
+    raise PredictionError(f"{name}: no frame")
 
 
 def _clip_of(path: Path, known: set[str]) -> str | None:

@@ -14,6 +14,8 @@ from benchmark.errors import EvaluationError
 from benchmark.metrics import AnyMetric
 from benchmark.protocols.protocol import CrossProtocol, Protocol, load_protocol
 from benchmark.run_dir import RunDir
+from benchmark.runner.case_map import read_case_map
+from benchmark.runner.cases import inputs_hash
 from benchmark.runner.codec_control import CodecControl
 from benchmark.runner.environment import project_version
 from benchmark.runner.host import Host, InProcessHost
@@ -22,16 +24,31 @@ from benchmark.runner.plan import PlannedCase, RunPlan, batches, case_key, plan_
 from benchmark.runner.predictions import Predictions
 from benchmark.runner.run_settings import RunSettings
 from benchmark.runner.summarize import metrics_under
+from benchmark.runner.swapped_predictions import swapped_predictions
 from talkingpose.data.clips import ClipDataset
-from talkingpose.data.contestant import Contestant, ContestantInfo
+from talkingpose.data.contestant import FRAMES_SEEN, Contestant, ContestantInfo
 from talkingpose.data.contestant_loading import checked_info, contestant_names, make_contestant
 from talkingpose.pipeline.device import pick_device
 
 # Their frames cost less than the way to another process: it would cost them 10 % and more of their frames per
 # second on tp-mini (tests/perf/isolation.py).
 _CONTROLS = frozenset(
-    ("frozen", "ground-truth", "reencode", "lag", "drift", "brightness", "flicker", "late-blur")
+    (
+        "frozen",
+        "ground-truth",
+        "reencode",
+        "lag",
+        "drift",
+        "brightness",
+        "flicker",
+        "late-blur",
+        "paste-driver",
+    )
 )
+
+
+# The only control of driving frames that means something across identities.
+PASTE_DRIVER = "paste-driver"
 
 
 @dataclass(frozen=True)
@@ -127,7 +144,7 @@ def prepare_run(settings: RunSettings, contestant: Contestant | None = None) -> 
         seed=settings.seed,
     )
     control = _codec_control(settings, protocol, plan)
-    predictions = _predictions(settings, plan)
+    predictions = _predictions(settings, plan, dataset)
     host = _host(settings, device, predictions or contestant)
     try:
         _check_needs(host.info, settings, device, protocol)
@@ -215,10 +232,11 @@ def _check_needs(info: ContestantInfo, settings: RunSettings, device: str, proto
         raise EvaluationError(
             f"--model {settings.model}: needs a GPU, and this run is on the CPU: give --device cuda"
         )
-    if info.needs_driving_frames and isinstance(protocol, CrossProtocol):
+    of_real_frames = info.control and info.needs_driving_frames and info.name != PASTE_DRIVER
+    if of_real_frames and isinstance(protocol, CrossProtocol):
         raise EvaluationError(
-            f"--model {settings.model}: needs driving frames, and {protocol.name} has only poses: give "
-            "another model, or --protocol tp-long@1"
+            f"--model {settings.model}: needs driving frames that are real frames, which {protocol.name} "
+            "lacks: give another model, or --protocol tp-long@1"
         )
 
 
@@ -247,10 +265,22 @@ def _check_shard(settings: RunSettings) -> None:
         raise EvaluationError("--fresh: other shards may be at work in the folder: choose another --out")
 
 
-def _predictions(settings: RunSettings, plan: RunPlan) -> Predictions | None:
+def _predictions(settings: RunSettings, plan: RunPlan, dataset: ClipDataset) -> Predictions | None:
     if settings.predictions is None:
         return None
-    lengths = {case.clip.clip_id: case.clip.num_frames for case in plan.cases}
-    return Predictions(
-        settings.predictions.absolute(), lengths, name=settings.model, revision=settings.revision
+    if settings.driving_frames not in FRAMES_SEEN:
+        raise EvaluationError(
+            f"--driving-frames {settings.driving_frames}: choose one of {', '.join(FRAMES_SEEN)}"
+        )
+    predictions = Predictions(
+        settings.predictions.absolute(),
+        {case.clip.clip_id: case.clip.num_frames for case in plan.cases},
+        name=settings.model,
+        revision=settings.revision,
+        case_map=None if settings.prediction_map is None else read_case_map(settings.prediction_map),
+        inputs={case.clip.clip_id: inputs_hash(case) for case in plan.cases},
+        driving_frames=settings.driving_frames,
+        backbone=settings.backbone,
     )
+    predictions.swapped = swapped_predictions(dataset, plan.cases, predictions.matches.found)
+    return predictions

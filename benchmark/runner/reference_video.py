@@ -10,6 +10,7 @@ import numpy as np
 
 from talkingpose.io.image import Image
 from talkingpose.media import MediaError, VideoReader
+from talkingpose.pose.face_crop import FaceCrop
 
 
 class ReferenceVideo:
@@ -89,3 +90,14 @@ class DrivingFrames:
                 raise MediaError(f"{self._video.name}: ends after {index} frames: curate it again")
             # A copy: the contestant may change it, and the metrics read the original.
             yield image.copy()
+
+
+class DrivingFaces:
+    """Face crops of driving frames, uint8 RGB (512, 512, 3); see `FaceCrop`."""
+
+    def __init__(self, frames: DrivingFrames, crop: FaceCrop) -> None:
+        self._frames, self._crop = frames, crop
+
+    def __iter__(self) -> Iterator[Image]:
+        for index, image in enumerate(self._frames):
+            yield self._crop.crop(image, index)

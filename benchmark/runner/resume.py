@@ -41,6 +41,7 @@ def _difference(stored: Run, requested: Run) -> str | None:
         "revision of the model": _revisions(stored, requested),
         "settings of the model": (stored.contestant.args, requested.contestant.args),
         "isolated process": _isolation(stored, requested),
+        "driving frames": (stored.contestant.frames_seen, requested.contestant.frames_seen),
         "weights": ([w.sha256 for w in stored.weights], [w.sha256 for w in requested.weights]),
         "protocol": (stored.protocol, requested.protocol),
         "seed": (stored.seed, requested.seed),

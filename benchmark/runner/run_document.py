@@ -53,6 +53,8 @@ def started_run(run: PreparedRun) -> Run:
             control=info.control,
             saw_driving_frames=info.needs_driving_frames,
             isolated=run.host.isolated if generated and not unknown else None,
+            driving_frames=info.driving_frames,
+            backbone=info.backbone,
         ),
         seed=settings.seed,
         limit=settings.limit,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from talkingpose.data.contestant import FramesSeen
+
 DEFAULT_TIMEOUT_S = 900.0
 
 
@@ -14,9 +16,11 @@ DEFAULT_TIMEOUT_S = 900.0
 class RunSettings:
     """Options of `tp-eval run` and `tp-eval score`; `benchmark/default.yaml` describes them.
 
-    If `predictions`, a folder of finished videos, is set, `model` is the name to show and `revision` the
-    revision of the model that made them. `shard` is (index, count), counted from 1. `in_process` is None for
-    the default: bundled controls in the evaluator's process, everything else in a process of its own.
+    If `predictions`, a folder of finished videos, is set, `model` is the name to show, `revision` the
+    revision of the model that made them, `driving_frames` what it saw of the driving clip, `backbone` what it
+    is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1.
+    `in_process` is None for the default: bundled controls in the evaluator's process, everything else in a
+    process of its own.
     """
 
     model: str
@@ -34,6 +38,9 @@ class RunSettings:
     fresh: bool = False
     predictions: Path | None = None
     revision: str | None = None
+    prediction_map: Path | None = None
+    driving_frames: FramesSeen = "none"
+    backbone: str | None = None
     shard: tuple[int, int] | None = None
     keep_frames: bool = False
     codec_run: Path | None = None
@@ -51,7 +58,10 @@ class RunSettings:
         options = {
             "--predictions": self.predictions,
             "--name" if given else "--model": self.model,
+            "--map": self.prediction_map,
             "--revision": self.revision,
+            "--driving-frames": self.driving_frames if self.driving_frames != "none" else None,
+            "--backbone": self.backbone,
             "--checkpoint": self.checkpoint,
             "--model-args": ",".join(f"{key}={value}" for key, value in self.model_args.items()) or None,
             "--dataset": self.dataset,

@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.analysis.lag import LagDetector
+from benchmark.analysis.lag import MAX_LAG, LagDetector
 from benchmark.features.contract import Arrays
 from benchmark.metrics import AnyMetric, CaseShape
 from benchmark.metrics.scoring import Scoring
@@ -56,13 +56,14 @@ class Scorer:
         metrics: Sequence[AnyMetric],
         folder: RunDir,
         keep_frames: bool = False,
+        max_lag: int = MAX_LAG,
     ) -> None:
         self._case, self._folder = case, folder
         self._draft_video = folder.drafts / f"{case.clip_id}.mp4"
         self._draft_lossless = folder.drafts / f"{case.clip_id}.lossless.mp4"
         self._scoring = Scoring(case, reference, metrics)
         self._sha256 = hashlib.sha256()
-        self._lag = LagDetector()
+        self._lag = LagDetector(max_lag)
         fps = Fraction(case.fps)
         self._writers = [VideoWriter(self._draft_video, fps=fps, crf=VIDEO_CRF)]
         if keep_frames:
@@ -80,15 +81,19 @@ class Scorer:
         for writer in self._writers:
             writer.__exit__(kind or GeneratorExit, error, trace)
 
-    def add(self, real: Image | None, generated: Image, keypoints: Keypoints) -> None:
+    def add(
+        self, real: Image | None, generated: Image, keypoints: Keypoints, driver: Image | None = None
+    ) -> None:
         """Score one pair of frames. The arrays must not change afterwards.
 
         Args:
             real: uint8 RGB (H, W, 3); None in cross-reenactment.
             generated: uint8 RGB (H, W, 3).
             keypoints: driving pose of the frame, float32 (133, 3).
+            driver: frame of the driving clip in cross-reenactment, uint8 RGB (H, W, 3); None where no metric
+                and no contestant needs it.
         """
-        self._scoring.window.push(real, generated, keypoints)
+        self._scoring.window.push(real, generated, keypoints, driver)
         self._scoring.score()
         self._sha256.update(generated.data)
         if real is not None:

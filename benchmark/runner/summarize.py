@@ -92,9 +92,9 @@ def metrics_under(protocol: Protocol) -> list[AnyMetric]:
             f"protocol {protocol.name}: {error}: install the version it was made for"
         ) from error
     # A family such as csim has a metric against the portrait and one against the real frame; a case without
-    # real frames has only the first.
+    # real frames has only the first. Only a cross-identity case has a driver of its own.
     cross = isinstance(protocol, CrossProtocol)
-    return [metric for metric in metrics if not (cross and metric.spec.needs_real)]
+    return [m for m in metrics if not (m.spec.needs_real if cross else m.spec.needs_driver)]
 
 
 def _frame_scores(folder: RunDir, cases: Sequence[CaseResult], metric: str) -> list[FrameScores]:

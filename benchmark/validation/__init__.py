@@ -55,6 +55,7 @@ def validate(
     checkpoint: str | None = None,
     device: str = "cpu",
     in_process: bool | None = None,
+    prediction_map: Path | None = None,
 ) -> ValidationReport:
     """Check one target and list its errors.
 
@@ -66,6 +67,7 @@ def validate(
         split, protocol: split and protocol of predictions.
         sample: number of clips of a dataset to decode, chosen by a hash of their ids; None for all.
         checkpoint, device, in_process: of a contestant.
+        prediction_map: CSV that names the predictions.
 
     Raises:
         ValidationError: the target does not exist, or its kind is unclear.
@@ -86,7 +88,7 @@ def validate(
         if dataset is None:
             raise ValidationError(f"{target}: give --dataset: predictions are checked against its clips")
         checked = check_predictions(
-            Path(target), open_dataset(dataset), load_protocol(protocol), split, notes
+            Path(target), open_dataset(dataset), load_protocol(protocol), split, notes, prediction_map
         )
     else:
         checked = _check_contestant(target, checkpoint, device, in_process, notes)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from benchmark.runner.host import Host
 from benchmark.validation.checks import CheckList
-from talkingpose.data.contestant import Case
+from talkingpose.data.contestant import Case, FramesSeen
 from talkingpose.data.contestant_steps import FrameFault, PoseReader, StepError
 from talkingpose.io.image import Image
 
@@ -52,7 +52,7 @@ def _generated(host: Host, clips: Sequence[tuple[str, int]], notes: CheckList, *
     Raises:
         StepError: a frame is invalid, or the batch failed.
     """
-    cases = [_case(name, length, host.info.needs_driving_frames) for name, length in clips]
+    cases = [_case(name, length, host.info.driving_frames) for name, length in clips]
     index = [name for name, _ in clips].index("first")
     frames: list[Image] = []
     with contextlib.closing(host.steps(cases, 0)) as steps:
@@ -80,8 +80,10 @@ def _check_lazy(host: Host, notes: CheckList) -> None:
         )
 
 
-def _case(name: str, length: int, driving: bool) -> Case:
+def _case(name: str, length: int, driving: FramesSeen) -> Case:
     frames = [_frame(name, t) for t in range(length)]
+    # A face crop has twice the side of the drawn frames.
+    seen = [f.repeat(2, 0).repeat(2, 1) if driving == "face" else f.copy() for f in frames]
     return Case(
         clip_id=f"validate-{name}",
         reference=frames[0],
@@ -90,7 +92,7 @@ def _case(name: str, length: int, driving: bool) -> Case:
         width=_SIDE,
         height=_SIDE,
         num_frames=length,
-        driving_frames=[frame.copy() for frame in frames] if driving else None,
+        driving_frames=None if driving == "none" else seen,
     )
 
 

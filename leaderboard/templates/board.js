@@ -63,6 +63,18 @@
   }
   restore();
 
+  // Backbones: a choice above the table hides the models of other backbones; controls stay.
+  for (const table of Object.values(tables)) {
+    const models = all("tbody:not(.controls) tr", table);
+    const names = [...new Set(models.map((row) => row.dataset.backbone).filter(Boolean))].sort();
+    if (!names.length) continue;
+    const choice = make("select", {}, ...["", ...names].map((name) => make("option", { value: name, textContent: name || "all" })));
+    choice.addEventListener("change", () => {
+      for (const row of models) row.hidden = choice.value !== "" && row.dataset.backbone !== choice.value;
+    });
+    table.closest(".scroll").before(make("label", { className: "choice" }, "Backbone ", choice));
+  }
+
   // A link to a clip opens it.
   function reveal() {
     const target = location.hash.startsWith("#sort=") ? null : document.getElementById(location.hash.slice(1));

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from talkingpose.io.image import Image
 ENTRY_POINT_GROUP = "talkingpose.contestants"
 
 Keypoints = npt.NDArray[np.float32]
+# Share of the driving frames that a contestant is given.
+FramesSeen = Literal["none", "face", "all"]
+FRAMES_SEEN: tuple[FramesSeen, ...] = get_args(FramesSeen)
 
 
 class ContestantError(UserError):
@@ -49,17 +52,22 @@ class ContestantInfo:
         window: number of frames generated together, 1 for a frame-by-frame model, None if unknown.
         batch_size: preferred number of clips per call of `animate`.
         needs_gpu: True if it cannot run on a CPU.
-        needs_driving_frames: True if it needs the driving frames, not only the keypoints. In
-            self-reenactment these are the frames to generate, so the leaderboard shows it.
+        needs_driving_frames: True if it needs driving frames, not only the keypoints; the short form of
+            `driving_frames="all"`.
         control: True for a control row, which is shown on every leaderboard and never ranked.
         args: settings that affect the output; JSON scalars only.
         weights: weight files in use.
+        driving_frames: `none`, only keypoints; `face`, the crops of `talkingpose.pose.face_crop`; `all`,
+            whole frames. They are frames of the driving clip. In self-reenactment these are the frames to
+            generate, so the leaderboard shows what a contestant saw.
+        backbone: name of the pretrained model it is built on, such as `stable-diffusion-v1-5`; the
+            leaderboard can show contestants of one backbone together. None if it has none.
 
     Example:
         >>> from talkingpose import ContestantInfo
         >>> info = ContestantInfo(name="still", revision="1", parameters=0, licence="MIT", window=1)
-        >>> info.needs_driving_frames, info.control
-        (False, False)
+        >>> info.driving_frames, info.control
+        ('none', False)
     """
 
     name: str
@@ -73,6 +81,14 @@ class ContestantInfo:
     control: bool = False
     args: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     weights: tuple[ContestantWeights, ...] = ()
+    driving_frames: FramesSeen = "none"
+    backbone: str | None = None
+
+    def __post_init__(self) -> None:
+        """Make both forms of the request for driving frames agree."""
+        if self.needs_driving_frames and self.driving_frames == "none":
+            object.__setattr__(self, "driving_frames", "all")
+        object.__setattr__(self, "needs_driving_frames", self.driving_frames != "none")
 
 
 @dataclass(frozen=True)
@@ -88,8 +104,8 @@ class Case:
         fps: frames per second.
         width, height: size of each frame to generate, in pixels.
         num_frames: number of frames to generate.
-        driving_frames: frames of the driving clip, uint8 RGB (H, W, 3), lazy; None unless
-            `ContestantInfo.needs_driving_frames` is set.
+        driving_frames: `num_frames` frames of the driving clip, lazy; None unless the contestant asks for
+            them. `all`: uint8 RGB (height, width, 3); `face`: uint8 RGB (512, 512, 3).
 
     Example:
         >>> from talkingpose import Case, load_clips

@@ -13,6 +13,7 @@ from typing import Any
 
 from talkingpose.data.contestant import (
     ENTRY_POINT_GROUP,
+    FRAMES_SEEN,
     Contestant,
     ContestantError,
     ContestantFactory,
@@ -109,6 +110,7 @@ def info_document(info: object) -> dict[str, Any]:
         raise ContestantError("not a contestant: `info` is not a ContestantInfo")
     try:
         document = {name: getattr(info, name) for name in (*_TEXTS, *_COUNTS, *_FLAGS)}
+        document["driving_frames"], document["backbone"] = info.driving_frames, info.backbone
         document["args"] = dict(info.args)
         document["weights"] = [[weight.name, weight.sha256] for weight in info.weights]
         # A round trip turns subclasses of str, int and float into plain values.
@@ -129,7 +131,7 @@ def info_from(document: Mapping[str, Any]) -> ContestantInfo:
     given = dict(document)
     for name in _TEXTS:
         value = given.get(name)
-        if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > 200:
+        if not _is_printable_text(value):
             raise ContestantError(f"info.{name}: {value!r:.100}: give a printable text")
     for name, least in _COUNTS.items():
         value = given.get(name)
@@ -140,6 +142,7 @@ def info_from(document: Mapping[str, Any]) -> ContestantInfo:
     for name in _FLAGS:
         if type(given.get(name)) is not bool:
             raise ContestantError(f"info.{name}: {given.get(name)!r:.100}: give True or False")
+    _check_choices(given)
     args, weights = given.get("args"), given.get("weights")
     if not isinstance(args, dict) or not all(
         isinstance(key, str) and isinstance(value, str | int | float | None) for key, value in args.items()
@@ -152,7 +155,25 @@ def info_from(document: Mapping[str, Any]) -> ContestantInfo:
         raise ContestantError("info.weights: give ContestantWeights")
     files = tuple(ContestantWeights(name, sha256) for name, sha256 in weights)
     plain = {name: given[name] for name in (*_TEXTS, *_COUNTS, *_FLAGS)}
-    return ContestantInfo(**plain, args=args, weights=files)
+    return ContestantInfo(
+        **plain,
+        args=args,
+        weights=files,
+        driving_frames=given["driving_frames"],
+        backbone=given.get("backbone"),
+    )
+
+
+def _check_choices(given: Mapping[str, Any]) -> None:
+    seen, backbone = given.get("driving_frames"), given.get("backbone")
+    if not isinstance(seen, str) or seen not in FRAMES_SEEN:
+        raise ContestantError(f"info.driving_frames: {seen!r:.100}: give {', '.join(FRAMES_SEEN)}")
+    if backbone is not None and not _is_printable_text(backbone):
+        raise ContestantError(f"info.backbone: {backbone!r:.100}: give a printable text or None")
+
+
+def _is_printable_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable() and len(value) <= 200
 
 
 def _load(name: str) -> ContestantFactory:

@@ -32,6 +32,7 @@ from talkingpose.data.contestant_loading import checked_info, info_document, mak
 from talkingpose.data.contestant_steps import FrameFault, PoseReader, StepError, checked_steps
 from talkingpose.io.errors import UserError
 from talkingpose.io.image import Image
+from talkingpose.pose.face_crop import FACE_SIDE
 from talkingpose.pose.keypoints import NUM_KEYPOINTS
 
 _SIZES = struct.Struct("<IQ")
@@ -130,7 +131,8 @@ class _DrivingFrames:
         self._evaluator = evaluator
         self._request = {"kind": "driving", "batch": batch, "case": case}
         self._num_frames = int(header["num_frames"])
-        self._shape = (int(header["height"]), int(header["width"]), 3)
+        face = header["driving"] == "face"
+        self._shape = (FACE_SIDE, FACE_SIDE, 3) if face else (int(header["height"]), int(header["width"]), 3)
         self._readers = itertools.count()
 
     def __iter__(self) -> Iterator[Image]:
@@ -239,7 +241,7 @@ def _cases(
                 height=height,
                 num_frames=num_frames,
                 driving_frames=_DrivingFrames(evaluator, int(request["batch"]), index, header)
-                if header["driving"]
+                if header["driving"] != "none"
                 else None,
             )
         )

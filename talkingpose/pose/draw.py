@@ -40,10 +40,10 @@ _MAX_COORDINATE = 10.0
 _MAX_SIDE = 16384
 
 # OpenPose's 18 body points: the neck (None) between the shoulders, the others by their COCO index.
-_OPENPOSE = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+OPENPOSE18 = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 _LEFT_SHOULDER, _RIGHT_SHOULDER = 5, 6
 # Limbs of OpenPose in drawing order; its last two, ear to shoulder, are not drawn.
-_LIMBS = (
+LIMBS = (
     (1, 2),
     (1, 5),
     (2, 3),
@@ -63,7 +63,7 @@ _LIMBS = (
     (15, 17),
 )
 # Limb i and joint i have colour i.
-_COLOURS = (
+COLOURS = (
     (255, 0, 0),
     (255, 85, 0),
     (255, 170, 0),
@@ -130,30 +130,30 @@ def draw_pose(keypoints: npt.NDArray[Any], height: int, width: int) -> Image:
 
 def _draw_body(canvas: Image, points: npt.NDArray[np.float64]) -> Image:
     height, width = canvas.shape[:2]
-    joints = _openpose_joints(points)
-    for (a, b), colour in zip(_LIMBS, _COLOURS, strict=False):
+    joints = openpose_joints(points)
+    for (a, b), colour in zip(LIMBS, COLOURS, strict=False):
         start, end = joints[a], joints[b]
         if start is None or end is None:
             continue
         (x0, y0), (x1, y1) = start * (width, height), end * (width, height)
-        cv2.fillConvexPoly(canvas, _limb(x0, y0, x1, y1), colour)
+        cv2.fillConvexPoly(canvas, limb(x0, y0, x1, y1), colour)
     canvas = (canvas * _LIMB_BRIGHTNESS).astype(np.uint8)
-    for joint, colour in zip(joints, _COLOURS, strict=True):
+    for joint, colour in zip(joints, COLOURS, strict=True):
         if joint is not None:
             x, y = joint * (width, height)
             cv2.circle(canvas, (int(x), int(y)), _JOINT_RADIUS, colour, thickness=-1)
     return canvas
 
 
-def _openpose_joints(points: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64] | None]:
+def openpose_joints(points: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64] | None]:
     """Return x, y of OpenPose's 18 points, None where the confidence is too low."""
     confident = points[:, 2] > _MIN_CONFIDENCE
     shoulders = [_LEFT_SHOULDER, _RIGHT_SHOULDER]
     neck = points[shoulders, :2].mean(axis=0) if confident[shoulders].all() else None
-    return [neck if i is None else points[i, :2] if confident[i] else None for i in _OPENPOSE]
+    return [neck if i is None else points[i, :2] if confident[i] else None for i in OPENPOSE18]
 
 
-def _limb(x0: float, y0: float, x1: float, y1: float) -> npt.NDArray[np.int32]:
+def limb(x0: float, y0: float, x1: float, y1: float) -> npt.NDArray[np.int32]:
     """Return the outline of an ellipse between two joints, truncated to whole pixels and degrees."""
     centre = int((x0 + x1) / 2), int((y0 + y1) / 2)
     dx, dy = x0 - x1, y0 - y1

@@ -14,6 +14,7 @@ from baselines.frozen import FrozenControl
 from baselines.ground_truth import GroundTruthControl
 from baselines.lag import LagControl
 from baselines.late_blur import LateBlurControl
+from baselines.paste_driver import PasteDriverControl
 from baselines.reencode import ReencodeControl, _encoder, reencoded
 from talkingpose.data.contestant import Case, Contestant, ContestantError
 
@@ -27,6 +28,7 @@ CONTROLS = [
     BrightnessControl,
     FlickerControl,
     LateBlurControl,
+    PasteDriverControl,
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from talkingpose.pose.draw import _COLOURS, _OPENPOSE
+from talkingpose.pose.draw import COLOURS, OPENPOSE18
 
 # Limbs are drawn at 60 % brightness, and neighbours on the colour wheel differ by 85 in one channel.
 _TOLERANCE = 42
@@ -30,7 +30,7 @@ def recover(picture: np.ndarray) -> dict[int | None, np.ndarray]:
     # Few pixels are as bright as a disc; only those are compared with the colours.
     rows, columns = np.nonzero(picture.max(axis=2) >= 255 - _TOLERANCE)
     bright = picture[rows, columns].astype(np.int16)
-    for coco, colour in zip(_OPENPOSE, _COLOURS, strict=True):
+    for coco, colour in zip(OPENPOSE18, COLOURS, strict=True):
         if coco not in NAMES:
             continue
         alike = (np.abs(bright - colour) <= _TOLERANCE).all(axis=1)
