@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from talkingpose.data.contestant import ContestantError
 
@@ -27,6 +28,13 @@ def number(name: str, text: str | float) -> float:
     if not math.isfinite(value):
         raise ContestantError(f"--model-args {name}={text}: give a number")
     return value
+
+
+def choice(name: str, text: str, choices: Sequence[str]) -> str:
+    """Return the text if it is one of the choices; raises ContestantError."""
+    if text not in choices:
+        raise ContestantError(f"--model-args {name}={text}: give {' or '.join(choices)}")
+    return text
 
 
 def no_checkpoint(name: str, checkpoint: str | None) -> None:

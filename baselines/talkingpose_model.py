@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from baselines.arguments import number, whole_number
+from baselines.checkpoint import weight_files
 from talkingpose.data.contestant import (
     Case,
     ContestantError,
     ContestantInfo,
-    ContestantWeights,
     case_seed,
 )
 from talkingpose.io.image import Image
@@ -27,7 +25,8 @@ if TYPE_CHECKING:
 
 FILTER: Final = "lanczos"
 REVISION = "1"
-_WEIGHT_SUFFIXES = (".pth", ".safetensors", ".bin")
+# Temporal layers, which only `animate-anyone` uses.
+MOTION_FILE: Final = "motion_module.pth"
 
 
 class TalkingPose:
@@ -48,6 +47,7 @@ class TalkingPose:
     """
 
     name = "talkingpose"
+    carry = 1
     default_feedback: ClassVar[tuple[str, Mapping[str, float]]] = ("proportional", {})
 
     def __init__(
@@ -76,6 +76,9 @@ class TalkingPose:
             parameters=sum(p.numel() for m in models for p in getattr(self._pipeline, m).parameters()),
             licence="Apache-2.0" if named == DEFAULT_CHECKPOINT else "unknown",
             window=1,
+            carry=self.carry,
+            streams=True,
+            memory="constant",
             batch_size=4 if device.startswith("cuda") else 1,
             args={
                 **({"checkpoint": named} if named == DEFAULT_CHECKPOINT else {}),
@@ -86,7 +89,7 @@ class TalkingPose:
                 "size": f"native {native}, {FILTER}",
                 "dtype": str(unet.dtype).removeprefix("torch."),
             },
-            weights=_weight_files(folder),
+            weights=weight_files(folder, (MOTION_FILE,)),
         )
 
     def _controller(
@@ -147,6 +150,7 @@ class OpenLoop(TalkingPose):
     """TalkingPose without feedback: every frame starts from the same noise."""
 
     name = "open-loop"
+    carry = 0
     default_feedback = ("proportional", {"gain": 0.0})
 
     def __init__(
@@ -158,14 +162,3 @@ class OpenLoop(TalkingPose):
         guidance: str | float | None = None,
     ) -> None:
         super().__init__(checkpoint=checkpoint, device=device, steps=steps, guidance=guidance)
-
-
-def _weight_files(folder: Path) -> tuple[ContestantWeights, ...]:
-    """Return name and hash of every weight file under a folder, sorted by name."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in _WEIGHT_SUFFIXES:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(ContestantWeights(path.relative_to(folder).as_posix(), digest))
-    return tuple(found)

@@ -106,6 +106,9 @@ class ContestantRef(Document):
     parameters: int = 0
     licence: str = "unknown"
     window: int | None = None
+    carry: int | None = None
+    streams: bool | None = None
+    memory: Literal["constant", "grows"] | None = None
     control: bool = False
     saw_driving_frames: bool = False
     isolated: bool | None = None

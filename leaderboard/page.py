@@ -217,6 +217,12 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         )
     if who.window is not None:
         settings.append(("Window", f"{who.window} frames"))
+    if who.carry is not None:
+        settings.append(("Carried over", f"{who.carry} frames"))
+    if who.streams is not None:
+        settings.append(("Streams", "yes" if who.streams else "no, it reads all poses first"))
+    if who.memory is not None:
+        settings.append(("Memory", "constant" if who.memory == "constant" else "grows with the clip"))
     if run.weights:
         settings.append(("Weights", ", ".join(f"{w.name} ({w.sha256[:12]})" for w in run.weights)))
     if run.finished_at:

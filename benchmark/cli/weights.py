@@ -47,7 +47,7 @@ def list_command(dest: _Folder = None, as_json: _Json = False) -> None:
         )
         return
     rows = [
-        (entry.id, ", ".join(entry.used_by), _size(entry.size), state.state, entry.licence)
+        (entry.id, ", ".join(entry.used_by), _size(entry.known_size), state.state, entry.licence)
         for entry, state in zip(entries, states, strict=True)
     ]
     print(_table([("id", "for", "size", "state", "licence"), *rows]))

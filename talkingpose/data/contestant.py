@@ -62,6 +62,10 @@ class ContestantInfo:
             generate, so the leaderboard shows what a contestant saw.
         backbone: name of the pretrained model it is built on, such as `stable-diffusion-v1-5`; the
             leaderboard can show contestants of one backbone together. None if it has none.
+        carry: number of generated frames that the next frame or window depends on, 0 for none, None if
+            unknown.
+        streams: True if it yields frames before it has read all poses, None if unknown.
+        memory: `constant` if memory does not depend on the length of a clip, else `grows`; None if unknown.
 
     Example:
         >>> from talkingpose import ContestantInfo
@@ -83,6 +87,9 @@ class ContestantInfo:
     weights: tuple[ContestantWeights, ...] = ()
     driving_frames: FramesSeen = "none"
     backbone: str | None = None
+    carry: int | None = None
+    streams: bool | None = None
+    memory: Literal["constant", "grows"] | None = None
 
     def __post_init__(self) -> None:
         """Make both forms of the request for driving frames agree."""

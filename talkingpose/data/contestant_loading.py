@@ -24,8 +24,11 @@ from talkingpose.io.errors import UserError
 
 _MAX_TEXT = 500
 _TEXTS = ("name", "revision", "licence")
-_COUNTS = {"parameters": 0, "window": 1, "batch_size": 1}
-_FLAGS = ("needs_gpu", "needs_driving_frames", "control")
+_COUNTS = {"parameters": 0, "window": 1, "carry": 0, "batch_size": 1}
+_CHOICES = ("driving_frames", "backbone", "memory")
+# None for unknown.
+_UNKNOWN = ("window", "carry", "streams")
+_FLAGS = ("needs_gpu", "needs_driving_frames", "control", "streams")
 
 
 def contestant_names() -> dict[str, EntryPoint]:
@@ -109,8 +112,7 @@ def info_document(info: object) -> dict[str, Any]:
     if not isinstance(info, ContestantInfo):
         raise ContestantError("not a contestant: `info` is not a ContestantInfo")
     try:
-        document = {name: getattr(info, name) for name in (*_TEXTS, *_COUNTS, *_FLAGS)}
-        document["driving_frames"], document["backbone"] = info.driving_frames, info.backbone
+        document = {name: getattr(info, name) for name in (*_TEXTS, *_COUNTS, *_FLAGS, *_CHOICES)}
         document["args"] = dict(info.args)
         document["weights"] = [[weight.name, weight.sha256] for weight in info.weights]
         # A round trip turns subclasses of str, int and float into plain values.
@@ -135,11 +137,13 @@ def info_from(document: Mapping[str, Any]) -> ContestantInfo:
             raise ContestantError(f"info.{name}: {value!r:.100}: give a printable text")
     for name, least in _COUNTS.items():
         value = given.get(name)
-        if name == "window" and value is None:
+        if name in _UNKNOWN and value is None:
             continue
         if type(value) is not int or not least <= value < 10**18:
             raise ContestantError(f"info.{name}: {value!r:.100}: give a whole number from {least}")
     for name in _FLAGS:
+        if name in _UNKNOWN and given.get(name) is None:
+            continue
         if type(given.get(name)) is not bool:
             raise ContestantError(f"info.{name}: {given.get(name)!r:.100}: give True or False")
     _check_choices(given)
@@ -154,22 +158,18 @@ def info_from(document: Mapping[str, Any]) -> ContestantInfo:
     ):
         raise ContestantError("info.weights: give ContestantWeights")
     files = tuple(ContestantWeights(name, sha256) for name, sha256 in weights)
-    plain = {name: given[name] for name in (*_TEXTS, *_COUNTS, *_FLAGS)}
-    return ContestantInfo(
-        **plain,
-        args=args,
-        weights=files,
-        driving_frames=given["driving_frames"],
-        backbone=given.get("backbone"),
-    )
+    plain: dict[str, Any] = {name: given.get(name) for name in (*_TEXTS, *_COUNTS, *_FLAGS, *_CHOICES)}
+    return ContestantInfo(**plain, args=args, weights=files)
 
 
 def _check_choices(given: Mapping[str, Any]) -> None:
-    seen, backbone = given.get("driving_frames"), given.get("backbone")
+    seen, backbone, memory = (given.get(name) for name in _CHOICES)
     if not isinstance(seen, str) or seen not in FRAMES_SEEN:
         raise ContestantError(f"info.driving_frames: {seen!r:.100}: give {', '.join(FRAMES_SEEN)}")
     if backbone is not None and not _is_printable_text(backbone):
         raise ContestantError(f"info.backbone: {backbone!r:.100}: give a printable text or None")
+    if memory not in ("constant", "grows", None):
+        raise ContestantError(f"info.memory: {memory!r:.100}: give constant, grows or None")
 
 
 def _is_printable_text(value: object) -> bool:

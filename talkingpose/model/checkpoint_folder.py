@@ -124,8 +124,8 @@ def _hub_folder() -> Path:
 
     lacking = [entry for entry in files_for(_HUB_USER) if status(entry.id).state in ("missing", "damaged")]
     if lacking:
-        known = sum(entry.size or 0 for entry in lacking) / 1e9
-        unknown = sum(entry.size is None for entry in lacking)
+        known = sum(entry.known_size or 0 for entry in lacking) / 1e9
+        unknown = sum(entry.known_size is None for entry in lacking)
         raise CheckpointError(
             f"checkpoint {HUB_CHECKPOINT}: {len(lacking)} files are missing ({known:.1f} GB, and "
             f"{unknown} files of unpublished size): tp-eval weights fetch --for {_HUB_USER} --accept-licence"

@@ -3,6 +3,7 @@
     FOLDER/denoising_unet.pth, reference_unet.pth, pose_guider.pth   (or in FOLDER/weights)
     FOLDER/base/unet/config.json                                     shape of the UNets (Stable Diffusion 1.5)
     FOLDER/vae/, FOLDER/image_encoder/                               as diffusers and transformers save them
+    FOLDER/../talkingpose/                                           base parts that are not in FOLDER
     FOLDER/scheduler.json                                            optional; default: the official sampler
 
 A missing or unknown key and another shape are errors: a model with some of its weights at random would run
@@ -51,9 +52,14 @@ _UNET_CONFIGS = (
     "base/unet/config.json",
     "unet/config.json",
     "stable-diffusion-v1-5/unet/config.json",
+    "../talkingpose/base/unet/config.json",
 )
-_VAES = ("vae", "sd-vae-ft-mse")
-_IMAGE_ENCODERS = ("image_encoder", "sd-image-variations-diffusers/image_encoder")
+_VAES = ("vae", "sd-vae-ft-mse", "../talkingpose/vae")
+_IMAGE_ENCODERS = (
+    "image_encoder",
+    "sd-image-variations-diffusers/image_encoder",
+    "../talkingpose/image_encoder",
+)
 
 
 def read_official(folder: str | os.PathLike[str], torch_dtype: torch.dtype | None = None) -> dict[str, Any]:

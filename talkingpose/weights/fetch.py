@@ -85,7 +85,7 @@ def _prepare(folder: Path, missing: Sequence[WeightFile]) -> None:
     if not os.access(folder, os.W_OK):
         raise WeightsError(f"{folder}: not writable: give another --dest")
     held = sum(part.stat().st_size for entry in missing if (part := _part(entry, folder)).is_file())
-    require_space(folder, sum(entry.size or 0 for entry in missing) - held)
+    require_space(folder, sum(entry.known_size or 0 for entry in missing) - held)
 
 
 def _is_present(entry: WeightFile, folder: Path) -> bool:
@@ -126,7 +126,7 @@ def _locked(path: Path, entry: WeightFile, progress: Progress) -> Iterator[None]
 
 
 def _fetch_from_any(entry: WeightFile, folder: Path, progress: Progress) -> None:
-    size = f"{entry.size / 1e6:,.1f} MB" if entry.size else "unknown size"
+    size = f"{entry.known_size / 1e6:,.1f} MB" if entry.known_size else "unknown size"
     progress.message(f"{entry.id}: {size}; licence: {entry.licence}")
     errors: list[WeightsError] = []
     for url in entry.addresses:

@@ -37,6 +37,7 @@ class WeightFile:
     used_by: tuple[str, ...]
     size: int | None
     sha256: str | None
+    size_about: int | None = None
     sha256_prefix: str | None = None
     unverified: str | None = None
     mirror: str | None = None
@@ -47,6 +48,8 @@ class WeightFile:
             "id: not lower-case words joined by -": _ID.fullmatch(self.id),
             "file: not a plain relative path": all(map(_PART.fullmatch, self.file.split("/"))),
             "size: not a positive number of bytes": self.size is None or self.size > 0,
+            "size_about: not positive, or given beside size": self.size_about is None
+            or (self.size is None and self.size_about > 0),
             "sha256: not 64 hex digits": self.sha256 is None or _SHA256.fullmatch(self.sha256),
             "sha256_prefix: not 4 to 63 hex digits, or given beside sha256": self.sha256_prefix is None
             or (self.sha256 is None and _PREFIX.fullmatch(self.sha256_prefix)),
@@ -64,6 +67,11 @@ class WeightFile:
     def addresses(self) -> tuple[str, ...]:
         """URLs, in the order to try."""
         return (self.address,) if self.mirror is None else (self.address, self.mirror)
+
+    @property
+    def known_size(self) -> int | None:
+        """Size in bytes, rounded if only a rounded one is published; None if unknown."""
+        return self.size if self.size is not None else self.size_about
 
     @property
     def name(self) -> str:

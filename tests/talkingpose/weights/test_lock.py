@@ -25,7 +25,7 @@ def test_shipped_entry_is_valid(name: str) -> None:
     assert (entry.sha256 is None) == (entry.unverified is not None)
     if entry.sha256 is not None:
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
-        assert entry.size is not None
+        assert entry.known_size is not None
 
 
 def test_names_with_a_hash_in_them_agree_with_the_lock() -> None:
