@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from baselines.arguments import number, whole_number
 from baselines.checkpoint import weight_files
@@ -90,6 +90,7 @@ class TalkingPose:
                 "dtype": str(unet.dtype).removeprefix("torch."),
             },
             weights=weight_files(folder, (MOTION_FILE,)),
+            backbone=_backbone(named, unet.config),
         )
 
     def _controller(
@@ -162,3 +163,11 @@ class OpenLoop(TalkingPose):
         guidance: str | float | None = None,
     ) -> None:
         super().__init__(checkpoint=checkpoint, device=device, steps=steps, guidance=guidance)
+
+
+def _backbone(checkpoint: str, config: Mapping[str, Any]) -> str | None:
+    """Return the name of the pretrained model that a UNet has the shape of."""
+    if checkpoint == DEFAULT_CHECKPOINT:
+        return f"talkingpose-{DEFAULT_CHECKPOINT}"
+    shape = (tuple(config["block_out_channels"]), config["cross_attention_dim"])
+    return "stable-diffusion-v1-5" if shape == ((320, 640, 1280, 1280), 768) else None
