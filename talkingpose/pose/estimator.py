@@ -100,7 +100,7 @@ class HolisticEstimator:
             raise PoseError("pose estimator: closed: create one per video")
         self._check(image)
         try:
-            with _quiet_stderr() if self._may_warn or self._static else nullcontext():
+            with quiet_stderr() if self._may_warn or self._static else nullcontext():
                 results = self._process(image)
         except (RuntimeError, ValueError) as error:
             # A failed graph fails again when closed, and has lost the tracked person.
@@ -164,7 +164,7 @@ def check_image(image: Image) -> None:
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Remove the information and warnings of mediapipe's C++ log from stderr.
 
     The log has no setting and writes to file descriptor 2, so the descriptor is redirected and all other

@@ -17,7 +17,7 @@ from talkingpose.pose import (
     PoseEstimator,
     validate,
 )
-from talkingpose.pose.estimator import _quiet_stderr
+from talkingpose.pose.estimator import quiet_stderr
 
 FOOTAGE = Path(__file__).parents[4] / "shared" / "footage"
 TALK = FOOTAGE / "upper_body_hands" / "stage_talk_1.mp4"
@@ -63,7 +63,7 @@ def test_mediapipes_log_stays_off_stderr(capfd):
 
 
 def test_other_lines_on_stderr_are_passed_on(capfd):
-    with _quiet_stderr():
+    with quiet_stderr():
         os.write(2, b"W0000 00:00:1795448285.211432   27011 some_calculator.cc:186] Using NORM_RECT\n")
         os.write(2, b"E0000 00:00:1795448285.211432   27011 some_calculator.cc:186] no model\n")
         os.write(2, b"progress 10 %")
@@ -75,7 +75,7 @@ def test_other_lines_on_stderr_are_passed_on(capfd):
 
 
 def test_stderr_comes_back_after_an_error(capfd):
-    with pytest.raises(RuntimeError), _quiet_stderr():
+    with pytest.raises(RuntimeError), quiet_stderr():
         raise RuntimeError("broken")
     os.write(2, b"still here\n")
     assert capfd.readouterr().err == "still here\n"
