@@ -28,6 +28,7 @@ class LagDetector:
 
     def __init__(self, max_lag: int = MAX_LAG) -> None:
         self._max_lag = max_lag
+        self._num_steps = 0
         self._last: tuple[_Step, _Step] | None = None
         self._real: deque[_Step] = deque(maxlen=self._max_lag + 1)
         self._generated: deque[_Step] = deque(maxlen=self._max_lag + 1)
@@ -41,6 +42,7 @@ class LagDetector:
             self._real.appendleft(now[0] - self._last[0])
             self._generated.appendleft(now[1] - self._last[1])
             self._add()
+            self._num_steps += 1
         self._last = now
 
     def lag(self) -> int | None:
@@ -50,6 +52,9 @@ class LagDetector:
             return None
         scale = np.sqrt(real * generated)
         correlation = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+        # A lag that leaves less than half of the clip to compare is chance.
+        for lag in range(self._num_steps // 2 + 1, self._max_lag + 1):
+            correlation[[self._max_lag - lag, self._max_lag + lag]] = 0
         best = int(correlation.argmax())
         gain = correlation[best] - max(correlation[self._max_lag], 0.0)
         if best == self._max_lag or correlation[best] < MIN_CORRELATION or gain < MIN_GAIN:

@@ -19,7 +19,7 @@ from talkingpose.io.image import Image
 
 _SIDE = 32
 # Mean absolute difference of two thumbnails, in levels. Below it a prediction fits its own clip well enough.
-_FAR = 4.0
+_FAR = 1.0
 # A prediction seems to be of another clip where it is so much nearer to the portrait of that clip.
 _RATIO = 0.5
 
@@ -32,7 +32,7 @@ def swapped_predictions(
     """Compare the first frame of each prediction with the portraits of all cases.
 
     Frames are compared as thumbnails of 32x32 pixels, so that the size does not matter. A prediction is
-    reported if its mean absolute difference from its own portrait is above 4 levels, and that from the
+    reported if its mean absolute difference from its own portrait is above 1 level, and that from the
     portrait of another case less than half of it. Predictions that cannot be read are left out.
 
     Args:
