@@ -110,3 +110,28 @@ class FailsOnB(Noise):
         if case.clip_id.endswith("b"):
             raise RuntimeError("out of memory")
         return super().frame(case, generator, step)
+
+
+class FrameReader(Noise):
+    """Asks for driving frames and shows the centre of each, of the size of the case."""
+
+    def __init__(self, *, checkpoint: str | None, device: str, frames: str = "all") -> None:
+        self._sleep, self._strength = 0.0, 0
+        self._readers: dict[str, Iterator[Image]] = {}
+        self.info = ContestantInfo(
+            name="frame-reader",
+            revision="1",
+            parameters=0,
+            licence="MIT",
+            driving_frames=frames,  # type: ignore[arg-type]
+            backbone="svd",
+            args={"frames": frames},
+        )
+
+    def frame(self, case: Case, generator: np.random.Generator, step: int) -> Image:
+        if case.clip_id not in self._readers:
+            assert case.driving_frames is not None
+            self._readers[case.clip_id] = iter(case.driving_frames)
+        image = next(self._readers[case.clip_id])
+        top, left = (image.shape[0] - case.height) // 2, (image.shape[1] - case.width) // 2
+        return np.ascontiguousarray(image[top : top + case.height, left : left + case.width])

@@ -284,3 +284,17 @@ def test_horizons_stand_beside_the_slopes(tmp_path: Path):
     assert "<td>4.00 s [3.00, end] (5 of 6)</td>" in page and "<td>\u2013 (1 of 6)</td>" in page
     assert page.count("Usable horizon") == 1
     assert Outline(page).faults == []
+
+
+def test_backbones_and_frames_seen_stand_beside_the_names(tmp_path: Path):
+    kinds = {"talkingpose": ("sd-1.5 & <b>", "none"), "open-loop": (None, "face")}
+    for name, (backbone, seen) in kinds.items():
+        run = make_run(name)
+        who = run.contestant.model_copy(
+            update={"backbone": backbone, "driving_frames": seen, "saw_driving_frames": seen != "none"}
+        )
+        write_run(tmp_path / name, run.model_copy(update={"contestant": who}), cases=False)
+    page = (build_trusted([tmp_path], tmp_path / "site").site / "index.html").read_text(encoding="utf-8")
+    assert page.count('data-backbone="sd-1.5 &amp; &lt;b&gt;"') == 1 and page.count("data-backbone=") == 1
+    assert "backbone sd-1.5 &amp; &lt;b&gt;" in page and "saw the driving face" in page
+    assert "saw the driving frames" not in page
