@@ -30,7 +30,7 @@ class LpipsAlex:
         version=1,
         definition=(
             "Frame scaled from [0, 255] to [-1, 1], shifted and scaled per channel as LPIPS does, through "
-            "torchvision's AlexNet trained on ImageNet, float32 on the CPU. The outputs of its five ReLUs "
+            "torchvision's AlexNet trained on ImageNet, in float32. The outputs of its five ReLUs "
             "are divided at every position by their length over channels (plus 1e-10) and multiplied by the "
             "root of the channel's weight in the head of LPIPS v0.1 over the number of positions. The "
             "squared distance of two such vectors is LPIPS."
@@ -41,10 +41,13 @@ class LpipsAlex:
     def __init__(self) -> None:
         import torch
 
-        self._layers = _trunk(find("lpips-alex", needed_by="lpips"))
-        self._heads = _heads()
-        self._shift = torch.tensor(_SHIFT).view(1, 3, 1, 1)
-        self._scale = torch.tensor(_SCALE).view(1, 3, 1, 1)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._layers = _trunk(find("lpips-alex", needed_by="lpips")).to(
+            self._device, memory_format=torch.channels_last
+        )
+        self._heads = [head.to(self._device) for head in _heads()]
+        self._shift = torch.tensor(_SHIFT, device=self._device).view(1, 3, 1, 1)
+        self._scale = torch.tensor(_SCALE, device=self._device).view(1, 3, 1, 1)
 
     def extract(self, window: FrameWindow, side: Side, back: int) -> npt.NDArray[np.float32] | None:
         """Return float32 (dimensions,), None for frames below 32 pixels per side."""
@@ -55,39 +58,43 @@ class LpipsAlex:
         """Return float32 (dimensions,) for a uint8 RGB (H, W, 3) picture of at least 32 pixels per side."""
         import torch
 
-        with torch.inference_mode():
-            value = torch.from_numpy(_channels_first(image)) / 127.5 - 1
+        # TF32 would move scores between kinds of GPU.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            # A permuted view of (H, W, 3) has the memory format that convolutions are fastest in.
+            pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+            value = pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
             value = (value - self._shift) / self._scale
             slices = []
             for (first, end), head in zip(_SLICES, self._heads, strict=True):
                 value = self._layers[first:end](value)
                 length = torch.sqrt((value**2).sum(dim=1, keepdim=True)) + 1e-10
-                slices.append((value / length * torch.sqrt(head / value[0, 0].numel())).flatten())
-            vector: npt.NDArray[np.float32] = torch.cat(slices).numpy()
+                weighted = value / length * torch.sqrt(head / value[0, 0].numel())
+                slices.append(weighted.permute(0, 2, 3, 1).flatten())
+            vector: npt.NDArray[np.float32] = torch.cat(slices).cpu().numpy()
         return vector
 
 
-def _channels_first(image: Image) -> npt.NDArray[np.float32]:
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
-
-
 def _trunk(path: Path) -> Any:
-    """Return the convolutions of AlexNet with the weights of torchvision's file."""
+    """Return the five convolutions of AlexNet, from torchvision's file or from the bundled one."""
     import torch
+    from safetensors.torch import load_file
     from torchvision.models import alexnet
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        bundled = path.suffix == ".safetensors"
+        state = load_file(path) if bundled else torch.load(path, map_location="cpu", weights_only=True)
         # Without memory of its own: initialising the unused classifier takes most of the time.
         with torch.device("meta"):
-            model = alexnet(weights=None)
-        model.load_state_dict(state, assign=True)
+            features = alexnet(weights=None).features
+        prefix = "features."
+        convolutions = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+        features.load_state_dict(convolutions, assign=True)
     except Exception as error:  # torch has no common class for errors of a damaged file
         raise FeatureError(
             f"lpips-alex: {path.name} is not AlexNet of torchvision ({type(error).__name__}): "
             "tp-eval weights fetch lpips-alex"
         ) from error
-    return model.features.float().eval().requires_grad_(False)
+    return features.float().eval().requires_grad_(False)
 
 
 def _heads() -> list[torch.Tensor]:

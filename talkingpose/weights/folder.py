@@ -7,6 +7,7 @@ folder that is not writable, files without a record are read by every process.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import time
@@ -23,6 +24,8 @@ from talkingpose.weights.errors import WeightsError
 from talkingpose.weights.lock import WeightFile, pick, read_lock
 
 VARIABLE = "TALKINGPOSE_WEIGHTS"
+# Files of the package; LICENSES.md beside them.
+BUNDLED = Path(__file__).with_name("bundled")
 
 State = Literal["missing", "present", "verified", "damaged"]
 
@@ -71,7 +74,7 @@ def find(
     folder: str | os.PathLike[str] | None = None,
     lock: Path | None = None,
 ) -> Path:
-    """Return the path of a verified weight file. Never downloads.
+    """Return the path of a verified weight file: that of the folder, else the bundled one. Never downloads.
 
     Args:
         file_id: id in the lock file.
@@ -83,7 +86,7 @@ def find(
         WeightsError: the file is missing or damaged; the message names the command that fetches it.
     """
     (entry,) = pick([file_id], lock)
-    status = full_status(entry, weights_folder(folder))
+    status = available(entry, full_status(entry, weights_folder(folder)))
     accept = " --accept-licence" if entry.commercial == "no" else ""
     command = f"tp-eval weights fetch {file_id}{accept}"
     if status.state == "missing":
@@ -102,7 +105,7 @@ def status(
         WeightsError: there is no such id.
     """
     (entry,) = pick([file_id], lock)
-    return quick_status(entry, weights_folder(folder))
+    return available(entry, quick_status(entry, weights_folder(folder)))
 
 
 def verify(
@@ -125,7 +128,33 @@ def verify(
     """
     entries = pick(ids, lock) if ids else list(read_lock(lock).values())
     location = weights_folder(folder)
-    return [full_status(entry, location, trust_record=False, progress=progress) for entry in entries]
+    return [
+        available(entry, full_status(entry, location, trust_record=False, progress=progress))
+        for entry in entries
+    ]
+
+
+def available(entry: WeightFile, found: WeightStatus) -> WeightStatus:
+    """Return the state of the bundled file where the weights folder has none, else `found`.
+
+    Raises:
+        WeightsError: the bundled file cannot be read.
+    """
+    if found.state != "missing" or entry.bundled is None:
+        return found
+    path = BUNDLED / entry.bundled
+    if not path.is_file():
+        return found
+    sha256 = _bundled_hash(path)
+    if sha256 != entry.bundled_sha256:
+        detail = f"{path}: SHA-256 is {sha256}, expected {entry.bundled_sha256}"
+        return WeightStatus(entry.id, "damaged", path, detail, sha256)
+    return WeightStatus(entry.id, "verified", path, "", sha256)
+
+
+@functools.cache
+def _bundled_hash(path: Path) -> str:
+    return hash_file(path)
 
 
 def quick_status(entry: WeightFile, folder: Path) -> WeightStatus:

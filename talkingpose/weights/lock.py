@@ -42,6 +42,8 @@ class WeightFile:
     unverified: str | None = None
     mirror: str | None = None
     revision: str | None = None
+    bundled: str | None = None
+    bundled_sha256: str | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -57,6 +59,10 @@ class WeightFile:
             == bool(self.unverified),
             "address, mirror: not https": all(map(_is_safe, self.addresses)),
             "revision: not part of the address": self.revision is None or self.revision in self.address,
+            "bundled: not a plain file name with bundled_sha256 of 64 hex digits": (
+                self.bundled is None and self.bundled_sha256 is None
+            )
+            or (_PART.fullmatch(self.bundled or "") and _SHA256.fullmatch(self.bundled_sha256 or "")),
             "licence, what, used_by: empty": self.licence and self.what and self.used_by,
         }
         wrong = [message for message, good in checks.items() if not good]

@@ -17,6 +17,7 @@ from benchmark.metrics.l1 import L1
 from benchmark.metrics.lpips import Lpips
 from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.sharpness import Sharpness
+from talkingpose.weights.folder import BUNDLED
 from tests.benchmark.metrics.scoring import panned, score, texture
 
 
@@ -150,17 +151,25 @@ def random_trunk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "alexnet.pth"
 
 
-def test_lpips_equals_the_lpips_package(random_trunk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bundled", [False, True])
+def test_lpips_equals_the_lpips_package(
+    bundled: bool, random_trunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import lpips
     import torch
+    from safetensors.torch import load_file
 
     from benchmark.features import alexnet
 
-    monkeypatch.setattr(alexnet, "find", lambda file_id, needed_by: random_trunk)
+    if bundled:
+        monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
+        layers = load_file(BUNDLED / "lpips-alexnet.safetensors")
+    else:
+        monkeypatch.setattr(alexnet, "find", lambda file_id, needed_by: random_trunk)
+        layers = torch.load(random_trunk, weights_only=True)
     monkeypatch.setattr("benchmark.features.registry._loaded", {})
     monkeypatch.setattr("torch.nn.init.kaiming_uniform_", lambda tensor, *args, **options: tensor)
     reference = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    layers = torch.load(random_trunk, weights_only=True)
     own = dict(reference.net.named_parameters())
     for name, value in own.items():
         _, index, kind = name.split(".")
@@ -182,8 +191,21 @@ def test_lpips_equals_the_lpips_package(random_trunk: Path, monkeypatch: pytest.
     assert scores[1] == 0
 
 
+def test_lpips_of_a_fixed_pair_with_the_bundled_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expected value: `lpips.LPIPS(net="alex")` 0.1.4 with the same convolutions."""
+    monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
+    down, right = np.mgrid[0:64, 0:96]
+    real = np.stack([(4 * down) % 256, (3 * right) % 256, (down * right) % 256], axis=2).astype(np.uint8)
+    found, _ = score(Lpips(), real[None], real[None, ::-1])
+    assert (found.state, found.n_frames) == ("ok", 1)
+    assert found.value == pytest.approx(0.39987081, abs=2e-6)
+
+
 def test_lpips_without_weights_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TALKINGPOSE_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr("talkingpose.weights.folder.BUNDLED", tmp_path)
     real = panned(0, 3)
     found, scores = score(Lpips(), real, real)
     assert (found.state, found.value, found.n_frames) == ("unavailable", None, 0)
