@@ -30,7 +30,7 @@ _TITLES = {
     "csim-arcface": "Similarity of identity (ArcFace)",
     "aed": "Distance of identity features (SFace)",
 }
-_TARGET_WORDS = {"reference": "the portrait", "frame": "the real frame of the same time"}
+TARGET_WORDS = {"reference": "the portrait", "frame": "the real frame of the same time"}
 _COVERAGE = {
     "reference": "Coverage: frames with a face in the generated frame, of all; below 1 the state is partial.",
     "frame": (
@@ -83,28 +83,34 @@ class IdentityMetric:
 
     def start(self, case: CaseShape) -> IdentityState:
         """Begin a clip."""
-        return IdentityState(_FEATURES[self.variant], self.target, distance=self.variant == "aed")
+        return IdentityState(
+            _FEATURES[self.variant],
+            self.target,
+            score="squared distance" if self.variant == "aed" else "cosine",
+        )
 
     def _csim_definition(self) -> str:
         return (
             "Mean over frames of the cosine between the identity features of the main face of the generated "
-            f"frame and of {_TARGET_WORDS[self.target]}. The face is found and aligned by YuNet's landmarks; "
+            f"frame and of {TARGET_WORDS[self.target]}. The face is found and aligned by YuNet's landmarks; "
             f"the network is {_NETWORKS[self.variant]}. {_COVERAGE[self.target]}"
         )
 
     def _aed_definition(self) -> str:
         return (
             "Mean over frames of the squared Euclidean distance between the SFace features, of unit length, "
-            f"of the main face of the generated frame and of {_TARGET_WORDS[self.target]}. It equals 2 - 2 "
+            f"of the main face of the generated frame and of {TARGET_WORDS[self.target]}. It equals 2 - 2 "
             f"csim.{self.target} frame by frame. {_COVERAGE[self.target]}"
         )
 
 
 class IdentityState:
-    """Mean over frames of cosine or squared distance of two feature vectors of unit length."""
+    """Mean over frames of cosine, distance or squared distance of two feature vectors."""
 
-    def __init__(self, feature: str, target: Target, *, distance: bool) -> None:
-        self._feature, self._distance = feature, distance
+    def __init__(
+        self, feature: str, target: Target, *, score: Literal["cosine", "distance", "squared distance"]
+    ) -> None:
+        self._feature, self._score = feature, score
         self._target: Target = target
         self._sum = 0.0
         self._judged = self._expected = 0
@@ -120,7 +126,11 @@ class IdentityState:
         found: npt.NDArray[np.float64] | None = window.feature(self._feature, "generated")
         if found is None:
             return None
-        score = float(np.square(wanted - found).sum()) if self._distance else float(wanted @ found)
+        if self._score == "cosine":
+            score = float(wanted @ found)
+        else:
+            squared = float(np.square(wanted - found).sum())
+            score = squared if self._score == "squared distance" else squared**0.5
         self._sum += score
         self._judged += 1
         return score
