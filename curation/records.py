@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class _Record(BaseModel):
@@ -13,6 +13,20 @@ class _Record(BaseModel):
 
 Step = Literal["index", "gate", "scan", "clip"]
 STEPS: tuple[Step, ...] = ("index", "gate", "scan", "clip")
+
+
+class Evidence(_Record):
+    """Time, and place where there is one, of what a filter rejects.
+
+    Attributes:
+        time_s: Seconds of the source.
+        box: Normalised xyxy; None for the whole picture.
+        what: Short description.
+    """
+
+    time_s: float
+    what: str
+    box: tuple[float, float, float, float] | None = None
 
 
 class FilterResult(_Record):
@@ -27,6 +41,7 @@ class FilterResult(_Record):
         share, min_share: share of the samples that reach the threshold, and the share that must. `measured`
             is then the value that `min_share` of the samples reach. None for filters that do not use samples.
         unit: unit of `measured` and `threshold`.
+        evidence: times and places of what a filter that failed rejects; at most eight.
         reason: readable reason for a span that fails; None otherwise.
     """
 
@@ -40,6 +55,13 @@ class FilterResult(_Record):
     min_share: float | None = None
     unit: str
     reason: str | None
+    evidence: tuple[Evidence, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_evidence(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records from before evidence was stored are written as they were."""
+        stored: dict[str, Any] = handler(self)
+        return stored if self.evidence else {k: v for k, v in stored.items() if k != "evidence"}
 
 
 class ShotVerdict(_Record):

@@ -24,6 +24,7 @@ from talkingpose.io.text_table import text_table
 
 Spans = list[tuple[float, float]]
 _STEP_S = 0.01
+_HEADER = ("kept", "wrong", "lost", "too short", "precision", "recall", "long spans")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def agreement(kept: Spans, labels: Sequence[Label], min_s: float) -> Agreement:
 
 def report(kept: dict[str, Spans], labels: Sequence[Label], min_s: float) -> Agreement:
     """Print a line for each source, and the total."""
-    rows, total = [("source", "kept", "wrong", "lost", "too short", "precision", "recall", "long spans")], []
+    rows: list[tuple[str, ...]] = [("source", *_HEADER)]
+    total = []
     for name in sorted(kept):
         own = [label for label in labels if label.is_of(name)]
         if own:
@@ -160,7 +162,7 @@ def sweep(scans: dict[str, Any], labels: Sequence[Label], setting: str, values: 
         }
         for value, config in ((value, _with(setting, value)) for value in values)
     }
-    rows = [(setting, "kept", "wrong", "lost", "too short", "precision", "recall", "long spans")]
+    rows: list[tuple[str, ...]] = [(setting, *_HEADER)]
     rows += [_row(value, sum(found.values(), Agreement())) for value, found in one.items()]
     held_out = Agreement()
     for name in scans:

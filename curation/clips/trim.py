@@ -13,7 +13,7 @@ from curation import filters
 from curation.config import Config
 from curation.detect.measurements import BoolArray, Shot
 from curation.filters import Measurement
-from curation.records import FilterResult
+from curation.records import Evidence, FilterResult
 
 STEADY = "steady"
 _TOLERANCE = 1e-9
@@ -66,9 +66,10 @@ def _judged(shot: Shot, config: Config, *, remainder: bool = False) -> TrimmedSp
     results = tuple(one.result() for one in measurements)
     if config.trim is None:
         return TrimmedSpan(shot, results)
-    gap = _longest_gap_s(measurements, len(shot.samples), config)
+    gap, evidence = _longest_gap(measurements, shot, config)
     limit = config.trim.max_gap_s
-    passed = gap <= limit + _TOLERANCE and not (remainder and all(result.passed for result in results))
+    broken = gap > limit + _TOLERANCE
+    passed = not broken and not (remainder and all(result.passed for result in results))
     steady = FilterResult(
         filter=STEADY,
         step="scan",
@@ -77,15 +78,31 @@ def _judged(shot: Shot, config: Config, *, remainder: bool = False) -> TrimmedSp
         threshold=limit,
         at_least=False,
         unit="s without what should hold",
-        reason=None if passed else "good only now and then",
+        reason=None if passed else f"interrupted: {evidence[0].what}" if broken else "good only now and then",
+        evidence=evidence if broken else (),
     )
     return TrimmedSpan(shot, (*results, steady))
 
 
-def _longest_gap_s(measurements: Sequence[Measurement], count: int, config: Config) -> float:
-    """Longest time in seconds for which a condition fails that must hold throughout."""
-    runs = [(end - start) for start, end in _runs(~_steady(measurements, count))]
-    return max(runs, default=0) / config.sampling.per_second
+def _longest_gap(
+    measurements: Sequence[Measurement], shot: Shot, config: Config
+) -> tuple[float, tuple[Evidence, ...]]:
+    """Longest time in seconds without a condition that must hold steadily, and its filter."""
+    runs = _runs(~_steady(measurements, len(shot.samples)))
+    if not runs:
+        return 0.0, ()
+    start, end = max(runs, key=lambda run: run[1] - run[0])
+    worst = max(
+        (one for one in measurements if _asked(one)), key=lambda one: int((~one.reached[start:end]).sum())
+    )
+    evidence = Evidence(time_s=round(shot.samples[start].time, 3), what=worst.spec.name)
+    return (end - start) / config.sampling.per_second, (evidence,)
+
+
+def _asked(one: Measurement) -> bool:
+    """Return whether a condition must hold steadily."""
+    steady = one.required_share > 0.5 if one.spec.steady is None else one.spec.steady
+    return one.spec.per == "sample" and steady
 
 
 def _good_spans(shot: Shot, config: Config, times: Sequence[float]) -> Iterator[tuple[int, int]]:
@@ -154,10 +171,10 @@ class _Search:
 
 
 def _steady(measurements: Sequence[Measurement], count: int) -> BoolArray:
-    """Samples that fulfil every condition required of more than half of the samples, (N,)."""
+    """Samples that fulfil every condition that must hold steadily, (N,)."""
     steady = np.ones(count, bool)
     for one in measurements:
-        if one.spec.per == "sample" and one.required_share > 0.5:
+        if _asked(one):
             steady &= one.reached
     return steady
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -11,8 +11,9 @@ import numpy as np
 
 from curation.detect import face_embedding
 from curation.detect.bystanders import Bystanders
+from curation.detect.contrast import distinguishable_levels
 from curation.detect.letterbox import inside_letterbox
-from curation.detect.measurements import Box, FrameSample, Keypoints, Luma
+from curation.detect.measurements import Box, Bystander, FrameSample, Keypoints, Luma
 from curation.detect.person_motion import PersonMotion
 from curation.detect.sharpness import sharpness
 from curation.detect.text_overlay import TextFinder
@@ -26,6 +27,13 @@ _SHORT_RANGE, _FULL_RANGE = 0, 1
 # Seconds between measurements of slow properties: letterbox, text, bystanders, identity.
 _SLOW_S = 1.0
 _COLOUR_BINS = (16, 4, 8)  # hue, saturation, value
+# Faces below this share of the main one's height are audience or background.
+_MIN_RELATIVE_FACE = 0.5
+# A hand is at least this share of the face's height from wrist to fingertip, even foreshortened.
+_MIN_HAND_SIZE = 0.3
+_MIN_PALM_SCORE = 0.5
+# Wrists in mediapipe's body: left, right.
+_WRISTS = (15, 16)
 # Less confident points are guesses; DWPose's drawing leaves them out as well.
 _MIN_CONFIDENCE = 0.3
 
@@ -137,38 +145,90 @@ class MediapipeAnalyser:
     """
 
     def __init__(self, info: VideoInfo, longer_side: int) -> None:
-        from mediapipe.python.solutions import holistic
+        from mediapipe.python.solutions import hands, holistic
 
         self._info = info
         self._size = sample_size(info, longer_side)
         self._faces = MediapipeFaces()
         self._holistic = holistic.Holistic(static_image_mode=True, model_complexity=1)
+        self._hands: Any = hands.Hands(
+            static_image_mode=True, max_num_hands=2, min_detection_confidence=_MIN_PALM_SCORE
+        )
         self._bystanders = Bystanders()
         self._text = TextFinder()
         self._motion = PersonMotion()
         self._identify = face_embedding.identifier()
         self._slow: dict[str, Any] = {"measured_at": None}
         self._due: float | None = None
+        self._bystander: Bystander | None = None
+        self._doubt = False
 
     def __call__(self, frame: LazyFrame, small: Image) -> FrameSample:
         """See `Analyser`."""
-        from talkingpose.pose import from_holistic
-
         image = np.ascontiguousarray(frame.downscaled(self._size))
         faces, near = self._faces.find(image)
         sample = FrameSample(frame.index, faces, None, float(frame.time), face=_largest(faces or near))
         if sample.face is not None:
-            keypoints = from_holistic(self._holistic.process(image))
-            sample = replace(sample, keypoints=keypoints, face=points_box(keypoints[FACE]) or sample.face)
+            sample = self._with_keypoints(sample, image)
         if self._due is None or frame.time >= self._due:
             self._due = float(frame.time) + _SLOW_S
             self._slow = self._measure_slow(frame, image, small, sample)
+            self._look_for_others(image, sample)
+        elif self._doubt:
+            self._look_for_others(image, sample)
         return replace(sample, **self._details(frame, sample), **_appearance(small), **self._slow)
 
     def close(self) -> None:
         """See `Analyser`."""
-        for model in (self._faces, self._holistic, self._bystanders):
+        for model in (self._faces, self._holistic, self._hands, self._bystanders):
             model.close()
+
+    def _with_keypoints(self, sample: FrameSample, image: Image) -> FrameSample:
+        """Add keypoints and the confidence of the hands.
+
+        Holistic searches hands near the wrists of the body. A raised hand whose wrist is outside the picture
+        is found by the palm detector, which runs only if holistic finds no hand.
+        """
+        from talkingpose.pose import from_holistic
+
+        found = self._holistic.process(image)
+        keypoints = from_holistic(found)
+        face = points_box(keypoints[FACE]) or sample.face
+        confidence: list[float | None] = [None, None]
+        if found.pose_landmarks is not None:
+            confidence = [float(found.pose_landmarks.landmark[wrist].visibility) for wrist in _WRISTS]
+        if face is not None and not any(keypoints[rows, 2].any() for rows in (LEFT_HAND, RIGHT_HAND)):
+            for side, points, score in self._palms(image, face):
+                keypoints[(LEFT_HAND, RIGHT_HAND)[side]] = points
+                confidence[side] = score
+        return replace(sample, keypoints=keypoints, face=face, hand_confidence=(confidence[0], confidence[1]))
+
+    def _palms(self, image: Image, face: Box) -> Iterator[tuple[int, Keypoints, float]]:
+        """Hands found by their palms: side (0 left, 1 right), keypoints (21, 3), score."""
+        found = self._hands.process(image)
+        for hand, sides in zip(found.multi_hand_landmarks or (), found.multi_handedness or (), strict=True):
+            points = np.array([(p.x, p.y, 1.0) for p in hand.landmark], np.float32)
+            size = np.ptp(points[:, :2], axis=0) * (image.shape[1], image.shape[0])
+            if float(np.hypot(*size)) < _MIN_HAND_SIZE * face.height * image.shape[0]:
+                continue
+            points[~((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(axis=1)] = 0
+            label = sides.classification[0]
+            # The label is that of a mirrored picture.
+            yield int(label.label == "Left"), points, float(label.score)
+
+    def _look_for_others(self, image: Image, sample: FrameSample) -> None:
+        """Look for a bystander; the first sighting counts once the next sample confirms it."""
+        seen = None
+        person = None if sample.keypoints is None else points_box(sample.keypoints)
+        if person is not None and sample.face is not None:
+            main = max([face.height for face in sample.faces] or [sample.face.height])
+            seen = self._bystanders(image, person, _MIN_RELATIVE_FACE * main)
+        known = self._doubt or self._bystander is not None
+        self._doubt = seen is not None and not known
+        self._bystander = seen if known else None
+        self._slow |= {"others": 0.0, "bystander": None}
+        if self._bystander is not None:
+            self._slow |= {"others": self._bystander.area, "bystander": self._bystander}
 
     def _measure_slow(
         self, frame: LazyFrame, image: Image, small: Image, sample: FrameSample
@@ -181,19 +241,14 @@ class MediapipeAnalyser:
             "picture": inside_letterbox(luma),
             "text": self._text(luma),
             "change": self._motion(_gray(small), person),
-            "others": 0.0,
             "identity": None,
         }
-        if sample.keypoints is None:
-            return found
-        if person is not None:
-            found["others"] = self._bystanders(image, person)
-        if self._identify is not None:
+        if sample.keypoints is not None and self._identify is not None:
             found["identity"] = self._identify(image, sample.keypoints)
         return found
 
     def _details(self, frame: LazyFrame, sample: FrameSample) -> dict[str, Any]:
-        """Brightness and sharpness of the face, sharpness of the hands."""
+        """Brightness, contrast and sharpness of the face, sharpness of the hands."""
         if sample.face is None:
             return {}
         face = frame.luma(self._pixels(sample.face))
@@ -205,6 +260,7 @@ class MediapipeAnalyser:
                     hands[side] = sharpness(frame.luma(self._pixels(box)))
         return {
             "face_luma": float(np.median(face)) if face.size else None,
+            "face_contrast": distinguishable_levels(face) if face.size else None,
             "face_sharpness": sharpness(face),
             "hand_sharpness": (hands[0], hands[1]),
         }

@@ -53,12 +53,26 @@ class Box(NamedTuple):
 WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
+class Bystander(NamedTuple):
+    """Person beside the main one.
+
+    Attributes:
+        box: Place in the picture.
+        area: Area as a share of the main person's box.
+        evidence: `face`, `joints` or `shape`, see `detect.bystanders`.
+    """
+
+    box: Box
+    area: float
+    evidence: str
+
+
 @dataclass(frozen=True)
 class FrameSample:
     """Measurements of one frame.
 
-    Some properties change slowly and are measured about once a second: `others`, `change`, `picture`, `text`
-    and `identity`. Samples in between repeat them.
+    Some properties change slowly and are measured about once a second: `others`, `bystander`, `change`,
+    `picture`, `text` and `identity`. Samples in between repeat them.
 
     Attributes:
         index: Index of the frame in the source, from 0.
@@ -67,9 +81,13 @@ class FrameSample:
         time: Seconds in the source.
         face: Face of the main person; None if there is none.
         face_luma: Median brightness of the face, 0-255; None without a face.
+        face_contrast: Distinguishable levels of brightness of the face, see `detect.contrast`; None without a
+            face.
         face_sharpness: See `detect.sharpness`; None without a face.
         hand_sharpness: The same for the left and the right hand; None for a hand that was not found.
+        hand_confidence: Confidence that the left and the right hand are there, 0-1; None: that of the wrist.
         others: Area of people beside the main one, as a share of the main person's box.
+        bystander: The same person, with place and evidence; None if the main person is alone.
         change: Change of the person in the last second, see `detect.person_motion`; None if unknown.
         picture: Picture inside the letterbox.
         text: Letters of burnt-in text.
@@ -86,9 +104,12 @@ class FrameSample:
     time: float = 0.0
     face: Box | None = None
     face_luma: float | None = None
+    face_contrast: float | None = None
     face_sharpness: float | None = None
     hand_sharpness: tuple[float | None, float | None] = (None, None)
+    hand_confidence: tuple[float | None, float | None] = (None, None)
     others: float = 0.0
+    bystander: Bystander | None = None
     change: float | None = None
     picture: Box = WHOLE
     text: tuple[Box, ...] = ()
@@ -146,7 +167,7 @@ class Shot:
         own = []
         for sample in inside:
             if not _measured_from(sample, start):
-                sample = _with(sample, first, ("others", "picture", "identity"))
+                sample = _with(sample, first, ("others", "bystander", "picture", "identity"))
             if not _compared_from(sample, start):
                 sample = _with(sample, second, ("text", "change", "measured_at", "compared_with"))
             own.append(sample)

@@ -12,11 +12,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation.detect.measurements import BoolArray, FloatArray, Shot
-from curation.records import FilterResult, Step
+from curation.records import Evidence, FilterResult, Step
 
 # Detectors err in up to this share of the samples; what they find no more often is absent.
 STRAY_SHARE = 0.1
 _TOLERANCE = 1e-9
+_MAX_EVIDENCE = 8
 
 Share = Annotated[float, Field(ge=0, le=1)]
 # One value per sample; None or NaN where nothing can be measured, which fails.
@@ -63,6 +64,8 @@ class FilterSpec:
         never: Reason if next to no sample (at most 10 %) reaches the threshold; None means `reason`.
         per: `sample` for one value per sample, `span` for one value of the whole span.
         source: Origin of the default threshold: a paper or a measurement.
+        steady: The threshold must also be reached without a gap longer than `trim.max_gap_s`. None: if more
+            than half of the samples must reach it.
         version: Bump to invalidate cached results.
     """
 
@@ -74,6 +77,7 @@ class FilterSpec:
     never: str | None = None
     per: Literal["sample", "span"] = "sample"
     source: str = ""
+    steady: bool | None = None
     version: str = "1"
 
     def threshold_of(self, settings: FilterSettings) -> float:
@@ -105,11 +109,13 @@ class Measurement:
         settings: Threshold and required share.
         values: float64 (N,), one per sample, or (1,) for a span. NaN where nothing could be measured: that
             fails.
+        evidence: Places at which the filter saw what it rejects.
     """
 
     spec: FilterSpec
     settings: FilterSettings
     values: FloatArray
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def required_share(self) -> float:
@@ -143,6 +149,7 @@ class Measurement:
                 "measured": None if measured is None else round(measured, 6),
                 "share": round(share, 6) if self.spec.per == "sample" else None,
                 "reason": None if passed else never or self.spec.reason,
+                "evidence": () if passed else self.evidence[:: -(-len(self.evidence) // _MAX_EVIDENCE) or 1],
             }
         )
 

@@ -31,7 +31,8 @@ class HandsFilter(SampleFilter[HandsSettings]):
     """Reject shots without usable hands.
 
     Measures the better hand: share of its points in the picture times confidence times sharpness. A hand
-    counts only if the hand model found it, because the body model guesses wrists that are not visible.
+    counts only if a hand model found it, because the body model guesses wrists that are not visible. Hands
+    must not be away for longer than `trim.max_gap_s`.
     """
 
     spec = FilterSpec(
@@ -41,6 +42,8 @@ class HandsFilter(SampleFilter[HandsSettings]):
         reason="hands too often out of sight or blurred",
         never="no hands to be seen",
         source="SpeakerVid-5M: sharpness of hands 0.1; in its fine-tuning set hands in half of the frames.",
+        steady=True,
+        version="2",
     )
     Settings = HandsSettings
 
@@ -71,5 +74,6 @@ def _usability(sample: FrameSample, side: int, sharp_at: float) -> float:
     if not in_frame:
         return 0.0
     # mediapipe scores every point of a hand 1; the wrist of the body tells how sure the hand is.
-    confidence = float(scores[scores > 0].mean()) * float(sample.keypoints[wrist, 2])
-    return in_frame * confidence * min(sharpness / sharp_at, 1.0)
+    known = sample.hand_confidence[side]
+    sure = float(sample.keypoints[wrist, 2]) if known is None else known
+    return in_frame * float(scores[scores > 0].mean()) * sure * min(sharpness / sharp_at, 1.0)

@@ -10,7 +10,7 @@ from typing import Any
 from curation.dataset.export import dropped_duplicates
 from curation.dataset.persons import groups_of, persons_of
 from curation.dataset.splits import split_of
-from curation.records import STEPS, ClipRecord, FilterResult, ShotVerdict, SourceRecord
+from curation.records import STEPS, ClipRecord, Evidence, FilterResult, ShotVerdict, SourceRecord
 from curation.settings import ExportSettings
 from curation.store import Store
 from talkingpose.io.errors import UserError
@@ -53,7 +53,8 @@ def find_decisions(folder: Path, name: str) -> list[Decision]:
 
     Args:
         folder: of a run of tp-curate.
-        name: clip id or the beginning of one; or id, hash, name or last part of the name of a source.
+        name: clip id or the beginning of one; or id, hash, name or last part of the name of a source,
+            with or without its suffix.
 
     Raises:
         ExplainError: no run worked in the folder, or the name fits nothing or several sources.
@@ -69,6 +70,7 @@ def find_decisions(folder: Path, name: str) -> list[Decision]:
         return of_clip
     exact = {r.source_id for r in records if name in (r.source_id, r.name, r.source_sha256)}
     near = exact or {r.source_id for r in records if Path(r.name).name == name}
+    near = near or {r.source_id for r in records if Path(r.name).stem == name}
     if len(near) == 1:
         return [one for one in decisions if one.source.source_id in near]
     found = [str(one.span and one.span.clip_id) for one in of_clip] if name else []
@@ -166,7 +168,10 @@ def _span_lines(decision: Decision, span: ShotVerdict) -> Iterator[str]:
         results = [result for result in span.findings if result.step == step]
         if results:
             yield f"  {step}: {STEP_MEANING[step]}"
-            yield from (f"    {line}" for line in text_table([_cells(one, span.step) for one in results]))
+            table = text_table([_cells(one, span.step) for one in results])
+            for one, line in zip(results, table, strict=True):
+                yield f"    {line}"
+                yield from (f"      {_place(seen)}" for seen in one.evidence)
 
 
 def _clip_lines(decision: Decision, clip: ClipRecord) -> Iterator[str]:
@@ -177,6 +182,12 @@ def _clip_lines(decision: Decision, clip: ClipRecord) -> Iterator[str]:
     yield f"  split {decision.split or 'not exported yet'}, sha256 {clip.sha256}, phash {clip.phash[:48]}"
     if clip.scores:
         yield "  scores " + ", ".join(f"{name} {value:.6g}" for name, value in sorted(clip.scores.items()))
+
+
+def _place(seen: Evidence) -> str:
+    if seen.box is None:
+        return f"from {seen.time_s:.3f} s: {seen.what}"
+    return f"at {seen.time_s:.3f} s: {seen.what} in box {', '.join(f'{edge:.3f}' for edge in seen.box)}"
 
 
 def _cells(result: FilterResult, last_step: str) -> tuple[str, ...]:

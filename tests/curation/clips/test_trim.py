@@ -77,11 +77,21 @@ def test_a_span_starts_only_after_two_good_samples():
     assert kept("n" * 20 + "gn" + "g" * 30) == [(100 + 22 * STEP, 360)]
 
 
-def test_hands_may_be_absent_within_the_share():
-    assert kept("g" * 20 + "h" * 18) == [(100, 290)]
-    (span,) = kept("g" * 20 + "h" * 40)
-    # Up to half of the samples have no hands.
-    assert span[0] == 100 and 20 * STEP + 100 < span[1] <= 40 * STEP + 100
+def test_hands_may_be_away_for_a_second():
+    assert kept("g" * 20 + "h" * 5 + "g" * 20) == [(100, 325)]
+    # 1.2 s without hands split a shot, although far more than half of the samples have hands.
+    assert kept("g" * 40 + "h" * 6 + "g" * 40) == [(100, 296), (330, 530)]
+    # A part without hands at either end is cut off, and a rest that is too short is rejected.
+    assert kept("h" * 15 + "g" * 20 + "h" * 15) == [(175, 271)]
+    assert kept("g" * 13 + "h" * 15 + "g" * 13) == []
+
+
+def test_an_interruption_is_named_with_its_time():
+    shot, times = shot_of("g" * 13 + "h" * 15 + "g" * 13)
+    (part,) = parts_of(shot, CONFIG, times)
+    steady = part.results[-1]
+    assert steady.filter == STEADY and steady.measured == pytest.approx(3.0)
+    assert [(seen.what, seen.time_s) for seen in steady.evidence] == [("hands", 165 / FPS)]
 
 
 def test_a_part_without_a_steady_span_fails_the_steady_check():
