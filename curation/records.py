@@ -80,6 +80,7 @@ class ShotVerdict(_Record):
         reasons: reasons of all filters that failed, in their order.
         findings: results of every filter that is on, in their order.
         clip_id: id of the clip of a kept span.
+        appearance: properties of a span with a face, by which `report` compares yield; see `report.groups`.
     """
 
     start_frame: int
@@ -94,6 +95,12 @@ class ShotVerdict(_Record):
     reasons: tuple[str, ...] = ()
     findings: tuple[FilterResult, ...]
     clip_id: str | None
+    appearance: dict[str, float] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_empty_appearance(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stored: dict[str, Any] = handler(self)
+        return stored if self.appearance else {k: v for k, v in stored.items() if k != "appearance"}
 
 
 class ClipRecord(_Record):

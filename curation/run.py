@@ -22,6 +22,7 @@ from curation.download.access import Access
 from curation.download.status import DownloadReport
 from curation.executors.base import Executor, JobFailure, Limits
 from curation.executors.local_executor import LocalExecutor
+from curation.protocols import long_clips
 from curation.records import SourceRecord
 from curation.sources import LocalSource, Source
 from curation.store import Store, StoreError
@@ -146,6 +147,7 @@ class CurationSummary:
                 "frames": sum(clip.num_frames for clip in clips),
                 "seconds": round(sum(clip.end_s - clip.start_s for clip in clips), 3),
                 "duplicates": len(self.duplicates),
+                "long": long_clips(clips),
             },
             "rejected": dict(
                 Counter(shot.reason for shot in shots if shot.verdict == "reject").most_common()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from curation import filters
+from curation.clips.scores import appearance
 from curation.clips.trim import TrimmedSpan, parts_of
 from curation.clips.writer import ClipError, make_clip
 from curation.config import Config
@@ -152,6 +153,7 @@ def _decide(
         reasons=tuple(result.reason for result in known if result.reason is not None),
         findings=_all_filters(job, known),
         clip_id=None,
+        appearance=appearance(span),
     )
     if not part.passed:
         return verdict, None

@@ -205,14 +205,13 @@ def test_curated_dataset_is_read(bench: Bench) -> None:
     same(read_dataset(bench), EXPECTED["read_dataset"])
 
 
-@same_tools
-def test_curated_dataset_has_nothing_left_to_do(bench: Bench) -> None:
-    same(nothing_left(bench), EXPECTED["nothing_left"])
-
-
-@same_tools
-def test_source_curated_again_gives_the_same_clips(bench: Bench) -> None:
-    same(curated_again(bench), EXPECTED["curated_again"])
+def test_dataset_of_former_filters_is_judged_again_and_then_complete(bench: Bench) -> None:
+    """Filters have changed since: cached verdicts are outdated, the folder itself resumes."""
+    bench.take("config.yaml", "dataset", "sources")
+    first, second = (json.loads(bench.alone("tp-curate", *CURATE, *CURATE_OPTIONS)) for _ in range(2))
+    assert (first["sources"]["done_before"], first["sources"]["worked_on"]) == (0, 3)
+    assert (second["sources"]["done_before"], second["sources"]["worked_on"]) == (3, 0)
+    assert first["clips"] >= 1 and clips(bench.folder / "dataset")
 
 
 @same_tools
@@ -267,44 +266,6 @@ def read_dataset(bench: Bench) -> dict[str, Any]:
         "status": {name: status[name] for name in ("sources", "clips", "rejected", "undecided", "errors")},
         "findings": findings["findings"],
         "clips": clips(bench.folder / "dataset"),
-    }
-
-
-def nothing_left(bench: Bench) -> dict[str, Any]:
-    """What the command says when it is given once more; it leaves the folder as it is."""
-    bench.take("config.yaml", "dataset", "sources")
-    before = contents(bench.folder / "dataset")
-    summary = json.loads(bench.alone("tp-curate", *CURATE, *CURATE_OPTIONS))
-    after = contents(bench.folder / "dataset")
-    assert before.keys() <= after.keys() and changed(before, after) <= FRESH
-    return {"sources": summary["sources"], "clips": clips(bench.folder / "dataset")}
-
-
-def curated_again(bench: Bench) -> dict[str, Any]:
-    """The dataset after a source was forgotten and curated once more, and everything written anew."""
-    bench.take("config.yaml", "dataset", "sources")
-    state = bench.folder / "dataset" / ".curation"
-    (record,) = (path for path in (state / "sources").iterdir() if "dark.mp4" in path.read_text())
-    old = json.loads(record.read_text(encoding="utf-8"))
-    record.unlink()
-    (state / "exported.json").unlink()
-    summary = json.loads(bench.alone("tp-curate", *CURATE, *CURATE_OPTIONS))
-    assert (summary["sources"]["done_before"], summary["sources"]["worked_on"]) == (2, 1)
-    new = json.loads(record.read_text(encoding="utf-8"))
-    # What the verdicts call their steps and findings may have another name by now.
-    for document in (old, new):
-        del document["seconds"]
-        for shot in document["shots"]:
-            del shot["step"]
-            for finding in shot["findings"]:
-                del finding["step"], finding["filter"]
-    assert not EXACT or new == old
-    judged = ("start_frame", "end_frame", "shot_start", "shot_end", "verdict", "reason")
-    return {
-        "config_hash": new["config_hash"],
-        "recipe": new["recipe"],
-        "verdicts": [[shot[name] for name in judged] for shot in new["shots"]],
-        "files": hashes(bench.folder / "dataset", "*/*.parquet"),
     }
 
 
@@ -487,8 +448,6 @@ OBSERVATIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     function.__name__: function
     for function in (
         read_dataset,
-        nothing_left,
-        curated_again,
         rebuilt,
         drawn,
         film,

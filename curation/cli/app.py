@@ -16,6 +16,7 @@ from curation.cli.options import (
     Cookies,
     DeleteSources,
     Folder,
+    For,
     Json,
     License,
     Out,
@@ -73,6 +74,7 @@ def run(
     disk_budget: Budget = None,
     delete_sources: DeleteSources = False,
     retry_dead: RetryDead = False,
+    protocol: For = None,
     json: Json = False,
 ) -> int:
     """Curate sources: keep good shots as clips with keypoints.
@@ -84,7 +86,9 @@ def run(
     from curation.orchestrator import fetch_and_curate, read_inputs
     from curation.run import RunOptions
 
-    settings = load_settings(config, rate, pose=pose, licenses=require_license, budget_gb=disk_budget)
+    settings = load_settings(
+        config, rate, pose=pose, licenses=require_license, budget_gb=disk_budget, protocol=protocol
+    )
     access = read_access(cookies, proxy)
     part = read_shard(shard)
     inputs = read_inputs(sources, limit)
@@ -218,6 +222,7 @@ def _dry_run(inputs: Inputs, out: Path, config: Config, *, json: bool) -> int:
 
 def _show(summary: CurationSummary, *, json: bool) -> None:
     """Print a summary on stdout."""
+    from curation.protocols import LONG, MIN_FRAMES
     from curation.run import with_name
 
     document = summary.document()
@@ -239,6 +244,7 @@ def _show(summary: CurationSummary, *, json: bool) -> None:
     clips = document["clips"]
     if clips["kept"]:
         print(f"{clips['kept']} clips, {clips['seconds']:.1f} s, {clips['frames']} frames in {summary.out}")
+        print(f"{clips['long']} of them have the {MIN_FRAMES[LONG]} frames that {LONG} needs")
     else:
         print(f"no clip was kept: see {summary.out}/verdicts.jsonl")
     for name, message in summary.errors:

@@ -11,6 +11,7 @@ from curation.cli.options import (
     ConfigFile,
     Cookies,
     Folder,
+    For,
     Json,
     Proxy,
     Rate,
@@ -94,6 +95,7 @@ def estimate(
     cookies: Cookies = None,
     proxy: Proxy = None,
     rate: Rate = None,
+    protocol: For = None,
     json: Json = False,
 ) -> int:
     """Curate a sample and extrapolate clips, hours, gigabytes."""
@@ -104,7 +106,7 @@ def estimate(
     from curation.report.estimate import estimate_totals, sample_sources
     from curation.run import RunOptions
 
-    settings = load_settings(config, rate)
+    settings = load_settings(config, rate, protocol=protocol)
     options = RunOptions(workers=workers, access=read_access(cookies, proxy))
     inputs = read_inputs(sources)
     note_refused(inputs.refused, inputs.skipped)

@@ -51,6 +51,10 @@ ShardOption = Annotated[
         help="Process part I of N, at 1/N of the rate. auto: Slurm array, or RANK and WORLD_SIZE.",
     ),
 ]
+For = Annotated[
+    str | None,
+    typer.Option("--for", metavar="PROTOCOL", help="Keep only clips that tp-long@1 or tp-cross@1 takes."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -61,11 +65,18 @@ def load_settings(
     pose: str | None = None,
     licenses: list[str] | None = None,
     budget_gb: float | None = None,
+    protocol: str | None = None,
 ) -> Config:
     """Load the configuration with the options of the command line over it."""
     from curation.config import load_config
 
     loaded = load_config(config, pose=pose)
+    if protocol is not None:
+        from curation.filters.frames import FramesSettings
+        from curation.protocols import min_frames_of
+
+        frames = FramesSettings(min_frames=min_frames_of(protocol))
+        loaded = loaded.model_copy(update={"filters": loaded.filters | {"frames": frames}})
     download = loaded.download.model_dump()
     if rate is not None:
         download["politeness"]["requests_per_minute"] = rate

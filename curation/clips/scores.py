@@ -12,6 +12,7 @@ from curation.filters import cut, face, face_size, hands, identity, shoulders, t
 # Fixed values, so that scores do not depend on the configuration; see default.yaml.
 _SHARP_AT = 0.1
 _CUT_S = 1.0
+_MIN_FACES = 0.5  # share of the samples with a face, below which a span belongs to no group
 
 
 def score(shot: Shot, crop: Crop) -> dict[str, float]:
@@ -51,6 +52,22 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
     else:
         found["face_speed_max"] = float(identity.speeds(shot).max())
     return {name: round(float(value), 6) for name, value in found.items() if value is not None}
+
+
+def appearance(shot: Shot) -> dict[str, float]:
+    """Properties by which `report.groups` compares yield; empty without a face in half of the samples."""
+    seen = [sample for sample in shot.samples if face.visible(sample) and sample.face is not None]
+    if not shot.samples or len(seen) < _MIN_FACES * len(shot.samples):
+        return {}
+    values = {
+        "face_luma": [one.face_luma for one in seen],
+        "light": [None if one.luma is None else float(one.luma.mean()) for one in seen],
+        "face_height": [one.face.height if one.face else None for one in seen],
+        "yaw_deg": [yaw.yaw_deg(one, shot) for one in seen],
+    }
+    found = {name: [value for value in own if value is not None] for name, own in values.items()}
+    medians = {name: round(float(median(own)), 4) for name, own in found.items() if own}
+    return medians | {"hands": round(fmean(hands.visible(one) > 0 for one in shot.samples), 4)}
 
 
 def _sharpest(sample: FrameSample) -> float | None:

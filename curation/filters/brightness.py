@@ -4,45 +4,46 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from curation.detect.measurements import FrameSample, Shot
 from curation.filters.base import FilterSpec, SampleFilter, SampleSettings, Values
 
+_BLACK = 16  # of video, in levels of 255
+
 
 class BrightnessSettings(SampleSettings):
-    """`min_luma`: lowest luma, 0-255."""
+    """`min_levels`: smallest number of distinguishable levels of brightness, 0-255."""
 
-    min_luma: Annotated[float, Field(ge=0, le=255)]
+    min_levels: Annotated[float, Field(ge=0, le=255)]
 
 
 class BrightnessFilter(SampleFilter[BrightnessSettings]):
-    """Reject shots whose face is too dark.
+    """Reject shots whose face is too dark to show detail.
 
-    Measures the median luma of the main face, or the mean luma of the picture if there is no face. A lit
-    speaker on a dark stage passes.
+    Measures the contrast of the main face in levels that its noise leaves distinguishable
+    (`curation.detect.contrast`), so that dark skin in good light passes. Without a face it measures how far
+    the picture rises above black.
     """
 
     spec = FilterSpec(
         "brightness",
-        unit="luma, 0 to 255",
-        threshold="min_luma",
+        unit="distinguishable levels of brightness",
+        threshold="min_levels",
         reason="too dark",
-        source="SpeakerVid-5M uses 10 for the whole picture; below 40 three bits of the code remain.",
+        source="Lit faces of any skin have 75 to 170 levels; gamma 2.2 and a third of the light leave 40.",
+        version="2",
     )
     Settings = BrightnessSettings
 
     def values(self, shot: Shot, settings: BrightnessSettings) -> Values:
-        """Luma of every sample."""
-        return map(luma_of, shot.samples)
+        """Distinguishable levels of every sample."""
+        return map(levels_of, shot.samples)
 
 
-def luma_of(sample: FrameSample) -> float | None:
-    """Luma of the face, else of the picture inside the letterbox; None if neither was measured."""
-    if sample.face_luma is not None or sample.luma is None:
-        return sample.face_luma
-    height, width = sample.luma.shape
-    box = sample.picture
-    rows = slice(int(box.y0 * height), max(round(box.y1 * height), int(box.y0 * height) + 1))
-    columns = slice(int(box.x0 * width), max(round(box.x1 * width), int(box.x0 * width) + 1))
-    return float(sample.luma[rows, columns].mean())
+def levels_of(sample: FrameSample) -> float | None:
+    """Levels of the face, else of the picture above black; None if neither was measured."""
+    if sample.face_contrast is not None or sample.luma is None:
+        return sample.face_contrast
+    return max(float(np.percentile(sample.luma, 95)) - _BLACK, 0.0)

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat
 
 from curation.detect.face_embedding import mean_face
 from curation.detect.measurements import FloatArray, FrameSample, Shot
-from curation.filters.base import FilterSpec, Measurement, SampleFilter, SampleSettings, Values, float_array
+from curation.filters.base import FilterSpec, Measurement, SampleFilter, SampleSettings, Values
 
 
 class IdentitySettings(SampleSettings):
@@ -26,18 +26,24 @@ class IdentitySettings(SampleSettings):
 
 _SIMILARITY = FilterSpec(
     "identity",
-    unit="cosine similarity to the mean face",
+    unit="cosine similarity of windows",
     threshold="min_similarity",
     reason="not one person throughout",
     source="ArcFace: usual thresholds of verification lie between 0.25 and 0.5.",
+    version="2",
 )
+# A window has this many looks, one a second; fewer where the span is shorter than two windows.
+_WINDOW = 2
+# Difference of similarity within which neighbouring windows explain the least similar pair.
+_SLACK = 0.1
 
 
 class IdentityFilter(SampleFilter[IdentitySettings]):
     """Reject shots that show more than one person in turn.
 
-    Measures the similarity of ArcFace embeddings if the identity model runs, else the speed of the face.
-    `SourceRecord.identity` names the method.
+    Measures the similarity of face embeddings if an identity model runs, else the speed of the face.
+    `SourceRecord.identity` names the method. Windows are compared with each other, not with the mean of the
+    span, which resembles both persons after a takeover.
     """
 
     spec = FilterSpec(
@@ -47,13 +53,16 @@ class IdentityFilter(SampleFilter[IdentitySettings]):
         direction="at_most",
         reason="face jumps",
         source="A quick nod reaches 3 face heights per second.",
+        version="2",
     )
     Settings = IdentitySettings
 
     def measure(self, shot: Shot, settings: IdentitySettings) -> Measurement:
         """Similarity where embeddings are known, else speed."""
         if any(sample.identity is not None for sample in shot.samples):
-            return Measurement(_SIMILARITY, settings, similarities(shot.samples))
+            # Windows are means already; one that is another person's is one too many.
+            every = settings.model_copy(update={"min_share": 1.0})
+            return Measurement(_SIMILARITY, every, similarities(shot.samples))
         return super().measure(shot, settings)
 
     def values(self, shot: Shot, settings: IdentitySettings) -> Values:
@@ -62,11 +71,34 @@ class IdentityFilter(SampleFilter[IdentitySettings]):
 
 
 def similarities(samples: tuple[FrameSample, ...]) -> FloatArray:
-    """Cosine similarity of each embedding and their mean, (N,); 1 for samples without an embedding."""
-    mean = mean_face(samples)
-    if mean is None:
+    """Cosine similarity of the window before and the window from each sample on, (N,).
+
+    A takeover lowers the values around it, where a shot is then split. If neighbouring windows are
+    similar, the least similar pair of windows decides for all samples, so that a slow change is found too.
+    Samples without an embedding, and spans with fewer than two looks, have 1.
+    """
+    looks = [place for place, sample in enumerate(samples) if _is_look(samples, place)]
+    if len(looks) < 2:
         return np.ones(len(samples))
-    return float_array(1.0 if s.identity is None else float(s.identity @ mean) for s in samples)
+    size = min(_WINDOW, len(looks) // 2)
+    faces = np.array(
+        [mean_face([samples[at] for at in looks[i : i + size]]) for i in range(len(looks) - size + 1)]
+    )
+    local = np.ones(len(looks))
+    for place in range(size, len(looks) - size + 1):
+        value = float(faces[place - size] @ faces[place])
+        # The last look before the change and the first one after it.
+        local[place - 1 : place + 1] = np.minimum(local[place - 1 : place + 1], value)
+    worst = float((faces @ faces.T).min())
+    per_look = local if local.min() < worst + _SLACK else np.full(len(looks), worst)
+    return np.asarray(per_look[np.searchsorted(looks, np.arange(len(samples)), side="right").clip(1) - 1])
+
+
+def _is_look(samples: tuple[FrameSample, ...], place: int) -> bool:
+    """Return whether a sample has an embedding of its own; those between looks repeat it."""
+    at = samples[place].measured_at
+    repeated = at is not None and place > 0 and samples[place - 1].measured_at == at
+    return samples[place].identity is not None and not repeated
 
 
 def speeds(shot: Shot) -> FloatArray:

@@ -10,6 +10,7 @@ from typing import Any
 
 from curation.download.source_list import RemoteSource
 from curation.orchestrator import Inputs
+from curation.protocols import long_clips
 from curation.records import SourceRecord
 from curation.report.ratio_estimator import EstimatedTotal, ratio_total
 from curation.sources import LocalSource
@@ -43,7 +44,10 @@ class SourceSample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimates for all sources: hours of footage, CPU hours of curation, gigabytes of clips."""
+    """Estimates for all sources: hours of footage, CPU hours of curation, gigabytes of clips.
+
+    `long_clips` are those that tp-long@1 takes.
+    """
 
     sources: int
     sampled: int
@@ -51,6 +55,7 @@ class Estimate:
     hours_in: float | None
     hours_kept: EstimatedTotal
     clips: EstimatedTotal
+    long_clips: EstimatedTotal
     cpu_hours: EstimatedTotal
     gigabytes: EstimatedTotal
     errors: int
@@ -68,6 +73,7 @@ class Estimate:
         rows = (
             ("hours kept", self.hours_kept),
             ("clips", self.clips),
+            ("long clips", self.long_clips),
             ("CPU hours", self.cpu_hours),
             ("gigabytes", self.gigabytes),
         )
@@ -114,10 +120,17 @@ def estimate_totals(
     """Estimate totals for all sources from the records of the sample.
 
     Raises:
-        EstimateError: no source of the sample was judged, or none has a duration.
+        EstimateError: no source of the sample could be judged, or none has a duration.
     """
     if not records:
         raise EstimateError("sample: none of its sources could be fetched: try others, or a larger --sample")
+    errors = [(record.name, error) for record in records for error in record.errors[:1]]
+    if len(errors) == len(records):
+        name, error = errors[0]
+        raise EstimateError(
+            f"sample: none of its {len(records)} sources could be judged ({name}: {error}): correct the "
+            "cause, or give a larger --sample"
+        )
     by_length = bool(sample.seconds)
     sizes = [sample.seconds.get(record.name, 0.0) if by_length else 1.0 for record in records]
     total = sample.seconds[None] if by_length else float(sample.count)
@@ -134,6 +147,7 @@ def estimate_totals(
         hours_in=sample.seconds[None] / 3600 if by_length else None,
         hours_kept=all_of(lambda r: sum(clip.end_s - clip.start_s for clip in r.clips) / 3600),
         clips=all_of(lambda r: len(r.clips)),
+        long_clips=all_of(lambda r: long_clips(r.clips)),
         cpu_hours=all_of(lambda r: sum(r.seconds.values()) / 3600),
         gigabytes=all_of(lambda r: sum(clip.num_bytes for clip in r.clips) / _GB),
         errors=sum(bool(record.errors) for record in records),

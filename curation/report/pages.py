@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curation.dataset.export import exported_clip_ids
+from curation.protocols import long_clips
 from curation.records import ShotVerdict, SourceRecord
 from curation.report.contact_sheet import FrameStrip, pick, strip
 from curation.report.explain import ExplainError
 from curation.report.figures import funnel_figure, histogram_figure
 from curation.report.funnel import FilterYield, by_filter, by_reason, funnel
+from curation.report.groups import by_group
 from curation.store import REPORT_PAGE, Store
 from talkingpose.io.atomic import write_text
 
@@ -69,6 +71,8 @@ def _page(store: Store, records: Sequence[SourceRecord], pictures: int) -> str:
             filters=[(one, histogram_figure(one) if one.values else None) for one in filters],
             sheets=_sheets(store, records, pictures),
             errors=[(record.name, message) for record in records for message in record.errors],
+            groups=by_group(records),
+            long_clips=long_clips(clip for record in records for clip in record.clips),
             made_with=_made_with(records),
             why=_why,
             sign=_sign,

@@ -62,7 +62,7 @@ def sample(
         "change": 0.5,
     }
     if faces:
-        found |= {"face_luma": 120.0, "face_sharpness": 0.3}
+        found |= {"face_luma": 120.0, "face_contrast": 100.0, "face_sharpness": 0.3}
     if keypoints is not None:
         found["hand_sharpness"] = tuple(
             0.2 if keypoints[hand, 2].any() else None for hand in (LEFT_HAND, RIGHT_HAND)
