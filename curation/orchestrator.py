@@ -30,7 +30,7 @@ from curation.download.status import DownloadReport, download_report, download_s
 from curation.release.manifest import ManifestRow
 from curation.release.rebuild import RebuildMaker, Rebuilt, publish, rebuild_sources, remembered
 from curation.run import DEFAULT_OPTIONS, CurationSummary, Curator, RunOptions, tool_versions
-from curation.sources import LocalSource, find_sources
+from curation.sources import LocalSource, SourceError, find_sources
 from curation.store import Store
 from talkingpose.io.progress import SILENT, Progress
 from talkingpose.io.shard import Shard, ShardError
@@ -84,6 +84,8 @@ def read_inputs(names: Sequence[str], limit: int | None = None) -> Inputs:
     remote: list[RemoteSource] = []
     refused: list[str] = []
     for name in names:
+        if not name.strip():
+            raise SourceError("source '': an empty name: name a file, a folder, a list, an id or a URL")
         path = Path(name)
         if path.suffix.lower() in SUFFIXES and not _is_address(name) and not os.path.isdir(name):  # noqa: PTH112
             found = read_list(path)

@@ -20,12 +20,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from curation.records import SourceRecord
+from curation.settings import ExportSettings
 from curation.sources import LocalSource, Source, encodable, identify
 from talkingpose.io.atomic import write_text
 from talkingpose.io.errors import UserError
@@ -46,6 +47,26 @@ _MAX_NAME = 200
 
 class StoreError(UserError):
     """An output folder that cannot be used."""
+
+
+def _inside(name: str) -> str:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError("a path outside the folder")
+    return name
+
+
+class _Export(BaseModel):
+    """Fields of `exported.json` that later commands rely on; `Store.wipe` deletes the files."""
+
+    files: list[Annotated[str, AfterValidator(_inside)]] = []
+    settings: ExportSettings | None = None
+    duplicates: dict[str, str] | None = None
+
+
+def _is_hash_entry(entry: Any) -> bool:
+    if not isinstance(entry, list) or not entry:
+        return False
+    return isinstance(entry[-1], str) and all(isinstance(number, int) for number in entry[:-1])
 
 
 class Store:
@@ -145,7 +166,7 @@ class Store:
 
     def identify(self, found: Iterable[LocalSource], *, remember: bool = True) -> Iterator[Source]:
         """Identify files by their content; a file of known path, size and time is not read again."""
-        known = self._read(self._hashes)
+        known = self._known()
         fresh: dict[str, list[Any]] = {}
         try:
             for file in found:
@@ -167,13 +188,13 @@ class Store:
             if remember and fresh != {key: known.get(key) for key in fresh}:
                 # Other shards may write at the same time, or have written in the meantime.
                 with FileLock(self.state / "lock-hashes") if self._is_shared else nullcontext():
-                    merged = self._read(self._hashes) | fresh
+                    merged = self._known() | fresh
                     write_text(self._hashes, json.dumps(merged, indent=0, ensure_ascii=True))
 
     def known_files(self) -> dict[str, Path]:
         """Return unchanged source files of earlier runs by the SHA-256 of their content."""
         found = {}
-        for name, (*stamp, sha256) in self._read(self._hashes).items():
+        for name, (*stamp, sha256) in self._known().items():
             path = Path(name)
             try:
                 status = path.stat()
@@ -186,9 +207,7 @@ class Store:
     def forget_files(self, contents: set[str | None]) -> None:
         """Remove the files of these content hashes from the known files."""
         if self._hashes.is_file():
-            kept = {
-                path: entry for path, entry in self._read(self._hashes).items() if entry[-1] not in contents
-            }
+            kept = {path: entry for path, entry in self._known().items() if entry[-1] not in contents}
             write_text(self._hashes, json.dumps(kept, indent=0, ensure_ascii=True))
 
     def clip_folder(self, source_id: str, recipe: str) -> Path:
@@ -204,7 +223,7 @@ class Store:
         """Return the record of a source; None if it is missing, or it or one of its clips is damaged."""
         try:
             record = SourceRecord.model_validate_json((self._records / f"{source_id}.json").read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, IsADirectoryError, ValidationError):
             return None
         folder = self.clip_folder(record.source_id, record.recipe)
         for clip in record.clips:
@@ -250,20 +269,29 @@ class Store:
         return path.read_text(encoding="utf-8")
 
     def exported(self) -> dict[str, Any]:
-        """Return the last value given to `remember_export`; empty before."""
-        return self._read(self._exported)
+        """Return the last value given to `remember_export`; empty before, and if the file is damaged."""
+        content = self._read(self._exported)
+        try:
+            _Export.model_validate(content)
+        except ValidationError:
+            return {}
+        return content
 
     def remember_export(self, export: dict[str, Any]) -> None:
         """Write a description of the export."""
         write_text(self._exported, json.dumps(export, indent=1))
 
+    def _known(self) -> dict[str, list[Any]]:
+        """Return size, time and SHA-256 by path; entries that are damaged are left out."""
+        return {path: entry for path, entry in self._read(self._hashes).items() if _is_hash_entry(entry)}
+
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, IsADirectoryError, ValueError):
             return {}
-        return content
+        return content if isinstance(content, dict) else {}
 
 
 def _acquire(held: ExitStack, path: Path, busy: StoreError, timeout: float = 0) -> None:

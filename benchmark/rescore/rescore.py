@@ -22,6 +22,7 @@ from benchmark.runner.scorer import file_sha256, npz, read_features
 from benchmark.runner.summarize import metrics_under, summarize
 from talkingpose.io.atomic import write_bytes
 from talkingpose.io.progress import SILENT, Progress
+from talkingpose.io.tables import read_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -181,7 +182,7 @@ def _write_table(
 
     path = folder.frames(clip_id)
     if merge:
-        old = pyarrow.parquet.read_table(path)
+        old = read_table(path, "frame scores")
         columns = {name: old.column(name) for name in old.column_names}
         columns |= {name: new.column(name) for name in new.column_names}
         new = pyarrow.table({name: columns[name] for name in ("t", *names) if name in columns})

@@ -24,6 +24,8 @@ from curation.settings import ExportSettings
 from curation.store import Store
 from talkingpose.data.schema import CONFIGS, SCORES, SPLITS, features
 from talkingpose.io.atomic import move
+from talkingpose.io.documents import read_arrays
+from talkingpose.io.tables import read_table
 from talkingpose.pose.keypoints import NUM_KEYPOINTS
 
 if TYPE_CHECKING:
@@ -128,12 +130,10 @@ def export(
 
 def exported_clip_ids(store: Store) -> frozenset[str]:
     """Read the ids of the clips that are in the dataset of a folder, from its manifest."""
-    import pyarrow.parquet as pq
-
     names = [name for name in store.exported().get("files", []) if name.startswith("manifest/")]
     paths = [store.out / name for name in names if (store.out / name).is_file()]
     return frozenset(
-        clip for path in paths for clip in pq.read_table(path, columns=["clip_id"])["clip_id"].to_pylist()
+        clip for path in paths for clip in read_table(path, "manifest", ["clip_id"])["clip_id"].to_pylist()
     )
 
 
@@ -243,9 +243,9 @@ def _table(store: Store, schema: pa.Schema, rows: Sequence[DatasetRow]) -> pa.Ta
     for row in rows:
         folder = store.clip_folder(row.source.source_id, row.source.recipe)
         if "keypoints" in schema.names:
-            with np.load(folder / f"{row.clip.clip_id}.npz") as saved:
-                for name, values in arrays.items():
-                    values.append(saved[name])
+            saved = read_arrays(folder / f"{row.clip.clip_id}.npz", "arrays")
+            for name, values in arrays.items():
+                values.append(saved[name])
         if "video" in schema.names:
             name = f"{row.clip.clip_id}.mp4"
             videos.append({"bytes": (folder / name).read_bytes(), "path": name})

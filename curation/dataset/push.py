@@ -10,6 +10,7 @@ from typing import Any
 from curation.store import Store
 from talkingpose.data.schema import CONFIGS
 from talkingpose.io.errors import UserError
+from talkingpose.io.tables import read_table
 
 
 class PushError(UserError):
@@ -129,12 +130,10 @@ def push(upload: Upload, *, api: Any = None) -> str:
 
 def _licences(shards: Sequence[Path]) -> list[str | None]:
     """Read the licence of every clip of the dataset; records also hold duplicates."""
-    import pyarrow.parquet as pq
-
     return [
         licence
         for shard in shards
-        for licence in pq.read_table(shard, columns=["license"])["license"].to_pylist()
+        for licence in read_table(shard, "manifest", ["license"])["license"].to_pylist()
     ]
 
 

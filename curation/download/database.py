@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from talkingpose.io.errors import UserError
+
 # Timeout for the transactions of other processes, which are all short.
 _BUSY_S = 60.0
 
@@ -28,6 +30,7 @@ class Database:
     def __init__(self, path: Path, *, shared: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.is_file()
+        self._path = path
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
@@ -52,9 +55,20 @@ class Database:
             self._db.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Return the rows of a query."""
+        """Return the rows of a query.
+
+        Raises:
+            UserError: the file is damaged.
+        """
         with self._lock:
-            return self._db.execute(query, values).fetchall()
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                    raise
+                raise UserError(
+                    f"{self._path}: damaged ({error}): restore it, or delete it to start over"
+                ) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

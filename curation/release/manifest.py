@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.release.release import ReleaseError
+from talkingpose.io.tables import read_table
 
 _NEEDED = (
     "clip_id", "source", "source_id", "start_pts", "end_pts", "time_base_num", "time_base_den", "start_s",
@@ -74,15 +75,7 @@ def read_manifest(location: Path) -> list[ManifestRow]:
 
 
 def _rows(shard: Path) -> list[ManifestRow]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(shard)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ReleaseError(
-            f"manifest {shard}: not readable as Parquet: download the release again"
-        ) from error
+    table = read_table(shard, "manifest")
     missing = [name for name in _NEEDED if name not in table.column_names]
     if missing:
         raise ReleaseError(f"manifest {shard}: no column {', '.join(missing)}: give a manifest of tp-curate")

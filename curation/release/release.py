@@ -8,7 +8,9 @@ import yaml
 
 from curation.store import Store
 from talkingpose.io.atomic import atomic_write, write_text
+from talkingpose.io.documents import read_text
 from talkingpose.io.errors import UserError
+from talkingpose.io.tables import read_table
 
 _TEXT = """# Upper-body clips: ids, spans, hashes, licences
 
@@ -47,7 +49,7 @@ def release_ids(out: Path, to: Path) -> list[Path]:
     if not shards:
         raise ReleaseError(f"folder {out}: no manifest: give the --out of a tp-curate run")
     earlier = to / "README.md"
-    ours = earlier.is_file() and "tp-curate rebuild" in earlier.read_text(encoding="utf-8")
+    ours = earlier.is_file() and "tp-curate rebuild" in read_text(earlier, "card")
     if to.exists() and not ours and (not to.is_dir() or any(to.iterdir())):
         raise ReleaseError(f"release {to}: it holds other files: give a new folder")
     (to / "manifest").mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,7 @@ def release_ids(out: Path, to: Path) -> list[Path]:
     written = []
     for shard in shards:
         target = to / "manifest" / shard.name
-        table = pq.read_table(shard)
+        table = read_table(shard, "manifest")
         with atomic_write(target) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         splits.setdefault(shard.name.split("-")[0], []).append(f"manifest/{shard.name}")

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from talkingpose.data.card import clip_files
 from talkingpose.data.schema import REQUIRED, DatasetError
 from talkingpose.io.image import Image
+from talkingpose.io.tables import parquet_errors
 from talkingpose.pose.keypoints import NUM_KEYPOINTS
 
 if TYPE_CHECKING:
@@ -179,7 +180,8 @@ class ClipDataset:
         table = self._tables[split]
         optional = [n for n in ("person_id", "source_id", "sha256") if n in table.schema.names]
         names = ["clip_id", "fps", "width", "height", "num_frames", *optional]
-        rows = table.to_table(columns=names).to_pylist()
+        with parquet_errors(f"dataset {self.location}, split {split}", DatasetError):
+            rows = table.to_table(columns=names).to_pylist()
         clips = sorted((self._clip(row, split) for row in rows), key=lambda clip: clip.clip_id)
         for before, after in itertools.pairwise(clips):
             if before.clip_id == after.clip_id:
@@ -209,8 +211,9 @@ class ClipDataset:
 
         table = self._tables[clip.split]
         names = [name for name in table.schema.names if name not in ("video", "keypoints")]
-        rows = table.to_table(columns=names, filter=pc.field("clip_id") == clip.clip_id)
-        return cast(dict[str, Any], rows.to_pylist()[0])
+        with parquet_errors(f"dataset {self.location}, split {clip.split}", DatasetError):
+            rows = table.to_table(columns=names, filter=pc.field("clip_id") == clip.clip_id)
+            return cast(dict[str, Any], rows.to_pylist()[0])
 
     def keypoints(self, clip: Clip) -> npt.NDArray[np.float32]:
         """Return the clip's keypoints, float32 (num_frames, 133, 3): x, y, confidence in [0, 1].
@@ -256,10 +259,11 @@ class ClipDataset:
         """Read the cell of a clip in a column, as an array of length 1."""
         import pyarrow.compute as pc
 
-        table = self._tables[clip.split].to_table(
-            columns=[column], filter=pc.field("clip_id") == clip.clip_id
-        )
-        return table.column(column).combine_chunks()
+        with parquet_errors(f"dataset {self.location}, clip {clip.clip_id}", DatasetError):
+            table = self._tables[clip.split].to_table(
+                columns=[column], filter=pc.field("clip_id") == clip.clip_id
+            )
+            return table.column(column).combine_chunks()
 
 
 def decodable(data: Any) -> Any:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 _OUT_OF_MEMORY = re.compile(r"cannot allocate memory|failed to map segment", re.IGNORECASE)
 _ENVIRONMENT_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EMFILE,
+    errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.EIO,
 }  # fmt: skip
+
+_MAX_LINE = 1_500  # characters of an error message; a path has at most 4,096 on Linux
 
 EXIT_COMPLETE = 0
 EXIT_USAGE = 2
@@ -130,4 +133,8 @@ def _discard_output() -> None:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    """Join lines; leave out the middle of a message that a long path or value makes unreadable."""
+    line = " ".join(message.split())
+    if len(line) <= _MAX_LINE:
+        return line
+    return f"{line[: _MAX_LINE * 2 // 3]} ... {line[-_MAX_LINE // 3 :]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,24 @@ def test_unusable_names_are_refused_before_anything_is_written(tmp_path, name):
 def test_spaces_and_letters_of_all_scripts_are_accepted(tmp_path):
     with Store(tmp_path / "a\u3000b \u00e9\u4e2d").locked():
         pass
+
+
+@pytest.mark.parametrize("name", ["../victim.txt", "/victim.txt", "clips/../../victim.txt"])
+def test_a_forged_export_deletes_nothing_outside(tmp_path: Path, name: str) -> None:
+    """`Store.wipe` removes files by the names in exported.json, which a stranger may have written."""
+    victim = tmp_path / "victim.txt"
+    victim.write_text("kept")
+    store = Store(tmp_path / "out")
+    (store.state / "sources").mkdir(parents=True)
+    store.remember_export({"files": [str(victim) if name.startswith("/") else name]})
+    assert store.exported() == {}
+    store.wipe()
+    assert victim.read_text() == "kept"
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"files": -1e308}', '{"settings": []}', "\x82", "{"])
+def test_a_damaged_export_counts_as_none(tmp_path: Path, content: str) -> None:
+    store = Store(tmp_path / "out")
+    store.state.mkdir(parents=True)
+    (store.state / "exported.json").write_bytes(content.encode("latin-1"))
+    assert store.exported() == {}
