@@ -313,14 +313,21 @@ def _boxes(result: Any) -> tuple[Box, ...]:
     return tuple(Box(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes)
 
 
-def _holistic_estimator() -> PoseEstimator:
-    from talkingpose.pose import HolisticEstimator
+def _refined_estimator() -> PoseEstimator:
+    from talkingpose.pose import RefinedHolisticEstimator
 
-    return HolisticEstimator()
+    return RefinedHolisticEstimator()
 
 
-def _mediapipe_versions() -> Mapping[str, str]:
+def sample_versions() -> Mapping[str, str]:
+    """Versions of the models that measure samples."""
     return {"mediapipe": version("mediapipe"), **face_embedding.versions()}
 
 
-MEDIAPIPE = Detectors(MediapipeAnalyser, _holistic_estimator, _mediapipe_versions, MediapipeKeyframeFaces)
+def _mediapipe_versions() -> Mapping[str, str]:
+    from talkingpose.pose.refined import REVISION
+
+    return {**sample_versions(), "hands": REVISION}
+
+
+MEDIAPIPE = Detectors(MediapipeAnalyser, _refined_estimator, _mediapipe_versions, MediapipeKeyframeFaces)

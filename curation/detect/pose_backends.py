@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from curation.detect.detectors import MEDIAPIPE, Detectors
+from curation.detect.detectors import MEDIAPIPE, Detectors, sample_versions
 from curation.settings import PoseSettings
 from talkingpose.pose import PoseEstimator
 from talkingpose.weights import find, pick
@@ -40,4 +40,4 @@ def _dwpose_versions() -> Mapping[str, str]:
     libraries = {name: version(name) for name in ("rtmlib", "onnxruntime")}
     # Hashes that `find` has verified.
     weights = {entry.id: str(entry.sha256) for entry in pick(_DWPOSE)}
-    return {**MEDIAPIPE.versions(), **libraries, **weights}
+    return {**sample_versions(), **libraries, **weights}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         validate,
     )
     from talkingpose.pose.pose_image import overlay_pose, pose_image
+    from talkingpose.pose.refined import RefinedHolisticEstimator
     from talkingpose.pose.smoothing import smooth
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "HolisticEstimator",
     "PoseError",
     "PoseEstimator",
+    "RefinedHolisticEstimator",
     "draw_pose",
     "from_holistic",
     "mirror",
@@ -62,6 +64,7 @@ _MODULES = {
     "DWPoseEstimator": "dwpose",
     "HolisticEstimator": "estimator",
     "PoseEstimator": "estimator",
+    "RefinedHolisticEstimator": "refined",
     "draw_pose": "draw",
     "from_holistic": "holistic",
     "overlay_pose": "pose_image",

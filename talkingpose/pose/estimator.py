@@ -101,13 +101,14 @@ class HolisticEstimator:
         self._check(image)
         try:
             with quiet_stderr() if self._may_warn or self._static else nullcontext():
-                results = self._process(image)
+                keypoints = self._keypoints(image, self._process(image))
+        except PoseError:
+            raise
         except (RuntimeError, ValueError) as error:
             # A failed graph fails again when closed, and has lost the tracked person.
             self._solution, self._closed = None, True
             reason = " ".join(str(error).split())
             raise PoseError(f"mediapipe: {reason}: check the frame and the installation") from error
-        keypoints = from_holistic(results)
         if keypoints[FACE.start :].any():
             self._may_warn = False
         return keypoints
@@ -120,6 +121,9 @@ class HolisticEstimator:
         if self._solution is None:
             self._solution = holistic.Holistic(model_complexity=self._complexity)
         return self._solution.process(np.ascontiguousarray(image))
+
+    def _keypoints(self, image: Image, results: Any) -> npt.NDArray[np.float32]:
+        return from_holistic(results)
 
     def close(self) -> None:
         """Release mediapipe's graph. Can be called repeatedly."""
