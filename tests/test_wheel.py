@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 COMMANDS = ["tp-animate", "tp-curate", "tp-eval", "tp-leaderboard", "tp-train"]
-# An example script and its arguments; FILE stands for a folder of the test.
+# The index of Python packages refuses files above 100 MB by default.
+LARGEST_WHEEL_MB = 60
+# An example script and its arguments.
 SCRIPTS = [
     ("score_two_videos.py",),
     ("my_metric.py",),
@@ -69,6 +71,7 @@ def run(words: list[str], folder: Path, **variables: str) -> str:
 
 def test_wheel_is_complete(wheel: Path, own_packages: Path) -> None:
     """Every tracked data file of the packages is in the wheel, and a run needs nothing else."""
+    assert wheel.stat().st_size < LARGEST_WHEEL_MB * 1e6
     site = own_packages / "site"
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

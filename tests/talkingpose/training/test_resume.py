@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,16 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return {f"{file.parent.name}.{key}": value for file in files for key, value in load_file(file).items()}
 
 
+def check_equal(killed: Path, whole: Path) -> None:
+    """The bits of weights, training state and log are equal."""
+    assert log(killed) == log(whole)
+    ours, theirs = weights(killed), weights(whole)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    states = [torch.load(folder / "state" / "state.pt", weights_only=True) for folder in (killed, whole)]
+    assert all(torch.equal(value, states[1]["model"][name]) for name, value in states[0]["model"].items())
+
+
 def test_killed_training_gives_the_same_bits(content: dict[str, Any], tmp_path: Path) -> None:
     content |= {
         "steps": STEPS,
@@ -77,13 +89,29 @@ def test_killed_training_gives_the_same_bits(content: dict[str, Any], tmp_path: 
     train(checked(content | {"out": str(killed)}, "test"), progress=messages)
     assert any(line.startswith("resuming after step") for line in messages.lines)
     assert not list((killed / "state").glob(".*"))
-    assert log(killed) == log(tmp_path / "whole")
     assert [int(row[0]) for row in log(killed)[1:]] == list(range(1, STEPS + 1))
-    ours, theirs = weights(killed), weights(tmp_path / "whole")
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
-    states = [torch.load(f / "state" / "state.pt", weights_only=True) for f in (killed, tmp_path / "whole")]
-    assert all(torch.equal(value, states[1]["model"][name]) for name, value in states[0]["model"].items())
+    check_equal(killed, tmp_path / "whole")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_training_that_is_killed_at_random_times_gives_the_same_bits(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    content |= {"steps": 3 * STEPS, "save_every": 2}
+    train(checked(content | {"out": str(tmp_path / "whole")}, "test"))
+    killed, random_ = tmp_path / "killed", random.Random(11)
+    path = write(tmp_path / "c.yaml", content | {"out": str(killed)})
+    for _ in range(20):
+        process = start(path)
+        # From the first imports to some saved states later.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=random_.uniform(0.2, 15))
+        process.kill()
+        process.communicate()
+    train(checked(content | {"out": str(killed)}, "test"))
+    assert not list((killed / "state").glob(".*"))
+    check_equal(killed, tmp_path / "whole")
 
 
 def test_more_steps_resume_and_another_configuration_is_refused(content: dict[str, Any]) -> None:
