@@ -199,7 +199,7 @@ def cases_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export in the folder.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write portraits, poses and the list of names to give to score, for another program."""
+    """Export portraits and poses for a model that runs elsewhere."""
     from benchmark.runner.cases import MAP, ExportSettings, export_cases
 
     settings = ExportSettings(

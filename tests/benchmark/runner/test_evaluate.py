@@ -260,7 +260,7 @@ class TestSmallRuns:
 @pytest.mark.parametrize(
     ("model", "options", "what"),
     [
-        ("nobody", {}, "frozen, ground-truth, lag, late-blur, open-loop, reencode, talkingpose"),
+        ("nobody", {}, "frozen, ground-truth, lag, late-blur"),
         ("sample_contestants:Nobody", {}, "Nobody"),
         ("sample_contestants:NoInfo", {}, "define `info`"),
         ("sample_contestants:np", {}, "not callable"),
