@@ -57,7 +57,8 @@ def continue_edges(picture: Image, hole: npt.NDArray[np.float32]) -> Image:
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     filled = cv2.inpaint(small, unknown, _EDGE_RADIUS, cv2.INPAINT_TELEA)
     large = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
-    soft = np.maximum(hole, cv2.GaussianBlur(hole, (0, 0), max(0.6, 0.7 / scale)))[..., None]
+    # The seam lies inside the hole: what is known is not touched.
+    soft = np.clip(2 * cv2.GaussianBlur(hole, (0, 0), max(0.6, 0.5 / scale)) - 1, 0, 1)[..., None]
     return np.asarray(np.rint(picture * (1 - soft) + large * soft), np.uint8)
 
 

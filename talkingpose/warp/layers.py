@@ -34,7 +34,7 @@ PARTS: tuple[Part, ...] = ("upper", "fore", "hand")
 
 # Widths in body sizes: of the soft seam, of the rim around the person that the background does not keep, and
 # around an arm that the trunk does not keep.
-_SEAM, _RIM, _CUT = 0.012, 0.04, 0.03
+_SEAM, _RIM, _CUT = 0.012, 0.01, 0.03
 # Half the width, in body sizes, below which a piece of the trunk is a sliver.
 _SLIVER = 0.06
 
@@ -197,7 +197,7 @@ def _shoulder_discs(
 
 
 def _union(masks: list[Mask], shape: tuple[int, int]) -> Mask:
-    return np.maximum.reduce([np.zeros(shape, np.float32), *masks])
+    return np.asarray(np.maximum.reduce([np.zeros(shape, np.float32), *masks]), np.float32)
 
 
 def _close_to(matte: Mask, size: float) -> Mask:

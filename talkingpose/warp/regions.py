@@ -48,7 +48,11 @@ def arm_bones(points: Points, shown: npt.NDArray[np.bool_], arm: Arm, size: floa
     """Return the capsules of an arm's visible parts by name: `upper`, `fore`; empty without an elbow."""
     bones = {}
     if shown[[arm.shoulder, arm.elbow]].all():
-        bones["upper"] = Bone(points[[arm.shoulder, arm.elbow]], (_SHOULDER * size, _ELBOW * size))
+        # Of a person seen from the side the far arm shows little.
+        side = float(np.hypot(*(points[SHOULDERS[0]] - points[SHOULDERS[1]])))
+        wide = min(1.0, 0.35 * side / (_SHOULDER * size)) if shown[list(SHOULDERS)].all() else 1.0
+        radii = (max(1.0, wide * _SHOULDER * size), max(1.0, wide * _ELBOW * size))
+        bones["upper"] = Bone(points[[arm.shoulder, arm.elbow]], radii)
     if shown[[arm.elbow, arm.wrist]].all():
         ends = points[[arm.elbow, arm.wrist]]
         if not shown[list(arm.hand)].any():

@@ -18,8 +18,11 @@ def warp_image(image: Image, transform: Affine, size: tuple[int, int]) -> Image:
 
 
 def look_up(image: Image, where: Field) -> Image:
-    """Return the colours of a picture at x and y (h, w, 2), interpolated; 0 outside."""
-    return np.asarray(cv2.remap(image, where[..., 0], where[..., 1], cv2.INTER_LINEAR), np.uint8)
+    """Return the colours of a picture at x and y (h, w, 2), interpolated; outside those of the edge."""
+    return np.asarray(
+        cv2.remap(image, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
+    )
 
 
 def sample(field: Field, where: Field, *, replicate: bool = False) -> Field:
