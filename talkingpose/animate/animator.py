@@ -17,12 +17,14 @@ from talkingpose.animate.driving_poses import (
     retargeted,
     same_pose,
 )
+from talkingpose.animate.model_choice import AUTO, WARP, choose_model
 from talkingpose.animate.preview import Preview
+from talkingpose.animate.puppet_frames import film_size, puppet_frames
 from talkingpose.io.errors import UserError
 from talkingpose.io.image import Image
 from talkingpose.io.progress import SILENT, Progress
 from talkingpose.model.checkpoint_folder import checkpoint_folder
-from talkingpose.model.inference_settings import read_inference
+from talkingpose.model.inference_settings import InferenceSettings, read_inference
 from talkingpose.pipeline.device import pick_device
 from talkingpose.pipeline.load import load_pipeline, native_size
 
@@ -46,7 +48,7 @@ class AnimateOptions:
     """Options of all videos of a command.
 
     Attributes:
-        feedback: controller of the loop.
+        feedback: controller of the loop; None for that of the paper.
         steps, guidance: None takes the defaults of the checkpoint.
         retarget: adapt the poses to the proportions of the portrait; `auto` does unless the portrait is the
             first driving frame.
@@ -58,7 +60,7 @@ class AnimateOptions:
         strict: raise an error instead of a warning.
     """
 
-    feedback: FeedbackController
+    feedback: FeedbackController | None = None
     steps: int | None = None
     guidance: float | None = None
     retarget: Retarget = "auto"
@@ -71,12 +73,13 @@ class AnimateOptions:
 
 
 class Animator:
-    """Maker of videos with one checkpoint, which is loaded for the first video.
+    """Maker of videos. The weights of a model are loaded for its first video.
 
     Args:
-        checkpoint: as for `load_pipeline`.
+        model: `auto`, `warp`, or a checkpoint as for `load_pipeline`; see `choose_model`.
         options: of all videos.
         device, precision, cpu_offload, compiled: as in the command line; `None` decides by memory.
+        overwrite: replace videos that exist; otherwise `check` refuses them.
         progress: of the poses and frames, and messages.
 
     Raises:
@@ -85,28 +88,29 @@ class Animator:
 
     def __init__(
         self,
-        checkpoint: str,
+        model: str,
         options: AnimateOptions,
         *,
         device: str = "auto",
         precision: Precision = "auto",
         cpu_offload: bool | None = None,
         compiled: bool = False,
+        overwrite: bool = True,
         progress: Progress = SILENT,
     ) -> None:
-        from talkingpose.pipeline.device import check_compiled, check_offload
-
         self.options, self.progress = options, progress
-        self._checkpoint = checkpoint
-        self._inference = read_inference(checkpoint_folder(checkpoint))
-        self._device = pick_device(device)
+        self._model, self._device = model, device
         self._precision, self._cpu_offload, self._compiled = precision, cpu_offload, compiled
-        check_offload(self._device, cpu_offload)
-        if compiled:
-            check_compiled(cpu_offload)
-        self._steps = options.steps or self._inference.num_inference_steps
-        self._guidance = self._inference.guidance_scale if options.guidance is None else options.guidance
-        self._pipeline: TalkingPosePipeline | None = None
+        self._pipelines: dict[str, TalkingPosePipeline] = {}
+        self._overwrite = overwrite
+        self._device_checked = False
+        if model == WARP:
+            _refuse_settings(options)
+        elif model != AUTO:
+            read_inference(checkpoint_folder(model))
+        # `auto` may end with `warp`, which needs no torch.
+        if model not in (AUTO, WARP) or device != "auto" or cpu_offload is not None or compiled:
+            self._check_device()
 
     def check(self, job: AnimateJob) -> None:
         """Refuse a job that cannot be done, within a moment and before anything is written.
@@ -119,6 +123,8 @@ class Animator:
 
         if job.out.suffix != ".mp4" or not job.out.parent.is_dir() or job.out.is_dir():
             raise AnimatorError(f"out {job.out}: give a file name that ends in .mp4, in a folder that exists")
+        if job.out.exists() and not self._overwrite:
+            raise AnimatorError(f"out {job.out}: exists: give another name, or --overwrite")
         if job.out.resolve() in (job.reference.resolve(), job.driving.resolve()):
             raise AnimatorError(f"out {job.out}: is an input of this job: give another name")
         read_image(job.reference)
@@ -146,16 +152,33 @@ class Animator:
 
         # 2. The poses in the frame of the video.
         height, width = portrait.shape[:2]
-        driving, how = _fit(driving, pose, width, height, self.options.retarget)
+        driving, how, own = _fit(driving, pose, width, height, self.options.retarget)
 
         # 3. The model, frame by frame.
-        pipeline, (width, height) = self._load(driving.width, driving.height)
+        model, line = choose_model(self._model, portrait)
+        if line:
+            self.progress.message(line)
+        if model == WARP:
+            size = film_size(portrait)
+            inference = InferenceSettings()
+            frames = puppet_frames(portrait, driving.keypoints[0] if own else pose, driving, size)
+        else:
+            inference = read_inference(checkpoint_folder(model))
+            pipeline, size = self._load(model, inference, driving.width, driving.height)
+        width, height = size
         rate = f"{float(driving.fps):g} frames/s"
         self.progress.message(f"{len(driving.keypoints)} frames, {width}x{height}, {rate}, {how}")
-        drawn = (self._inference.draw(keypoints, height, width) for keypoints in driving.keypoints)
-        preview = Preview(job.out.with_suffix(".preview.png"), portrait, driving.fps, self.progress)
-        with closing(prefetch(drawn)) as pictures:
-            self._write(job, self._frames(pipeline, portrait, preview.poses(pictures)), driving, preview)
+
+        def draw(index: int) -> Image:
+            return inference.draw(driving.keypoints[index], height, width)
+
+        preview = Preview(job.out.with_suffix(".preview.png"), portrait, driving.fps, self.progress, draw)
+        if model == WARP:
+            self._write(job, frames, driving, preview)
+            return
+        with closing(prefetch(map(draw, range(len(driving.keypoints))))) as pictures:
+            frames = self._frames(pipeline, inference, portrait, pictures)
+            self._write(job, frames, driving, preview)
 
     def make_all(self, jobs: Sequence[AnimateJob]) -> Iterator[AnimateJob]:
         """Make the videos of a list and yield each finished job; a failed one is reported and skipped."""
@@ -186,15 +209,30 @@ class Animator:
         for line in lines:
             self.progress.message(f"warning: {line}")
 
-    def _load(self, width: int, height: int) -> tuple[TalkingPosePipeline, tuple[int, int]]:
+    def _check_device(self) -> None:
+        """Resolve the device once, and check the options that depend on it."""
+        from talkingpose.pipeline.device import check_compiled, check_offload
+
+        if self._device_checked:
+            return
+        self._device_checked = True
+        self._device = pick_device(self._device)
+        check_offload(self._device, self._cpu_offload)
+        if self._compiled:
+            check_compiled(self._cpu_offload)
+
+    def _load(
+        self, model: str, inference: InferenceSettings, width: int, height: int
+    ) -> tuple[TalkingPosePipeline, tuple[int, int]]:
         """Return the pipeline on its device, and the size (width, height) of a video for this shape."""
         from talkingpose.pipeline.device import place, precision_of
         from talkingpose.pipeline.feedback import describe
 
-        if self._pipeline is not None:
-            return self._pipeline, native_size(self._pipeline, width, height)
+        if model in self._pipelines:
+            return self._pipelines[model], native_size(self._pipelines[model], width, height)
+        self._check_device()
         # Onto the CPU first: only then it is known if it fits into the memory of the GPU.
-        pipeline = load_pipeline(self._checkpoint, "cpu", precision_of(self._precision, self._device))
+        pipeline = load_pipeline(model, "cpu", precision_of(self._precision, self._device))
         size = native_size(pipeline, width, height)
         placement = place(
             pipeline,
@@ -203,24 +241,43 @@ class Animator:
             cpu_offload=self._cpu_offload,
             compiled=self._compiled,
         )
+        self._pipelines[model] = pipeline
+        steps, guidance = self._sampling(inference)
         self.progress.message(
-            f"{self._checkpoint} on {placement}; {self._steps} steps, guidance {self._guidance:g}, "
-            f"feedback {describe(self.options.feedback)}"
+            f"{model} on {placement}; {steps} steps, guidance {guidance:g}, "
+            f"feedback {describe(self._feedback())}"
         )
-        self._pipeline = pipeline
         return pipeline, size
 
+    def _feedback(self) -> FeedbackController:
+        from talkingpose.pipeline.feedback import make_controller
+
+        return self.options.feedback or make_controller("proportional", {})
+
+    def _sampling(self, inference: InferenceSettings) -> tuple[int, float]:
+        """Return steps and guidance: those of the options, else of the checkpoint."""
+        guidance = self.options.guidance
+        return (
+            self.options.steps or inference.num_inference_steps,
+            inference.guidance_scale if guidance is None else guidance,
+        )
+
     def _frames(
-        self, pipeline: TalkingPosePipeline, portrait: Image, pictures: Iterator[Image]
+        self,
+        pipeline: TalkingPosePipeline,
+        inference: InferenceSettings,
+        portrait: Image,
+        pictures: Iterator[Image],
     ) -> Iterator[Image]:
         import torch
 
+        steps, guidance = self._sampling(inference)
         return pipeline.stream(
             portrait,
             pictures,
-            num_inference_steps=self._steps,
-            guidance_scale=self._guidance,
-            feedback=self.options.feedback,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            feedback=self._feedback(),
             parallel_frames=self.options.parallel_frames,
             # Drawn on the CPU, so that a seed gives the same video on every device.
             generator=torch.Generator().manual_seed(self.options.seed),
@@ -258,8 +315,8 @@ class Animator:
 
 def _fit(
     driving: DrivingPoses, pose: Keypoints, width: int, height: int, retarget: Retarget
-) -> tuple[DrivingPoses, str]:
-    """Return the poses in the frame of the video, and a description of the method.
+) -> tuple[DrivingPoses, str, bool]:
+    """Return the poses in the frame of the video, the method in words, and if the first is the portrait's.
 
     Args:
         driving: as read.
@@ -277,10 +334,17 @@ def _fit(
         raise AnimatorError("--retarget on: no person found in the portrait: give another, or --retarget off")
     own = same_aspect and same_pose(pose, driving.keypoints[0])
     if retarget == "on" or (retarget == "auto" and found and not own):
-        return retargeted(driving, pose, width, height), "poses in the proportions of the portrait"
+        return retargeted(driving, pose, width, height), "poses in the proportions of the portrait", False
     if not same_aspect:
         raise AnimatorError(
             f"reference: aspect {aspect:.2f}, the driving frames {driving.aspect:.2f}, and poses are not "
             "retargeted: crop the portrait to the same shape, with the person at the same size and place"
         )
-    return driving, "the portrait is the first driving frame" if own else "poses unchanged"
+    return driving, "the portrait is the first driving frame" if own else "poses unchanged", own
+
+
+def _refuse_settings(options: AnimateOptions) -> None:
+    """Raise AnimatorError for settings that `warp` does not have."""
+    for name in ("steps", "guidance"):
+        if getattr(options, name) is not None:
+            raise AnimatorError(f"--{name}: warp has no such setting: leave it out")

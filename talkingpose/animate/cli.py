@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from talkingpose.pipeline.feedback import FeedbackController
 
 PROGRAM = "tp-animate"
+_DEFAULT_FEEDBACK = "proportional"
 
 app = console.application("Animate a portrait with the poses of a driving video.")
 
@@ -38,9 +39,15 @@ def animate(
         Path | None,
         typer.Option(help="CSV with the columns reference, driving, out: one video per line."),
     ] = None,
-    checkpoint: Annotated[
-        str, typer.Option(help="tiny (bundled), hub (published), or a folder of weights in either layout.")
-    ] = "tiny",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "--checkpoint",
+            help="auto, warp (no weights), tiny (bundled, for drawn speakers), hub (published), or a "
+            "folder of weights. auto: hub if it is here, else warp, or tiny for a picture of 128 pixels.",
+        ),
+    ] = "auto",
     gain: Annotated[
         float | None, typer.Option(help="Feedback gain; 0 makes frames independent. [default: 0.05]")
     ] = None,
@@ -49,7 +56,7 @@ def animate(
         typer.Option(
             help="Feedback controller, NAME or NAME,SETTING=VALUE,... (docs: Feedback controllers)."
         ),
-    ] = "proportional",
+    ] = _DEFAULT_FEEDBACK,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Denoising steps per frame. [default: of the checkpoint]")
     ] = None,
@@ -92,6 +99,7 @@ def animate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a missing part instead of a warning.")
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="With --batch: make existing videos again.")] = False,
 ) -> int:
     """Animate a portrait with the poses of a driving video, at its frame rate.
@@ -111,7 +119,8 @@ def animate(
     from talkingpose.io.progress import ConsoleProgress
 
     options = AnimateOptions(
-        feedback=_controller(feedback, gain),
+        # Controllers import torch, which warp does not need.
+        feedback=None if (feedback, gain) == (_DEFAULT_FEEDBACK, None) else _controller(feedback, gain),
         steps=steps,
         guidance=guidance,
         retarget=retarget,
@@ -124,12 +133,13 @@ def animate(
     )
     with ConsoleProgress() as progress:
         animator = Animator(
-            checkpoint,
+            model,
             options,
             device=device,
             precision=precision,
             cpu_offload=cpu_offload,
             compiled=compiled,
+            overwrite=overwrite or batch is not None,
             progress=progress,
         )
         if batch is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,27 +24,27 @@ class Preview:
         portrait: uint8 (H, W, 3) RGB of any size.
         fps: frame rate of the video.
         progress: receives the path once the picture exists.
+        draw: returns the pose picture of a frame, of the size of the video.
     """
 
-    def __init__(self, path: Path, portrait: Image, fps: Fraction, progress: Progress) -> None:
-        self._path, self._portrait, self._progress = path, portrait, progress
+    def __init__(
+        self,
+        path: Path,
+        portrait: Image,
+        fps: Fraction,
+        progress: Progress,
+        draw: Callable[[int], Image],
+    ) -> None:
+        self._path, self._portrait, self._progress, self._draw = path, portrait, progress, draw
         self._shown = {0, round(_SECOND_ROW_S * fps)}
-        self._poses: dict[int, Image] = {}
         self._rows: list[Image] = []
         self._num_frames = 0
-
-    def poses(self, pictures: Iterator[Image]) -> Iterator[Image]:
-        """Pass pose pictures through, and keep those that the preview shows."""
-        for index, picture in enumerate(pictures):
-            if index in self._shown:
-                self._poses[index] = picture
-            yield picture
 
     def frame(self, frame: Image) -> None:
         """Take the next frame of the video."""
         index, self._num_frames = self._num_frames, self._num_frames + 1
         if index in self._shown:
-            self._add_row(self._poses.pop(index), frame)
+            self._add_row(self._draw(index), frame)
 
     def remove(self) -> None:
         """Delete the picture if it was written."""

@@ -133,7 +133,10 @@ def cut_layers(portrait: Image, points: Points, shown: npt.NDArray[np.bool_]) ->
     order = [(part, index) for part in PARTS for index in range(len(ARMS)) if (part, index) in regions]
     for number, key in enumerate(order):
         own = _soft(regions[key], _SEAM * size)
-        alpha_limb = own if key[0] == "hand" else own * matte
+        # The matte loses fingers: the inside of a hand counts in any case.
+        alpha_limb = own * (
+            np.maximum(matte, _shrunk(regions[key], 0.04 * size)) if key[0] == "hand" else matte
+        )
         front = _union([regions[other] for other in order[number + 1 :] if other[0] != key[0]], shape)
         colours = _colours(
             portrait, below, alpha_limb, regions[key] * matte, _grown(front, _CUT * size), size
@@ -174,7 +177,7 @@ def _take_slivers(regions: dict[tuple[Part, int], Mask], matte: Mask, size: floa
         return
     keys = list(regions)
     arms = _union(list(regions.values()), (matte.shape[0], matte.shape[1]))
-    person = (matte > 0.1).astype(np.float32)
+    person = (matte > 0.5).astype(np.float32)
     rest = person * (1 - arms)
     thick = _grown(_shrunk(rest, _SLIVER * size), 1.2 * _SLIVER * size)
     slivers = (rest > 0) & (thick == 0) & (_grown(arms, 2 * _SLIVER * size) > 0)

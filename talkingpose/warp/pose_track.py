@@ -10,9 +10,12 @@ import numpy.typing as npt
 from talkingpose.warp.geometry import Affine, Points, apply, fit_similarity
 from talkingpose.warp.skeleton import ARMS, FACE_ROWS, HEAD, TORSO, body_size, present
 
-# One Euro filter: cutoff in hertz at rest, its increase per body size a second, cutoff of the speed.
+# One Euro filter: cutoff in hertz at rest, its increase per body size a second, cutoff of the speed. The trunk
+# is heavy and large: what is fast in its points is mostly noise. Arms and hands are quick.
 _REST_HZ = 2.0
 _SPEED_GAIN = 10.0
+_TRUNK_REST_HZ = 0.8
+_TRUNK_SPEED_GAIN = 2.5
 _SPEED_HZ = 3.0
 # A part with fewer points in a frame follows its parent.
 _MIN_POINTS = 4
@@ -40,6 +43,9 @@ class PoseTrack:
         self._size = body_size(self._complete, self.shown, height)
         self._smooth: Points | None = None
         self._speed = np.zeros_like(self._complete)
+        self._rest_hz, self._speed_gain = (np.full(len(portrait), v) for v in (_REST_HZ, _SPEED_GAIN))
+        for rows in (HEAD, TORSO):
+            self._rest_hz[list(rows)], self._speed_gain[list(rows)] = _TRUNK_REST_HZ, _TRUNK_SPEED_GAIN
 
     def update(self, keypoints: npt.NDArray[Any]) -> Points:
         """Return positions (133, 2) in pixels; rows that the portrait lacks are meaningless.
@@ -88,7 +94,7 @@ class PoseTrack:
         speed = (points - self._smooth) * self._fps
         self._speed += _share(_SPEED_HZ, self._fps) * (speed - self._speed)
         pace = np.hypot(self._speed[:, 0], self._speed[:, 1]) / self._size
-        cutoff = _REST_HZ + _SPEED_GAIN * pace
+        cutoff = self._rest_hz + self._speed_gain * pace
         self._smooth = self._smooth + _share(cutoff[:, None], self._fps) * (points - self._smooth)
         return self._smooth
 

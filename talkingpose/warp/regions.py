@@ -18,6 +18,8 @@ _SHOULDER, _ELBOW, _FOREARM, _WRIST = 0.18, 0.15, 0.13, 0.10
 _HAND_MARGIN = 0.06
 # Cloth outside the torso belongs to the upper arm up to this multiple of its radius.
 _LOOSE = 2.0
+# In front of the torso a sleeve cannot be told from it: the upper arm is narrower there.
+_TIGHT = 0.65
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def limb_distances(bones: dict[str, Bone], grid: npt.NDArray[np.float32], torso:
     """Return the distance of each pixel from each bone in radii; sleeves beyond the torso are wider."""
     distances = {name: bone.distance(grid) for name, bone in bones.items()}
     if "upper" in distances:
-        distances["upper"] = np.where(torso > 0, distances["upper"], distances["upper"] / _LOOSE)
+        distances["upper"] = distances["upper"] / np.where(torso > 0, np.float32(_TIGHT), np.float32(_LOOSE))
     return distances
 
 
