@@ -10,8 +10,8 @@ import numpy.typing as npt
 from talkingpose.warp.geometry import Affine, Points, apply, fit_similarity
 from talkingpose.warp.skeleton import ARMS, FACE_ROWS, HEAD, TORSO, body_size, present
 
-# One Euro filter: cutoff in hertz at rest, its increase per body size a second, cutoff of the speed. The trunk
-# is heavy and large: what is fast in its points is mostly noise. Arms and hands are quick.
+# One Euro filter: cutoff in hertz at rest, its increase per body size a second, cutoff of the speed. The
+# trunk is heavy: what is fast in its points is mostly noise. Arms and hands are quick.
 _REST_HZ = 2.0
 _SPEED_GAIN = 10.0
 _TRUNK_REST_HZ = 0.8

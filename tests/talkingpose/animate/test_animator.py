@@ -207,7 +207,7 @@ def test_an_interrupted_video_leaves_nothing(
     one = animator(parity_folder)
 
     def frames(*_: object) -> object:
-        poses = _[2]
+        poses = _[-1]
         for _number in range(2):
             next(poses)
             yield np.zeros((128, 96, 3), np.uint8)
