@@ -64,9 +64,10 @@ def alone(sample: FrameSample, settings: PeopleSettings) -> bool:
 
 def _evidence(sample: FrameSample, settings: PeopleSettings) -> Evidence:
     """Place of the largest other face, else of the body."""
-    faces = sorted(sample.faces, key=lambda face: face.height)
     if count(sample, settings) > 1:
-        box, what = faces[-2], "face"
+        main = sample.face or max(sample.faces, key=lambda face: face.height)
+        others = sorted(sample.faces, key=lambda face: face.overlap(main))[:-1]
+        box, what = max(others, key=lambda face: face.height), "face"
     elif sample.bystander is not None:
         box, what = sample.bystander.box, sample.bystander.evidence
     else:

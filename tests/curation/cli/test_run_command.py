@@ -123,7 +123,9 @@ def test_duplicates_are_counted_alike_everywhere(tmp_path):
     out = tmp_path / "data"
     code, text, _ = tp_curate("run", tmp_path / "in", "--out", out, "--json")
     document = json.loads(text)
-    assert code == 0 and document["clips"] == {"kept": 1, "frames": 90, "seconds": 3.6, "duplicates": 1}
+    assert code == 0 and document["clips"] == {
+        "kept": 1, "frames": 90, "seconds": 3.6, "duplicates": 1, "long": 0,
+    }  # fmt: skip
     assert json.loads(tp_curate("status", out, "--json")[1])["clips"] == document["clips"]
     text = tp_curate("status", out)[1]
     assert "1 clips, 3.6 s, 90 frames" in text and "duplicate of another source" in text

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from curation.detect.contrast import distinguishable_levels
 from curation.detect.letterbox import inside_letterbox
 from curation.detect.measurements import WHOLE, Box
 from curation.detect.person_motion import PersonMotion
@@ -171,3 +172,14 @@ def test_a_moving_hand_under_a_moving_camera_is_person_motion():
         found = motion(camera(picture, 1 + 0.03 * number, 3.0 * number, number), person)
     assert found is not None and found > 0.3
     assert motion(still, None) is None
+
+
+def test_distinguishable_levels_depend_on_contrast_and_noise_and_not_on_brightness():
+    ramp = np.tile(np.linspace(0, 100, 64), (64, 1))
+    dark, light = (distinguishable_levels((ramp + base).astype(np.uint8)) for base in (10, 140))
+    assert dark == pytest.approx(90, abs=2) and light == pytest.approx(dark, abs=1)
+    noise = np.random.default_rng(0).normal(0, 5, ramp.shape)
+    noisy = distinguishable_levels((ramp + 60 + noise).astype(np.uint8))
+    assert noisy == pytest.approx(90 / 5, rel=0.15)
+    assert distinguishable_levels((ramp * 0.3).astype(np.uint8)) < 30
+    assert distinguishable_levels(np.zeros((0, 5), np.uint8)) == 0

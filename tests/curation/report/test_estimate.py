@@ -101,5 +101,8 @@ def test_nothing_to_predict_from(footage, tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(EstimateError, match="none of them can be opened"):
         sample_sources(read_inputs([str(tmp_path / "a.mp4")]), 3, seed=0)
+    drawn = sample_sources(read_inputs([str(footage)]), 2, seed=0)
+    with pytest.raises(EstimateError, match=r"none of its 2 sources could be judged \(a: crashed\)"):
+        estimate_totals(drawn, [source("a", error="crashed"), source("b", error="crashed")])
     with pytest.raises(EstimateError, match="none of its sources"):
         estimate_totals(sample_sources(read_inputs([str(footage)]), 2, seed=0), [])

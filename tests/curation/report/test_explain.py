@@ -10,6 +10,7 @@ from made_records import source, span
 
 from curation.config import load_config
 from curation.dataset.export import export
+from curation.records import Evidence, FilterResult
 from curation.report.explain import ExplainError, document, find_decisions, lines
 from curation.store import Store
 
@@ -127,3 +128,24 @@ def test_a_duplicate_is_not_reported_as_part_of_the_dataset(tmp_path):
     assert document([dropped])[0]["duplicate_of"] == "clip-a"
     text = "\n".join(lines([dropped]))
     assert "DUPLICATE" in text and "KEPT" not in text and "clip clip-a of another source" in text
+
+
+def test_a_source_is_found_without_its_suffix(folder):
+    assert find_decisions(folder, "broken")[0].source.name == "broken.mp4"
+    with pytest.raises(ExplainError, match="2 match"):
+        find_decisions(folder, "a")
+
+
+def test_times_and_places_of_what_a_filter_rejects_are_shown(folder):
+    decision = find_decisions(folder, "talks/a.mp4")[1]
+    seen = (
+        Evidence(time_s=1.25, what="joints", box=(0.7, 0.1, 0.9, 1.0)),
+        Evidence(time_s=2.0, what="hands"),
+    )
+    failed = decision.span.findings[1].model_copy(update={"evidence": seen})
+    shown = decision.span.model_copy(update={"findings": (decision.span.findings[0], failed)})
+    text = "\n".join(lines([replace(decision, span=shown)]))
+    assert "at 1.250 s: joints in box 0.700, 0.100, 0.900, 1.000" in text and "from 2.000 s: hands" in text
+    # Records from before evidence was stored are written as they were.
+    assert "evidence" not in decision.span.findings[1].model_dump()
+    assert FilterResult.model_validate_json(failed.model_dump_json()) == failed
