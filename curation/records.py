@@ -141,7 +141,7 @@ class SourceRecord(_Record):
         error: reason why the source could not be processed at all.
         quarantined: the source crashed its process or exceeded its time limit; it is not retried by default.
         spans: requested seconds; empty for the whole source.
-        identity: method of the identity filter, `arcface` or `face track`; None if no frame was sampled.
+        identity: method of the identity filter: `arcface`, `dlib` or `face track`; None without samples.
         seconds: CPU time per step.
     """
 

@@ -59,6 +59,8 @@ class PersonsSettings(Section):
     """Threshold for two clips that show the same person."""
 
     min_similarity: Annotated[float, Field(gt=0, le=1)]
+    # Absent from settings stored by former exports.
+    max_distance: PositiveFloat = 0.35
 
 
 class WorkersSettings(Section):

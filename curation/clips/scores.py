@@ -6,6 +6,7 @@ from collections.abc import Callable
 from statistics import fmean, median
 
 from curation.clips.crop import Crop
+from curation.detect.face_embedding import by_distance
 from curation.detect.measurements import FrameSample, Shot
 from curation.filters import cut, face, face_size, hands, identity, shoulders, text, yaw
 
@@ -47,8 +48,11 @@ def score(shot: Shot, crop: Crop) -> dict[str, float]:
     }
     settings = cut.CutSettings(max_change=1.0, window_s=_CUT_S)
     found["cut_max"] = float(cut.CutFilter().measure(shot, settings).values.max())
-    if any(sample.identity is not None for sample in shot.samples):
-        found["identity_min"] = float(identity.similarities(shot.samples).min())
+    known = next((sample.identity for sample in shot.samples if sample.identity is not None), None)
+    if known is not None:
+        windows = identity.between_windows(shot.samples)
+        # dlib's are distances: 1 minus the largest one, so that larger is better with both models.
+        found["identity_min"] = float(1 - windows.max() if by_distance(known) else windows.min())
     else:
         found["face_speed_max"] = float(identity.speeds(shot).max())
     return {name: round(float(value), 6) for name, value in found.items() if value is not None}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.dataset.splits import group_sources
-from curation.detect.face_embedding import read_face
+from curation.detect.face_embedding import by_distance, compared, read_face
 from curation.records import SourceRecord
 from curation.settings import PersonsSettings
 from curation.store import Store
@@ -28,8 +28,8 @@ def persons_of(
     """Identify the persons of clips.
 
     A record may name the person (synthetic speakers, a manifest). Otherwise clips whose mean face features
-    have at least the cosine similarity of the settings, through any chain of clips, are one person. Clips of
-    different persons are therefore never that similar. A person is named by a salted hash of the first of the
+    are within the threshold of the settings, through any chain of clips, are one person. Clips of
+    different persons are therefore never that close. A person is named by a salted hash of the first of the
     clip ids; the salt stays in the folder, so that persons of two datasets cannot be joined by name.
 
     Args:
@@ -45,11 +45,15 @@ def persons_of(
     faces = sorted((clip.clip_id, clip.face) for clip in clips if clip.person_id is None and clip.face)
     if settings is None or not faces:
         return known
-    groups = group_faces(np.stack([read_face(face) for _, face in faces]), settings.min_similarity)
     salt = store.salt()
-    first: dict[int, str] = {}
-    for (clip_id, _), group in zip(faces, groups.tolist(), strict=True):
-        known[clip_id] = _name(salt, first.setdefault(group, clip_id))
+    read = [(clip_id, read_face(face)) for clip_id, face in faces]
+    # Embeddings of two models cannot be compared; a folder may hold both.
+    for size in sorted({face.size for _, face in read}):
+        own = [(clip_id, face) for clip_id, face in read if face.size == size]
+        groups = group_faces(np.stack([face for _, face in own]), settings)
+        first: dict[int, str] = {}
+        for (clip_id, _), group in zip(own, groups.tolist(), strict=True):
+            known[clip_id] = _name(salt, first.setdefault(group, clip_id))
     return known
 
 
@@ -60,28 +64,30 @@ def groups_of(records: Sequence[SourceRecord], persons: dict[str, str]) -> dict[
     )
 
 
-def group_faces(faces: npt.NDArray[np.float32], min_similarity: float) -> npt.NDArray[np.int32]:
-    """Number the groups of similar faces: connected components of faces with at least this cosine.
+def group_faces(faces: npt.NDArray[np.float32], settings: PersonsSettings) -> npt.NDArray[np.int32]:
+    """Number the groups of similar faces: connected components of pairs within the threshold.
 
     Args:
-        faces: float32 (N, D), rows of unit length.
-        min_similarity: cosine, in [-1, 1].
+        faces: float32 (N, D), all of one model.
+        settings: threshold of each model.
 
     Returns:
         Number of the group of each face, int32 (N,).
     """
     from scipy.sparse.csgraph import connected_components
 
-    return np.asarray(connected_components(_links(faces, min_similarity), directed=False)[1], np.int32)
+    return np.asarray(connected_components(_links(faces, settings), directed=False)[1], np.int32)
 
 
-def _links(faces: npt.NDArray[np.float32], min_similarity: float) -> coo_array:
+def _links(faces: npt.NDArray[np.float32], settings: PersonsSettings) -> coo_array:
     """Find similar pairs in blocks, so that memory grows with the number of faces and not with its square."""
     from scipy.sparse import coo_array
 
     pairs = []
     for start in range(0, len(faces), _ROWS_AT_ONCE):
-        rows, columns = np.nonzero(faces[start : start + _ROWS_AT_ONCE] @ faces.T >= min_similarity)
+        values = compared(faces[start : start + _ROWS_AT_ONCE], faces)
+        near = values <= settings.max_distance if by_distance(faces) else values >= settings.min_similarity
+        rows, columns = np.nonzero(near)
         pairs.append((rows + start, columns))
     row, column = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return coo_array((np.ones(len(row), np.int8), (row, column)), shape=(len(faces), len(faces)))

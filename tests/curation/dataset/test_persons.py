@@ -92,10 +92,19 @@ def test_known_persons_keep_their_names_and_without_settings_nobody_is_identifie
 
 def test_groups_do_not_depend_on_blocks(monkeypatch):
     faces = np.stack([face(seed % 7, 0.1 * (seed // 7)) for seed in range(28)])
-    whole = group_faces(faces, 0.5)
+    whole = group_faces(faces, SETTINGS)
     assert len(set(whole)) == 7
     monkeypatch.setattr("curation.dataset.persons._ROWS_AT_ONCE", 5)
-    assert (group_faces(faces, 0.5) == whole).all()
+    assert (group_faces(faces, SETTINGS) == whole).all()
+
+
+def test_descriptors_of_dlib_are_grouped_by_distance_and_never_with_those_of_arcface(store):
+    base = np.random.default_rng(0).normal(0.1, 0.05, 128).astype(np.float32)
+    near, far = base + np.float32(0.2 / 128**0.5), base + np.float32(0.9 / 128**0.5)
+    records = [record("a", base), record("b", near), record("c", far), record("d", face(1))]
+    persons = persons_of(store, records, SETTINGS)
+    assert persons["a0"] == persons["b0"] and len(set(persons.values())) == 3
+    assert read_face(write_face(base)) == pytest.approx(base, abs=1e-3)  # not scaled to unit length
 
 
 def test_features_are_read_as_they_were_written():
