@@ -291,7 +291,9 @@ def test_too_few_frames_for_a_protocol():
     assert all(one.passed for one in judge(shot(speaking(21), seconds=4.04), few))
 
 
-@pytest.mark.parametrize(("x", "y", "inside"), [(0, 0, 1.0), (0, -0.25, 0.75), (-0.5, 0, 0.5), (0, 0.65, 0.0)])
+@pytest.mark.parametrize(
+    ("x", "y", "inside"), [(0, 0, 1.0), (0, -0.25, 0.75), (-0.5, 0, 0.5), (0, 0.65, 0.0)]
+)
 def test_share_of_the_head_in_the_picture(x, y, inside):
     """The chin lies at 0.4 and the crown at 0.3 - 0.09 = 0.21 of the height; both move with the head."""
     keypoints = person()
