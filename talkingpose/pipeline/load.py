@@ -58,7 +58,11 @@ def native_size(pipeline: TalkingPosePipeline, width: int, height: int) -> tuple
     the shorter keeps the aspect, both are multiples of the factor of the VAE.
     """
     unit = pipeline.vae_scale_factor
-    longer = int(pipeline.denoising_unet.config.sample_size) * unit
+    return scaled_size(width, height, int(pipeline.denoising_unet.config.sample_size) * unit, unit)
+
+
+def scaled_size(width: int, height: int, longer: int, unit: int) -> tuple[int, int]:
+    """Return the size (width, height) of an aspect with a given longer side, both multiples of `unit`."""
     scale = longer / max(width, height)
     native_width, native_height = (max(unit, round(side * scale / unit) * unit) for side in (width, height))
     return native_width, native_height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -41,3 +42,125 @@ def write_animate_anyone(folder: Path) -> Path:
             state[f"{block}{mark}{number}.temporal_transformer{inner}"] = drawn
     torch.save(state, folder / "motion_module.pth")
     return folder
+
+
+def write_stable_diffusion(root: Path) -> Path:
+    """Random parts of `controlnet-ip` and `animatediff`: pictures of 32 pixels, latents of 16."""
+    from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, MotionAdapter, UNet2DConditionModel
+    from transformers import (
+        CLIPTextConfig,
+        CLIPTextModel,
+        CLIPVisionConfig,
+        CLIPVisionModelWithProjection,
+    )
+
+    torch.manual_seed(0)
+    blocks = {
+        "block_out_channels": (8, 8),
+        "layers_per_block": 1,
+        "norm_num_groups": 2,
+        "cross_attention_dim": 8,
+        "attention_head_dim": 2,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    }
+    unet = UNet2DConditionModel(sample_size=16, up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **blocks)
+    controlnet = ControlNetModel(conditioning_embedding_out_channels=(8, 8), **blocks)
+    for parameter in controlnet.parameters():  # a fresh one adds nothing
+        torch.nn.init.normal_(parameter, std=0.2)
+    vae = AutoencoderKL(
+        block_out_channels=[8, 8],
+        down_block_types=["DownEncoderBlock2D"] * 2,
+        up_block_types=["UpDecoderBlock2D"] * 2,
+        latent_channels=4,
+        norm_num_groups=2,
+    )
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            bos_token_id=0,
+            eos_token_id=1,
+            pad_token_id=1,
+            hidden_size=8,
+            intermediate_size=16,
+            num_attention_heads=2,
+            num_hidden_layers=1,
+            vocab_size=8,
+        )
+    )
+    image_encoder = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=8,
+            intermediate_size=16,
+            projection_dim=8,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=32,
+            patch_size=16,
+        )
+    )
+    adapter = MotionAdapter(
+        block_out_channels=(8, 8),
+        motion_layers_per_block=1,
+        motion_norm_num_groups=2,
+        motion_num_attention_heads=2,
+    )
+    for name, model in (("unet", unet), ("vae", vae), ("text_encoder", text_encoder)):
+        model.save_pretrained(root / "sd15" / name)
+    DDIMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1
+    ).save_pretrained(root / "sd15" / "scheduler")
+    write_tokenizer(root / "sd15" / "tokenizer")
+    controlnet.save_pretrained(root / "controlnet-openpose")
+    adapter.save_pretrained(root / "animatediff-adapter")
+    image_encoder.save_pretrained(root / "ip-adapter" / "image_encoder")
+    write_ip_adapter(root / "ip-adapter" / "ip-adapter-plus_sd15.safetensors", unet)
+    return root
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A CLIP tokenizer that knows no word."""
+    folder.mkdir(parents=True)
+    words = ["<|startoftext|>", "<|endoftext|>", "a", "b", "a</w>", "b</w>", "ab</w>", "!"]
+    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\na b</w>\n")
+    tokens = {"bos_token": words[0], "eos_token": words[1], "unk_token": words[1], "pad_token": words[1]}
+    (folder / "special_tokens_map.json").write_text(json.dumps(tokens))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({**tokens, "model_max_length": 77, "tokenizer_class": "CLIPTokenizer"})
+    )
+
+
+def write_ip_adapter(path: Path, unet: torch.nn.Module) -> None:
+    """A random IP-Adapter Plus with the official names of its weights."""
+    from safetensors.torch import save_file
+
+    width, tokens, encoder, depth = 64, 4, 8, 4
+    shapes = {
+        "latents": (1, tokens, width),
+        "proj_in.weight": (width, encoder),
+        "proj_in.bias": (width,),
+        "proj_out.weight": (8, width),
+        "proj_out.bias": (8,),
+        "norm_out.weight": (8,),
+        "norm_out.bias": (8,),
+    }
+    for layer in range(depth):
+        shapes |= {
+            f"layers.{layer}.0.norm1.weight": (width,),
+            f"layers.{layer}.0.norm1.bias": (width,),
+            f"layers.{layer}.0.norm2.weight": (width,),
+            f"layers.{layer}.0.norm2.bias": (width,),
+            f"layers.{layer}.0.to_q.weight": (width, width),
+            f"layers.{layer}.0.to_kv.weight": (2 * width, width),
+            f"layers.{layer}.0.to_out.weight": (width, width),
+            f"layers.{layer}.1.0.weight": (width,),
+            f"layers.{layer}.1.0.bias": (width,),
+            f"layers.{layer}.1.1.weight": (4 * width, width),
+            f"layers.{layer}.1.3.weight": (width, 4 * width),
+        }
+    state = {f"image_proj.{name}": torch.randn(shape) * 0.2 for name, shape in shapes.items()}
+    names = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+    processors = {name: 2 * number + 1 for number, name in enumerate(names)}
+    for number in processors.values():
+        for part in ("to_k_ip", "to_v_ip"):
+            state[f"ip_adapter.{number}.{part}.weight"] = torch.randn(8, 8) * 0.5
+    save_file(state, path)
