@@ -164,3 +164,79 @@ def write_ip_adapter(path: Path, unet: torch.nn.Module) -> None:
         for part in ("to_k_ip", "to_v_ip"):
             state[f"ip_adapter.{number}.{part}.weight"] = torch.randn(8, 8) * 0.5
     save_file(state, path)
+
+
+def write_wan_animate(folder: Path) -> Path:
+    """A random `WanAnimatePipeline` for frames of 16 pixels and more."""
+    from diffusers import (
+        AutoencoderKLWan,
+        UniPCMultistepScheduler,
+        WanAnimatePipeline,
+        WanAnimateTransformer3DModel,
+    )
+    from tokenizers import Tokenizer, models
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        CLIPVisionModel,
+        PreTrainedTokenizerFast,
+        UMT5Config,
+        UMT5EncoderModel,
+    )
+
+    torch.manual_seed(0)
+    words = Tokenizer(models.Unigram([("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("a", -1.0)], unk_id=2))
+    pipeline = WanAnimatePipeline(
+        tokenizer=PreTrainedTokenizerFast(
+            tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+        ),
+        text_encoder=UMT5EncoderModel(
+            UMT5Config(vocab_size=8, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+        ),
+        vae=AutoencoderKLWan(
+            base_dim=3,
+            z_dim=16,
+            dim_mult=[1, 1, 1, 1],
+            num_res_blocks=1,
+            temperal_downsample=[False, True, True],
+        ),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
+        image_processor=CLIPImageProcessor(size={"shortest_edge": 4}, crop_size={"height": 4, "width": 4}),
+        image_encoder=CLIPVisionModel(
+            CLIPVisionConfig(
+                hidden_size=4,
+                projection_dim=4,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                image_size=4,
+                intermediate_size=16,
+                patch_size=1,
+            )
+        ),
+        transformer=WanAnimateTransformer3DModel(
+            patch_size=(1, 2, 2),
+            num_attention_heads=2,
+            attention_head_dim=12,
+            in_channels=36,
+            latent_channels=16,
+            out_channels=16,
+            text_dim=16,
+            freq_dim=256,
+            ffn_dim=32,
+            num_layers=2,
+            image_dim=4,
+            rope_max_seq_len=32,
+            motion_encoder_channel_sizes={"4": 16, "8": 16, "16": 16},
+            motion_encoder_size=16,
+            motion_style_dim=8,
+            motion_dim=4,
+            motion_encoder_dim=16,
+            face_encoder_hidden_dim=16,
+            face_encoder_num_heads=2,
+            inject_face_latents_blocks=2,
+        ),
+    )
+    pipeline.save_pretrained(folder)
+    return folder
