@@ -7,6 +7,7 @@ is yielded as soon as it is generated, with the same frames.
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -350,12 +351,15 @@ def _load(folder: Path, dtype: torch.dtype) -> Any:
     if index.get("_class_name") != "WanAnimatePipeline":
         raise CheckpointError(f"checkpoint {folder}: not a WanAnimatePipeline: give a copy of {REPOSITORY}")
     try:
-        return kind.from_pretrained(
-            folder,
-            torch_dtype={"vae": torch.float32, "default": dtype},
-            local_files_only=True,
-            use_safetensors=True,
-        )
+        with warnings.catch_warnings():
+            # Newer versions of diffusers call the type of the weights by another name.
+            warnings.simplefilter("ignore", FutureWarning)
+            return kind.from_pretrained(
+                folder,
+                torch_dtype={"vae": torch.float32, "default": dtype},
+                local_files_only=True,
+                use_safetensors=True,
+            )
     except Exception as error:  # diffusers raises a dozen classes for a folder it cannot read
         reason = " ".join(str(error).split())[:150]
         raise CheckpointError(f"checkpoint {folder}: cannot be loaded ({reason}): fetch it again") from error

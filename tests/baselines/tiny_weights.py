@@ -29,6 +29,8 @@ def write_animate_anyone(folder: Path) -> Path:
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder / "base" / "unet"))
         model = UNetMotionModel.from_unet2d(unet, load_weights=False)
+    settings = folder / "base" / "unet" / "config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "sample_size": 8}))
     generator = torch.Generator().manual_seed(0)
     state = {}
     for name, tensor in model.state_dict().items():
