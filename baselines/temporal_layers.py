@@ -77,7 +77,8 @@ def add_temporal_layers(
     with torch.device("meta"):
         # By default one layer of 8 heads per block, the mid block included, and windows of up to 32 frames.
         model = UNetMotionModel.from_unet2d(unet, load_weights=False)
-    moved = {_renamed(key): value.to(unet.device, unet.dtype) for key, value in motion.items()}
+    device, dtype = unet.device, unet.dtype  # diffusers searches all modules for them
+    moved = {_renamed(key): value.to(device, dtype) for key, value in motion.items()}
     load_weights(model, {**unet.state_dict(), **moved}, where)
     for name, module in list(model.named_modules()):
         if _MOTION in name and name.endswith(".norm"):
@@ -137,11 +138,11 @@ def denoise_clip(
     for part in parts:
         counts[part] += 1
     divisor = (counts if averaged or guided else torch.ones_like(counts)).view(-1, 1, 1, 1)
-    latents = noise
+    latents, dtype = noise, unet.dtype
     for number, timestep in enumerate(sampler.timesteps):
         total = torch.zeros_like(latents).repeat(2 if guided else 1, 1, 1, 1).view(-1, *latents.shape)
         for part in parts:
-            sample = torch.cat([latents[part].to(unet.dtype), features(part)], dim=1).transpose(0, 1)
+            sample = torch.cat([latents[part].to(dtype), features(part)], dim=1).transpose(0, 1)
             output = unet(
                 torch.stack([sample] * len(total)),
                 timestep,

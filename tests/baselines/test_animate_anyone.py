@@ -142,6 +142,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_animate_anyone(tmp_path_factory.mktemp("weights") / "animate-anyone")
 
 
+@pytest.mark.parametrize("guidance", [1.0, 3.5])
+def test_without_temporal_layers_it_is_the_reference_model(folder: Path, guidance: float) -> None:
+    """The backbone that `fresh-noise`, `open-loop` and `talkingpose` read from the same folder."""
+    pipeline = TalkingPosePipeline.from_pretrained(folder)
+    path = folder / "motion_module.pth"
+    off = {key: value * (".proj_out." not in key) for key, value in read_pth(path).items()}
+    unet = add_temporal_layers(pipeline.denoising_unet, off, path)
+    portrait, *poses = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    reference = pipeline.encode_reference([portrait], 64, 64)
+    noise = clip_noise(pipeline, 3, 64, 64, torch.Generator().manual_seed(0))
+    sampler = make_sampler(pipeline.scheduler, 2, torch.device("cpu"))
+    features = pipeline.encode_pose(poses)
+    with torch.no_grad():
+        latents = denoise_clip(unet, sampler, guidance, noise, lambda part: features[part], reference)
+    expected = pipeline.denoise(noise, features, reference.select([0] * 3), 2, guidance)
+    np.testing.assert_allclose(latents, expected, atol=1e-4)
+
+
 def test_info_says_what_it_is(folder: Path) -> None:
     info = AnimateAnyone(checkpoint=str(folder), device="cpu", steps="1").info
     assert (info.window, info.carry, info.streams, info.memory) == (24, 0, False, "grows")

@@ -92,7 +92,7 @@ def growth(name: str, num_frames: int) -> float:
 def main() -> None:
     """Print one line per contestant."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("names", nargs="*", default=list(NAMES))
     parser.add_argument("--frames", type=int, nargs="+", default=[60, 120, 240])
     given = parser.parse_args()
     print(f"{'MB':16}" + "".join(f"{number:>8}" for number in given.frames), flush=True)
