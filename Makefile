@@ -1,7 +1,7 @@
 # make env    the environment, in .venv
 # make test   environment, checks, tests
 # make soak   long tests: many kills, whole footage
-# make demo   environment, a board of the bundled model and the controls
+# make demo   environment, a board of the bundled model, warp and the controls
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
 BIN := .venv/bin
@@ -49,22 +49,29 @@ format: env
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-# What the demo takes of tp-mini's test split: minutes on two cores.
-DEMO_PART := --limit 3 --max-frames 120
+# A short part of the bundled dataset (protocol tp-demo@1): minutes on two cores.
 DEMO_CONTROLS := ground-truth frozen reencode lag drift flicker late-blur
 # The models need weights: those of the project, or others: `make demo CHECKPOINT=FOLDER`.
 CHECKPOINT ?= $(wildcard talkingpose/checkpoints/tiny)
 DEMO_MODELS := $(if $(CHECKPOINT),talkingpose open-loop fresh-noise)
 DEMO_WEIGHTS = $(if $(filter $@,$(DEMO_MODELS)),--checkpoint $(CHECKPOINT))
-DEMO_RUNS := $(DEMO_MODELS) $(DEMO_CONTROLS)
+DEMO_RUNS := $(DEMO_MODELS) warp $(DEMO_CONTROLS)
+# Contestants at a time, each on one core.
+DEMO_JOBS ?= 2
 
-.PHONY: $(DEMO_RUNS)
+.PHONY: $(DEMO_RUNS) demo-runs
 $(DEMO_RUNS): env
-	@echo; echo "== $@"
-	@$(BIN)/tp-eval --model $@ --dataset benchmark/data/tp-mini --protocol tp-mini@1 $(DEMO_WEIGHTS) $(DEMO_PART) \
-	    --out work/demo/runs/$@ > /dev/null
+	@echo "begin  $@"
+	@mkdir -p work/demo; OMP_NUM_THREADS=1 $(BIN)/tp-eval --model $@ --dataset benchmark/data/tp-mini \
+	    --protocol tp-demo@1 $(DEMO_WEIGHTS) --out work/demo/runs/$@ > work/demo/$@.log 2>&1 \
+	    || { cat work/demo/$@.log; exit 1; }
+	@echo "done   $@"
 
-demo: $(DEMO_RUNS)
+demo-runs: $(DEMO_RUNS)
+
+demo: env
+	@echo "$(words $(DEMO_RUNS)) contestants, $(DEMO_JOBS) at a time; their output is in work/demo/NAME.log"
+	@$(MAKE) --no-print-directory -j $(DEMO_JOBS) demo-runs
 	@echo
 	@$(BIN)/tp-leaderboard $(addprefix work/demo/runs/,$(DEMO_RUNS)) --out work/demo/site
 	@echo

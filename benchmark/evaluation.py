@@ -48,7 +48,7 @@ def evaluate(
         contestant: a registered name, `package.module:Class`, a class, or an object with `info` and
             `animate`.
         dataset: a bundled name, a folder, or `owner/name[@revision]` on the Hub.
-        protocol: name of a protocol; None for `tp-mini@1` on `tp-mini`, else `tp-long@1`.
+        protocol: name of a protocol; None for `tp-mini@2` on `tp-mini`, else `tp-long@2`.
         out: folder of the run; the same call resumes it. None for `runs/NAME`.
         checkpoint: checkpoint of a contestant that is created here.
         model_args: settings of a contestant that is created here.

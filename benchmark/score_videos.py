@@ -25,7 +25,7 @@ Keypoints = npt.NDArray[np.float32]
 DEFAULT_METRICS = ("psnr", "ssim", "tje@2")
 DEFAULT_FPS = Fraction(25)
 # Protocol whose rules hold for metrics over several clips.
-RULES = "tp-long@1"
+RULES = "tp-long@2"
 
 
 @dataclass(frozen=True)

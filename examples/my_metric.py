@@ -11,7 +11,7 @@ After `pip install` of that package, `tp-eval ls metrics` lists them, and
     from benchmark import score
     score(real, generated, metrics=["edge_error", "worst_frame"])
 
-computes them. `tp-eval --protocol tp-long+edge_error@1 ...` adds one to a protocol; a protocol file of your
+computes them. `tp-eval --protocol tp-long+edge_error@2 ...` adds one to a protocol; a protocol file of your
 own can name it too. The version is part of the protocol's hash.
 """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmark.results import Direction, MetricSummary, Run
 
-HEADLINE = ("psnr", "ssim", "tje@2")
+HEADLINE = ("psnr", "ssim", "lpips", "tje@2")
 _TITLES = {"psnr": "PSNR", "psnr_pooled": "PSNR, pooled", "ssim": "SSIM", "lpips": "LPIPS", "fid": "FID"}
 _TITLES |= {"fvd": "FVD", "csim": "CSIM", "akd": "AKD", "mkr": "MKR", "aed": "AED", "flicker": "Flicker"}
 _MEANINGS = {
@@ -17,6 +17,7 @@ _MEANINGS = {
     "psnr_pooled": "PSNR from the squared error of all frames of a clip together: "
     "identical frames count, as frames without error.",
     "ssim": "Structural similarity of a frame to the real frame, on RGB with a Gaussian window.",
+    "lpips": "Learned perceptual image patch similarity: distance of two frames in AlexNet.",
     "tje": "Temporal jittering error: how far the change over \u0394 frames is from the real change, "
     "mean over time, pixels and channels, in levels of 0 to 255. At small \u0394 it detects neither slow "
     "drift nor blur: read it together with large \u0394, the controls and the skill.",
@@ -51,7 +52,7 @@ class MetricColumn:
 
     @property
     def headline(self) -> bool:
-        """True for the first three columns."""
+        """True for the first columns."""
         return self.name in HEADLINE
 
     @property

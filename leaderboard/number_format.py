@@ -26,18 +26,17 @@ def fixed(value: float, decimals: int) -> str:
     return _signed(f"{round(value, decimals) + 0.0:.{decimals}f}")
 
 
-def measured(value: float, interval: tuple[float, float] | None) -> str:
-    """Round a value by its interval (two significant digits of the width), else to four digits.
-
-    At most five significant digits are shown, however narrow the interval is.
-    """
-    decimals = _decimals(interval)
+def measured(value: float, interval: tuple[float, float] | None, decimals: int | None = None) -> str:
+    """Round a value to the given decimals, else by its interval, else to four significant digits."""
+    if decimals is None:
+        decimals = decimals_of(interval)
     return significant(value) if decimals is None else fixed(value, decimals)
 
 
-def bounds(interval: tuple[float, float]) -> str:
+def bounds(interval: tuple[float, float], decimals: int | None = None) -> str:
     """Format an interval as `[low, high]`, both ends rounded as the value between them."""
-    return f"[{measured(interval[0], interval)}, {measured(interval[1], interval)}]"
+    low, high = (measured(end, interval, decimals) for end in interval)
+    return f"[{low}, {high}]"
 
 
 def shortest(value: float) -> str:
@@ -72,7 +71,12 @@ def count(number: int) -> str:
     return str(number)
 
 
-def _decimals(interval: tuple[float, float] | None) -> int | None:
+def decimals_of(interval: tuple[float, float] | None) -> int | None:
+    """Return the decimals that show two significant digits of the width of an interval.
+
+    At most five significant digits of the ends are shown, however narrow the interval is. None without an
+    interval, or where its width is extreme.
+    """
     if interval is None:
         return None
     width = abs(interval[1] - interval[0])

@@ -62,13 +62,18 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class BoardTable:
-    """Table of a group. `sorted_by` is the index of the column that orders the rows, -1 for none."""
+    """Table of a group.
+
+    `sorted_by` is the index of the column that orders the rows, -1 for none. `shared_badges` are those of
+    every row, which stand once above the table.
+    """
 
     columns: tuple[MetricColumn, ...]
     models: tuple[BoardRow, ...]
     controls: tuple[BoardRow, ...]
     notes: tuple[str, ...]
     sorted_by: int
+    shared_badges: tuple[str, ...] = ()
 
 
 IDENTICAL = "every frame is identical to the real one"
@@ -83,7 +88,11 @@ def board_table(group: BoardGroup) -> BoardTable:
     columns = columns_of(entry.run for entry in group.entries)
     notes = Footnotes()
     ranks = {column: column_ranks(group, column) for column in columns}
-    rows = {entry: _row(entry, columns, ranks, group.frozen, notes) for entry in group.entries}
+    shared = _shared_badges([entry.run for entry in group.entries])
+    decimals = {column: _column_decimals(group, column) for column in columns}
+    rows = {
+        entry: _row(entry, columns, ranks, group.frozen, notes, decimals, shared) for entry in group.entries
+    }
     by = next((place for place, column in enumerate(columns) if _complete(group, column)), -1)
     models = [rows[entry] for entry in group.models]
     if by >= 0:
@@ -91,8 +100,30 @@ def board_table(group: BoardGroup) -> BoardTable:
         models.sort(key=lambda row: sign * _value(row.entry, columns[by]))
     controls = tuple(rows[entry] for entry in group.controls)
     return BoardTable(
-        tuple(columns), tuple(models), controls, tuple(notes.texts), by if len(models) > 1 else -1
+        tuple(columns), tuple(models), controls, tuple(notes.texts), by if len(models) > 1 else -1, shared
     )
+
+
+def _shared_badges(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the badges that every one of several runs has."""
+    badges = [_badges(run) for run in runs]
+    return tuple(badge for badge in badges[0] if all(badge in of for of in badges)) if len(runs) > 1 else ()
+
+
+def _column_decimals(group: BoardGroup, column: MetricColumn) -> int | None:
+    """Return the decimals of a column: the median of those that the intervals of its models allow.
+
+    Without models the controls decide; None where there is no interval.
+    """
+    for entries in (group.models, group.controls):
+        summaries = [summary_of(entry.run, column) for entry in entries]
+        found = [
+            number_format.decimals_of(s.ci95) for s in summaries if s is not None and s.value is not None
+        ]
+        known = sorted(number for number in found if number is not None)
+        if known:
+            return known[len(known) // 2]
+    return None
 
 
 def summary_of(run: Run, column: MetricColumn) -> MetricSummary | None:
@@ -151,6 +182,8 @@ def _row(
     ranks: dict[MetricColumn, dict[BoardEntry, tuple[int, int]]],
     frozen: BoardEntry | None,
     notes: Footnotes,
+    decimals: dict[MetricColumn, int | None],
+    shared_badges: Sequence[str],
 ) -> BoardRow:
     usual = _counts(entry.run)
     cells = tuple(
@@ -160,12 +193,14 @@ def _row(
             score_of(entry, column, frozen),
             usual,
             notes,
+            decimals[column],
             recomputed=column.name not in entry.checked.not_recomputable,
         )
         for column in columns
     )
     facts = (_check(entry, notes), *_facts(entry.run, usual))
-    return BoardRow(entry, _badges(entry.run), cells, facts)
+    badges = tuple(badge for badge in _badges(entry.run) if badge not in shared_badges)
+    return BoardRow(entry, badges, cells, facts)
 
 
 def _check(entry: BoardEntry, notes: Footnotes) -> TableCell:
@@ -185,6 +220,7 @@ def _cell(
     against_frozen: float | None,
     usual: tuple[int, int, int],
     notes: Footnotes,
+    decimals: int | None,
     *,
     recomputed: bool,
 ) -> TableCell:
@@ -194,14 +230,14 @@ def _cell(
     if not recomputed and summary.value is not None:
         remarks.append("Not recomputed: nothing beside the run determines this metric, so it is not ranked.")
     note = notes.add(" ".join(remarks)) if remarks else 0
-    lines = _lines(summary, against_frozen, usual)
+    lines = _lines(summary, against_frozen, usual, decimals)
     if is_infinite(summary.value, summary.n_infinite, summary.state):
         order = "1e999" if summary.direction == "higher" else "-1e999"
         return TableCell(number_format.INFINITE, order=order, lines=lines, note=note)
     if summary.value is None:
         word = summary.state if summary.state != "ok" else "no value"
         return TableCell(word, word=True, note=note)
-    text = number_format.measured(summary.value, summary.ci95)
+    text = number_format.measured(summary.value, summary.ci95, decimals)
     shown = ""
     if rank is not None:
         shown = f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]}\u2013{rank[1]}"
@@ -236,11 +272,14 @@ def _remarks(summary: MetricSummary) -> list[str]:
 
 
 def _lines(
-    summary: MetricSummary, against_frozen: float | None, usual: tuple[int, int, int]
+    summary: MetricSummary,
+    against_frozen: float | None,
+    usual: tuple[int, int, int],
+    decimals: int | None,
 ) -> tuple[str, ...]:
     lines = []
     if summary.ci95 is not None:
-        lines.append(number_format.bounds(summary.ci95))
+        lines.append(number_format.bounds(summary.ci95, decimals))
     if against_frozen is not None:
         lines.append(f"skill {number_format.fixed(against_frozen, 2)}")
     if summary.coverage is not None and summary.coverage < 1:

@@ -23,7 +23,7 @@ FOLDER = "reference/metrics"
 # The page with the tables of controls, and the marks around them.
 CONTROLS = DOCS / "explanation" / "what-metrics-see.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-PROTOCOLS = ("tp-long@1", "tp-cross@1")
+PROTOCOLS = ("tp-long@2", "tp-cross@2")
 
 INTRODUCTION = """# Metrics
 

@@ -33,7 +33,7 @@ Dataset = Annotated[str, typer.Option(help="tp-mini (bundled), a folder, or owne
 Split = Annotated[str | None, typer.Option(help="[default: test if it has usable clips, else all]")]
 ProtocolName = Annotated[
     str | None,
-    typer.Option("--protocol", help="tp-eval ls protocols lists them. [default: tp-mini@1 or tp-long@1]"),
+    typer.Option("--protocol", help="tp-eval ls protocols lists them. [default: tp-mini@2 or tp-long@2]"),
 ]
 Limit = Annotated[int | None, typer.Option(help="Only the first N clips; not comparable.")]
 MaxFrames = Annotated[int | None, typer.Option(help="Only the first N frames per clip; not comparable.")]

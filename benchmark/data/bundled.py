@@ -29,4 +29,4 @@ def open_dataset(location: str) -> ClipDataset:
 
 def protocol_of(location: str) -> str:
     """Return the default protocol of a dataset; a bundled dataset has its own."""
-    return "tp-mini@1" if location == TP_MINI else "tp-long@1"
+    return "tp-mini@2" if location == TP_MINI else "tp-long@2"

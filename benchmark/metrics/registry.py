@@ -16,7 +16,7 @@ GROUP = "talkingpose.metrics"
 # Those of the bundled protocols.
 DEFAULT_DELTAS = (1, 2, 4, 8, 16, 32, 64)
 
-# Families that cost much or need weights: a protocol has them where its name says so, as in tp-long+pose@1.
+# Families that cost much or need weights: a protocol has them where its name says so, as in tp-long+pose@2.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "pose": ("akd", "akd_shoulder", "mkr", "hkc", "hkv"),
     "identity": ("csim", "csim-arcface", "aed"),

@@ -27,6 +27,13 @@ class Admission(Rules):
     min_frames: int = Field(gt=0)
 
 
+class Part(Rules):
+    """Part of the admitted clips: the first `clips` by clip id, and the first `frames` frames of each."""
+
+    clips: int = Field(gt=0)
+    frames: int = Field(gt=0)
+
+
 class SizeRule(Rules):
     """Size at which a clip is generated and scored.
 
@@ -89,6 +96,7 @@ class Protocol(Rules):
         "frame t with pose t of the driving clip, equal counts demanded",
     ]
     admission: Admission
+    part: Part | None = None
     size: SizeRule
     metrics: Mapping[str, int]
     deltas: tuple[int, ...]
@@ -99,7 +107,7 @@ class Protocol(Rules):
 
     @property
     def name(self) -> str:
-        """Name on the command line, such as `tp-long@1`."""
+        """Name on the command line, such as `tp-long@2`."""
         return f"{self.id}@{self.version}"
 
     def sha256(self) -> str:
@@ -116,6 +124,8 @@ class Protocol(Rules):
         from talkingpose.media import DECODER_POLICY
 
         rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title", "primary"})
+        # A rule that a protocol lacks is not hashed: frozen protocols keep their hash when rules are added.
+        rules = {name: rule for name, rule in rules.items() if rule is not None}
         rules["decoder"] = DECODER_POLICY.describe()
         rules["features"] = identity(features_of(self.metrics, self.deltas))
         if packages := foreign(self.metrics):
@@ -163,8 +173,8 @@ def load_protocol(name: str) -> Protocol:
     """Read a protocol.
 
     Args:
-        name: of a bundled protocol, such as `tp-long@1`, or the path of a YAML file. Groups and families of
-            metrics can be added to a bundled protocol: `tp-long+pose+my_metric@1` is a protocol of its own,
+        name: of a bundled protocol, such as `tp-long@2`, or the path of a YAML file. Groups and families of
+            metrics can be added to a bundled protocol: `tp-long+pose+my_metric@2` is a protocol of its own,
             with its own hash. The order of the additions does not matter.
 
     Raises:
@@ -233,7 +243,7 @@ def _check_no_driver(protocol: Protocol, families: Iterable[str]) -> None:
         if all(metric.spec.needs_driver for metric in family(name)):
             raise ProtocolError(
                 f"protocol {protocol.name}: {name} needs the driving clip of another person: add it to a "
-                "cross-identity protocol, such as tp-cross@1"
+                "cross-identity protocol, such as tp-cross@2"
             )
 
 

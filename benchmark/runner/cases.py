@@ -71,7 +71,7 @@ class ExportSettings:
 
     dataset: str
     out: Path
-    protocol: str = "tp-long@1"
+    protocol: str = "tp-long@2"
     split: str | None = None
     limit: int | None = None
     max_frames: int | None = None

@@ -90,6 +90,11 @@ def plan_run(
         MediaError: the video of a chosen clip cannot be opened.
     """
     _check_limits(protocol, limit, max_frames)
+    part = protocol.part
+    shown_limit, shown_frames = limit, max_frames
+    if part is not None:
+        limit = part.clips if limit is None else min(limit, part.clips)
+        max_frames = part.frames if max_frames is None else min(max_frames, part.frames)
     label, clips = _choose_split(dataset, protocol, split)
     admitted, too_short = _admit(clips, protocol)
     if not admitted:
@@ -107,7 +112,7 @@ def plan_run(
         *(_left_out(clip, protocol) for clip in too_short),
         *unpaired,
         *(_scaled(case, protocol) for case in cases if case.scaled),
-        *_limited(number, limit, max_frames),
+        *_limited(number, shown_limit, shown_frames),
     ]
     return RunPlan(label, cases, tuple(audit), fingerprint([clip for clip, _ in chosen]))
 

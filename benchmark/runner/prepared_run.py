@@ -236,7 +236,7 @@ def _check_needs(info: ContestantInfo, settings: RunSettings, device: str, proto
     if of_real_frames and isinstance(protocol, CrossProtocol):
         raise EvaluationError(
             f"--model {settings.model}: needs driving frames that are real frames, which {protocol.name} "
-            "lacks: give another model, or --protocol tp-long@1"
+            "lacks: give another model, or --protocol tp-long@2"
         )
 
 

@@ -29,7 +29,7 @@ class RunSettings:
     checkpoint: str | None = None
     model_args: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
-    protocol: str = "tp-long@1"
+    protocol: str = "tp-long@2"
     limit: int | None = None
     max_frames: int | None = None
     seed: int = 0

@@ -50,7 +50,7 @@ def validate(
     kind: str | None = None,
     dataset: str | None = None,
     split: str | None = None,
-    protocol: str = "tp-long@1",
+    protocol: str = "tp-long@2",
     sample: int | None = None,
     checkpoint: str | None = None,
     device: str = "cpu",

@@ -26,6 +26,8 @@ def changed(rules: Rules, name: str) -> Iterator[tuple[str, Rules]]:
     """Copies of the rules with one leaf changed each, with the path of the leaf."""
     for field, value in rules:
         path = f"{name}.{field}"
+        if value is None:
+            continue
         if isinstance(value, Rules):
             yield from ((leaf, rules.model_copy(update={field: new})) for leaf, new in changed(value, path))
         elif isinstance(value, Mapping):
