@@ -87,7 +87,7 @@ def evaluate(
         checkpoint=checkpoint,
         model_args=dict(model_args or {}),
         split=split,
-        protocol=protocol or protocol_of(location),
+        protocol=protocol or protocol_of(location, None if fresh or out is None else Path(out)),
         limit=limit,
         max_frames=max_frames,
         seed=seed,

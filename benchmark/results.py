@@ -194,9 +194,11 @@ class Horizon(Document):
 
     `low`, `high` and `median_ci95` are 95 % intervals from a bootstrap over people, null below six of them;
     an end of `median_ci95` that is null lies beyond the end of the clips.
+
+    `threshold` is null where several metrics are judged together: a clip crosses with the first of them.
     """
 
-    threshold: Score
+    threshold: Score | None
     lasting_s: Count
     n_clips: Count
     n_crossed: Count
@@ -209,18 +211,57 @@ class Horizon(Document):
     reason: str | None = None
 
 
+class CollapseEvent(Document):
+    """A clip whose quality is lost from `second` on, by `metric`, and does not come back."""
+
+    clip_id: ClipId
+    second: Count
+    metric: str
+
+
+class Collapse(Document):
+    """Clips that collapse, of `n_clips`, by the protocol's rule."""
+
+    n_clips: Count
+    events: list[CollapseEvent] = Field(max_length=100_000)
+
+
 class LongForm(Document):
     """Scores over time, without the effect of content and compression.
 
     `drift` holds, for every per-frame metric, the curve of its score minus that of the codec control
     (`control`, with its revision) for the same frame; `horizons` those metrics that the protocol has a
-    threshold for.
+    threshold for. Under a protocol without a control, `control` and `revision` are `none`, `drift` is empty,
+    and thresholds hold for the scores themselves.
+
+    `usable` is the horizon of all these metrics together, and `collapse` counts the clips that collapse; both
+    are null where the protocol has no rule of collapse.
     """
 
     control: str
     revision: str
     drift: dict[str, Curve]
     horizons: dict[str, Horizon]
+    usable: Horizon | None = None
+    collapse: Collapse | None = None
+
+
+class RobustnessCurve(Document):
+    """Mean change of a metric over clips, perturbed minus unperturbed poses, against strength.
+
+    All lists have the length of `strength`; `ci95` is an interval over clusters as that of a metric.
+    """
+
+    strength: list[Amount]
+    change: list[Score | None]
+    ci95: list[Interval | None]
+    n_clips: list[Count]
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len({len(values) for values in (self.strength, self.change, self.ci95, self.n_clips)}) > 1:
+            raise ValueError("lists of different lengths")
+        return self
 
 
 class AuditEntry(Document):
@@ -232,9 +273,13 @@ class AuditEntry(Document):
 
 
 class Cost(Document):
-    """Time and memory of the run. `seconds_per_frame` covers generation alone; peaks are of the process."""
+    """Time and memory of the run. `seconds_per_frame` covers generation alone; peaks are of the process.
+
+    `seconds_per_minute` is the time to generate one minute of video; null in runs of older versions.
+    """
 
     seconds_per_frame: Amount | None
+    seconds_per_minute: Amount | None = None
     generation_s: Amount
     scoring_s: Amount
     peak_rss_mb: Amount
@@ -338,6 +383,8 @@ class Run(Document):
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     drift: dict[str, Curve] = Field(default_factory=dict)
     long_form: LongForm | None = None
+    # Metric -> kind of perturbation -> curve; null where the protocol does not perturb poses.
+    robustness: dict[str, dict[str, RobustnessCurve]] | None = None
     audit: list[AuditEntry] = Field(default_factory=list)
     cost: Cost | None = None
 

@@ -43,6 +43,7 @@ class BoardView:
     slope_columns: Sequence[str]
     horizons: Sequence[tuple[BoardEntry, Sequence[str]]]
     horizon_columns: Sequence[str]
+    horizon_first: bool
     spectrum: Sequence[figures.FigurePanel]
     cost: Sequence[figures.FigurePanel]
     devices: Sequence[str]
@@ -121,6 +122,7 @@ def _board(
     names += sorted({name for entry in group.entries for name in entry.run.drift} - set(names))
     measured = [entry for entry in group.entries if entry.run.long_form is not None]
     bounded = sorted({name for entry in measured for name in _horizons(entry.run)})
+    lasting = any(e.run.long_form is not None and e.run.long_form.usable is not None for e in measured)
     titles = {column.name: f"{column.title} {column.arrow}".strip() for column in table.columns}
     return BoardView(
         group=group,
@@ -128,8 +130,18 @@ def _board(
         drift=figures.drift_panels(group, table.columns, styles),
         slopes=[(entry, [_slope(entry.run, name) for name in names]) for entry in group.entries],
         slope_columns=[titles.get(name, name) for name in names],
-        horizons=[(entry, [_horizon(entry.run, name) for name in bounded]) for entry in measured],
-        horizon_columns=[titles.get(name, name) for name in bounded],
+        horizons=[
+            (
+                entry,
+                [
+                    *(_lasting(entry.run) if lasting else ()),
+                    *(_horizon(_horizons(entry.run).get(name)) for name in bounded),
+                ],
+            )
+            for entry in measured
+        ],
+        horizon_columns=[*(_LASTING if lasting else ()), *(titles.get(name, name) for name in bounded)],
+        horizon_first=lasting,
         spectrum=figures.spectrum_panels(group, table.columns, styles),
         cost=figures.cost_panels(group, table.columns, styles),
         devices=sorted({entry.run.cost.device for entry in group.models if entry.run.cost is not None}),
@@ -164,9 +176,23 @@ def _horizons(run: Run) -> Mapping[str, Horizon]:
     return run.long_form.horizons if run.long_form is not None else {}
 
 
-def _horizon(run: Run, name: str) -> str:
+_LASTING = ("All of them", "Collapsed clips", "Cost of a minute")
+
+
+def _lasting(run: Run) -> tuple[str, str, str]:
+    """Format the horizon of all metrics together, the clips that collapse, and the cost of a minute."""
+    form, cost = run.long_form, run.cost
+    collapse = form.collapse if form is not None else None
+    pace = cost.seconds_per_minute if cost is not None else None
+    return (
+        _horizon(form.usable if form is not None else None),
+        number_format.NOTHING if collapse is None else f"{len(collapse.events)} of {collapse.n_clips}",
+        number_format.NOTHING if pace is None else f"{number_format.significant(pace, 3)} s",
+    )
+
+
+def _horizon(found: Horizon | None) -> str:
     """Format the median seconds until a clip is out of bounds, its interval, and the number of such clips."""
-    found = _horizons(run).get(name)
     if found is None:
         return number_format.NOTHING
     median = (

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from benchmark.analysis.multiple_testing import ASSUMPTION, least_p, paired_test
 from benchmark.analysis.statistics import FEW_PERSONS, interval_method, intervals
 from benchmark.errors import EvaluationError
+from benchmark.protocols.perturbations import is_perturbed
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseResult, Direction, Document, Run, read_case, read_run
 from benchmark.rules import BOOTSTRAP_T, Aggregation
@@ -220,7 +221,8 @@ def _open(path: Path) -> _Opened:
     cases: dict[str, CaseResult] = {}
     failed = {entry.clip_id for entry in run.audit if entry.kind in ("failed", "pending")}
     for clip_id in run.cases:
-        if clip_id in failed:
+        # The numbers of a run are those of its unperturbed cases.
+        if clip_id in failed or is_perturbed(clip_id):
             continue
         case = read_case(folder.case(clip_id))
         if case.clip_id != clip_id:

@@ -39,14 +39,27 @@ def lifetime(bins: Floats, threshold: float, lasting: int) -> Lifetime:
     return Lifetime(max(0, len(bins) - lasting + 1), crossed=False)
 
 
+def shortest(lifetimes: Sequence[Lifetime]) -> Lifetime:
+    """Return the lifetime of a clip by several scores together: the first crossing, else the first end."""
+    crossings = [life for life in lifetimes if life.crossed]
+    first = min(crossings or lifetimes, key=lambda life: life.seconds)
+    ends = [life.seconds for life in lifetimes if not life.crossed]
+    # A score that is not known to the end does not delay the crossing of another.
+    return first if first.crossed else Lifetime(min(ends), crossed=False)
+
+
 def horizon(
-    lifetimes: Sequence[Lifetime], threshold: float, lasting: int, clusters: Sequence[str], rule: Aggregation
+    lifetimes: Sequence[Lifetime],
+    threshold: float | None,
+    lasting: int,
+    clusters: Sequence[str],
+    rule: Aggregation,
 ) -> Horizon:
     """Median and survival curve by Kaplan and Meier (1958); clips that did not cross are censored.
 
     Args:
         lifetimes: of each clip.
-        threshold, lasting: as for `lifetime`.
+        threshold, lasting: as for `lifetime`; no threshold where several scores are judged together.
         clusters: whose clip each is; the clusters are what is resampled for the intervals.
         rule: level, number of draws and seed of the intervals.
     """

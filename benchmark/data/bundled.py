@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,17 @@ def open_dataset(location: str) -> ClipDataset:
     return ClipDataset(location, _FOLDERS.get(location) or (folder.absolute() if folder.is_dir() else None))
 
 
-def protocol_of(location: str) -> str:
-    """Return the default protocol of a dataset; a bundled dataset has its own."""
-    return "tp-mini@2" if location == TP_MINI else "tp-long@2"
+def protocol_of(location: str, out: Path | None = None) -> str:
+    """Return the default protocol of a dataset; a bundled dataset has its own.
+
+    A run in `out` that was begun under an earlier version of the default continues under that version.
+    """
+    name, version = ("tp-mini" if location == TP_MINI else "tp-long"), 2
+    if out is not None and (out / "run.json").is_file():
+        from benchmark.results import ResultError, read_run
+
+        with suppress(ResultError):  # the run itself reports a damaged document
+            begun = read_run(out).protocol
+            if begun.id == name and 0 < begun.version < version:
+                version = begun.version
+    return f"{name}@{version}"

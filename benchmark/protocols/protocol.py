@@ -22,9 +22,14 @@ class ProtocolError(EvaluationError):
 
 
 class Admission(Rules):
-    """Admission of clips: those of at least `min_frames` frames."""
+    """Admission of clips: those of at least `min_frames` frames, and of at least `min_seconds`.
+
+    Of a clip that is longer than `max_seconds`, the frames after that are left out.
+    """
 
     min_frames: int = Field(gt=0)
+    min_seconds: int | None = Field(None, gt=0)
+    max_seconds: int | None = Field(None, gt=0)
 
 
 class Part(Rules):
@@ -70,8 +75,9 @@ class SizeRule(Rules):
 class DriftRule(Rules):
     """Rule that turns the scores of frames into a curve over time, next to a control.
 
-    `thresholds` maps metric ids to the allowed difference from the control. A second is out of bounds below a
-    negative threshold or above a positive one; a clip is after `lasting_s` such seconds.
+    `thresholds` maps metric ids to the allowed difference from the control, or from 0 where `control` is
+    `none`. A second is out of bounds below a negative threshold or above a positive one; a clip is after
+    `lasting_s` such seconds.
     """
 
     bin_seconds: Literal[1]
@@ -81,6 +87,33 @@ class DriftRule(Rules):
     control: str
     lasting_s: int = Field(ge=1)
     thresholds: Mapping[str, float]
+
+
+class CollapseRule(Rules):
+    """Rule of collapse (`benchmark/analysis/collapse.py`), with the thresholds of the drift rule.
+
+    A clip collapses at the second from which at least `share` of its remaining seconds, `lasting_s` or more,
+    are out of bounds relative to the median of its first `baseline_s` seconds.
+    """
+
+    baseline_s: int = Field(ge=1)
+    lasting_s: int = Field(ge=1)
+    share: float = Field(gt=0, le=1)
+
+
+# Version of the code of perturbed poses.
+PERTURBATIONS_VERSION = 1
+PerturbationKind = Literal["noise", "missing", "late", "scale"]
+
+
+class RobustnessRule(Rules):
+    """Rule that repeats every clip with perturbed poses (`benchmark/protocols/perturbations.py`).
+
+    `strengths` maps kinds to up to nine strengths each. Metrics see the unperturbed poses.
+    """
+
+    seed: int
+    strengths: Mapping[PerturbationKind, tuple[float, ...]]
 
 
 class Protocol(Rules):
@@ -104,6 +137,8 @@ class Protocol(Rules):
     primary: tuple[str, ...] = ()
     aggregation: Aggregation
     drift: DriftRule
+    collapse: CollapseRule | None = None
+    robustness: RobustnessRule | None = None
 
     @property
     def name(self) -> str:
@@ -123,9 +158,8 @@ class Protocol(Rules):
         from benchmark.metrics.registry import features_of, foreign
         from talkingpose.media import DECODER_POLICY
 
-        rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title", "primary"})
         # A rule that a protocol lacks is not hashed: frozen protocols keep their hash when rules are added.
-        rules = {name: rule for name, rule in rules.items() if rule is not None}
+        rules: dict[str, Any] = self.model_dump(mode="json", exclude={"title", "primary"}, exclude_none=True)
         rules["decoder"] = DECODER_POLICY.describe()
         rules["features"] = identity(features_of(self.metrics, self.deltas))
         if packages := foreign(self.metrics):
@@ -136,7 +170,7 @@ class Protocol(Rules):
 
     def _further_rules(self) -> dict[str, Any]:
         """Return versions of code that changes a number and is named in no rule."""
-        return {}
+        return {} if self.robustness is None else {"perturbations": PERTURBATIONS_VERSION}
 
     def reference_of_run(self) -> ProtocolRef:
         """Return the reference that a run stores."""

@@ -64,7 +64,7 @@ class KeptFrames:
         scoring = Scoring(shape, inputs.reference, metrics)
         digest = hashlib.sha256()
         try:
-            for points, generated in zip(inputs.keypoints, self._frames(case), strict=False):
+            for points, generated in zip(inputs.scored_keypoints, self._frames(case), strict=False):
                 real = inputs.real_video.next() if inputs.real_video is not None else None
                 if real is None and inputs.real_video is not None:
                     break

@@ -230,6 +230,7 @@ def _summarized(
             "metrics": numbers.metrics,
             "drift": numbers.drift,
             "long_form": numbers.long_form or run.long_form,
+            "robustness": numbers.robustness,
             "weights": [WeightRef(name=name, sha256=sha256) for name, sha256 in weights.items()],
         }
     )

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmark.analysis.robustness import number_of_clips
 from benchmark.metrics import AnyMetric
+from benchmark.protocols.perturbations import clip_of
 from benchmark.protocols.protocol import Protocol, ProtocolError, load_protocol
-from benchmark.results import CaseResult, ResultError, Run
+from benchmark.results import CaseResult, ResultError, RobustnessCurve, Run
 from benchmark.run_check.problem import RunProblem, contradiction, remark, unchecked
 from benchmark.run_check.scores import ABSOLUTE, RELATIVE
 from benchmark.run_dir import RunDir
@@ -51,11 +53,11 @@ def check_listing(run: Run, cases: Mapping[str, CaseResult]) -> Iterator[RunProb
         yield contradiction(_RUN, "it is marked as comparable, and was limited")
     if (run.limit is None and "limit" in limits) or (run.max_frames is None and "max-frames" in limits):
         yield contradiction(_RUN, "its audit names a limit that its settings do not have")
-    if run.limit is not None and len(run.cases) > run.limit:
+    if run.limit is not None and number_of_clips(run.cases) > run.limit:
         yield contradiction(_RUN, f"names {len(run.cases)} clips, and its limit is {run.limit}")
     for clip_id, case in cases.items():
         where = f"cases/{clip_id}.json"
-        if case.seed != case_seed(run.seed, clip_id):
+        if case.seed != case_seed(run.seed, clip_of(clip_id)):
             yield contradiction(where, "its seed is not that of the run and the clip")
         if run.max_frames is not None and case.num_frames > run.max_frames:
             yield contradiction(where, f"{case.num_frames} frames, and the limit is {run.max_frames}")
@@ -101,6 +103,8 @@ def check_summaries(
     for name, curve in numbers.drift.items():
         if name in run.drift and not _same(curve.model_dump(), run.drift[name].model_dump()):
             yield contradiction(_RUN, f"drift of {name}: the frame scores give another curve")
+    if not _same(_dumped(numbers.robustness), _dumped(run.robustness)):
+        yield contradiction(_RUN, "robustness: the cases give other curves")
     if run.long_form is None:
         return
     if numbers.long_form is None:
@@ -134,6 +138,13 @@ def _codec_control(run: Run, protocol: Protocol, controls: Sequence[RunDir]) -> 
         if control.run.contestant.revision == run.long_form.revision:
             return control
     return None
+
+
+def _dumped(curves: Mapping[str, Mapping[str, RobustnessCurve]] | None) -> Any:
+    return {
+        name: {kind: curve.model_dump() for kind, curve in kinds.items()}
+        for name, kinds in (curves or {}).items()
+    }
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -81,7 +81,7 @@ class _OpenCase:
         self, planned: PlannedCase, inputs: CaseInputs, scorer: Scorer | None, *, driving: FramesSeen
     ) -> None:
         self.planned, self.scorer = planned, scorer
-        self._real_video, self._keypoints = inputs.real_video, inputs.keypoints
+        self._real_video, self._keypoints = inputs.real_video, inputs.scored_keypoints
         # In self-reenactment the driver's frames are the real ones, which are read once.
         self._driver_video = inputs.driver_video if planned.pair is not None else None
         self.given = Case(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.protocols.perturbations import perturb
 from benchmark.runner.plan import Pair, PlannedCase
 from benchmark.runner.reference_video import ReferenceVideo
 from talkingpose.data.clips import Clip, ClipDataset
@@ -27,6 +28,7 @@ class CaseInputs:
         real_video: real frames; None in cross-reenactment, which has none.
         driver_video: frames of the driving clip at the size of the case; in self-reenactment the real frames.
             None in cross-reenactment unless it was asked for.
+        scored_keypoints: poses that metrics see, float32 (num_frames, 133, 3): `keypoints`, but unperturbed.
         driver_keypoints: poses of the driving clip as detected, float32 (num_frames, 133, 3); in
             cross-reenactment `keypoints` may be retargeted.
     """
@@ -36,6 +38,7 @@ class CaseInputs:
     real_video: ReferenceVideo | None
     driver_video: ReferenceVideo | None
     driver_keypoints: Keypoints
+    scored_keypoints: Keypoints
 
     def close(self) -> None:
         """Close the decoders."""
@@ -56,7 +59,8 @@ def prepare_inputs(dataset: ClipDataset, planned: PlannedCase, *, with_driver: b
         DatasetError: keypoints or video differ from the row of the dataset.
         MediaError: the video cannot be opened or has no frame.
     """
-    clip = planned.clip if planned.pair is None else planned.pair.portrait
+    perturbed = planned.perturbation
+    clip = perturbed.clip if perturbed else planned.pair.portrait if planned.pair else planned.clip
     size = (planned.width, planned.height) if planned.scaled else None
     video = ReferenceVideo(dataset.video(clip), size, f"clip {clip.clip_id}")
     try:
@@ -65,7 +69,17 @@ def prepare_inputs(dataset: ClipDataset, planned: PlannedCase, *, with_driver: b
             raise MediaError(f"clip {clip.clip_id}: its video has no frame: curate it again")
         if planned.pair is None:
             keypoints = dataset.keypoints(clip)[: planned.num_frames]
-            return CaseInputs(reference, keypoints, video, video, keypoints)
+            given = keypoints
+            if perturbed is not None:
+                given = perturb(
+                    keypoints,
+                    perturbed.kind,
+                    perturbed.strength,
+                    clip_id=clip.clip_id,
+                    seed=perturbed.seed,
+                    aspect=planned.width / planned.height,
+                )
+            return CaseInputs(reference, given, video, video, keypoints, keypoints)
         driving = dataset.keypoints(planned.pair.driving)
         poses = _poses(dataset, planned.pair, driving, planned.width / planned.height)
     except BaseException:
@@ -73,7 +87,8 @@ def prepare_inputs(dataset: ClipDataset, planned: PlannedCase, *, with_driver: b
         raise
     video.close()
     driver = _driver_video(dataset, planned, planned.pair.driving) if with_driver else None
-    return CaseInputs(reference, poses[: planned.num_frames], None, driver, driving[: planned.num_frames])
+    poses, driving = poses[: planned.num_frames], driving[: planned.num_frames]
+    return CaseInputs(reference, poses, None, driver, driving, poses)
 
 
 def _driver_video(dataset: ClipDataset, planned: PlannedCase, clip: Clip) -> ReferenceVideo:

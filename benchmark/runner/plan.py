@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import EvaluationError
-from benchmark.protocols.protocol import CrossProtocol, Protocol
+from benchmark.protocols.perturbations import case_id, variants
+from benchmark.protocols.protocol import CrossProtocol, PerturbationKind, Protocol
 from benchmark.results import AuditEntry
 from talkingpose.data.clips import Clip, ClipDataset, fingerprint
 from talkingpose.data.contestant import ContestantInfo, case_seed
@@ -30,6 +32,16 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Perturbation:
+    """Perturbed poses of a clip of the dataset; `seed` is that of the protocol."""
+
+    clip: Clip
+    kind: PerturbationKind
+    strength: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class PlannedCase:
     """Clip to generate and score, with its size in pixels and number of frames under the protocol.
 
@@ -43,6 +55,7 @@ class PlannedCase:
     num_frames: int
     seed: int
     pair: Pair | None = None
+    perturbation: Perturbation | None = None
 
     @property
     def scaled(self) -> bool:
@@ -100,21 +113,23 @@ def plan_run(
     if not admitted:
         raise EvaluationError(
             f"dataset {dataset.location}, split {label}: none of {len(clips)} clips has the "
-            f"{protocol.admission.min_frames} frames that {protocol.name} requires: give another split"
+            f"{_least(protocol)} that {protocol.name} requires: give another split"
         )
     if isinstance(protocol, CrossProtocol):
         chosen, number, unpaired = _paired(dataset, admitted, protocol, label, limit)
     else:
         chosen = [(_examined(dataset, clip), None) for clip in admitted[:limit]]
         number, unpaired = len(admitted), []
-    cases = tuple(_planned(clip, protocol, max_frames, seed, pair) for clip, pair in chosen)
+    planned = [_planned(clip, protocol, max_frames, seed, pair) for clip, pair in chosen]
+    every = [case for each in planned for case in _perturbed(each, protocol)]
+    cases = tuple(sorted(every, key=lambda case: case.clip.clip_id))
     audit = [
         *(_left_out(clip, protocol) for clip in too_short),
         *unpaired,
-        *(_scaled(case, protocol) for case in cases if case.scaled),
+        *(_scaled(case, protocol) for case in cases if case.scaled and case.perturbation is None),
         *_limited(number, shown_limit, shown_frames),
     ]
-    return RunPlan(label, cases, tuple(audit), fingerprint([clip for clip, _ in chosen]))
+    return RunPlan(label, cases, tuple(audit), fingerprint([case.clip for case in cases]))
 
 
 def batches(cases: Sequence[PlannedCase], batch_size: int) -> Iterator[tuple[PlannedCase, ...]]:
@@ -196,8 +211,19 @@ def _first_duplicate(names: Iterable[str]) -> str | None:
 
 
 def _admit(clips: Sequence[Clip], protocol: Protocol) -> tuple[list[Clip], list[Clip]]:
-    minimum = protocol.admission.min_frames
-    return [c for c in clips if c.num_frames >= minimum], [c for c in clips if c.num_frames < minimum]
+    rule = protocol.admission
+
+    def long_enough(clip: Clip) -> bool:
+        seconds = clip.num_frames / clip.fps
+        return clip.num_frames >= rule.min_frames and seconds >= (rule.min_seconds or 0)
+
+    return [clip for clip in clips if long_enough(clip)], [clip for clip in clips if not long_enough(clip)]
+
+
+def _least(protocol: Protocol) -> str:
+    """Name the length that a protocol requires."""
+    rule = protocol.admission
+    return f"{rule.min_frames} frames" if rule.min_seconds is None else f"{rule.min_seconds} seconds"
 
 
 def _examined(dataset: ClipDataset, clip: Clip) -> Clip:
@@ -220,7 +246,8 @@ def _paired(
     dataset: ClipDataset, clips: Sequence[Clip], protocol: CrossProtocol, split: str, limit: int | None
 ) -> tuple[list[tuple[Clip, Pair | None]], int, list[AuditEntry]]:
     """Return the first pairs by case id, the number of pairs, and audit entries of unpaired clips."""
-    from benchmark.protocols.pairs import case_id, choose_pairs
+    from benchmark.protocols.pairs import case_id as pair_id
+    from benchmark.protocols.pairs import choose_pairs
 
     found, audit = choose_pairs(dataset, clips, protocol)
     if not found:
@@ -228,7 +255,7 @@ def _paired(
             f"dataset {dataset.location}, split {split}: {len(clips)} clips, no two of different people "
             f"and equal aspect for {protocol.name}: give another split"
         )
-    found.sort(key=lambda pair: case_id(*pair))
+    found.sort(key=lambda pair: pair_id(*pair))
     examined = {clip.clip_id: clip for pair in found[:limit] for clip in pair}
     examined = {clip_id: _examined(dataset, clip) for clip_id, clip in examined.items()}
     chosen: list[tuple[Clip, Pair | None]] = []
@@ -236,7 +263,7 @@ def _paired(
         both = hashlib.sha256(f"{portrait.sha256} {driving.sha256}".encode()).hexdigest()
         made = dataclasses.replace(
             portrait,
-            clip_id=case_id(portrait, driving),
+            clip_id=pair_id(portrait, driving),
             fps=driving.fps,
             num_frames=driving.num_frames,
             sha256=both,
@@ -249,12 +276,29 @@ def _planned(
     clip: Clip, protocol: Protocol, max_frames: int | None, seed: int, pair: Pair | None
 ) -> PlannedCase:
     width, height = protocol.size.apply(clip.width, clip.height)
-    num_frames = clip.num_frames if max_frames is None else min(clip.num_frames, max_frames)
+    limits = [clip.num_frames]
+    if max_frames is not None:
+        limits.append(max_frames)
+    if protocol.admission.max_seconds is not None:
+        limits.append(math.floor(protocol.admission.max_seconds * clip.fps))
+    num_frames = min(limits)
     return PlannedCase(clip, width, height, num_frames, case_seed(seed, clip.clip_id), pair)
 
 
+def _perturbed(case: PlannedCase, protocol: Protocol) -> Iterator[PlannedCase]:
+    """Yield a case and, where the protocol perturbs poses, its perturbed copies: by id, with its seed."""
+    yield case
+    if protocol.robustness is not None:
+        rule, clip = protocol.robustness, case.clip
+        for kind, level, strength in sorted(variants(rule)):
+            made = dataclasses.replace(clip, clip_id=case_id(clip.clip_id, kind, level))
+            yield dataclasses.replace(
+                case, clip=made, perturbation=Perturbation(clip, kind, strength, rule.seed)
+            )
+
+
 def _left_out(clip: Clip, protocol: Protocol) -> AuditEntry:
-    message = f"left out: {clip.num_frames} frames, {protocol.name} requires {protocol.admission.min_frames}"
+    message = f"left out: {clip.num_frames} frames, {protocol.name} requires {_least(protocol)}"
     return AuditEntry(kind="too-short", clip_id=clip.clip_id, message=message)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 
 from benchmark.features.registry import weights_here
 from benchmark.results import (
@@ -89,6 +90,7 @@ def completed_run(run: PreparedRun, cases: Sequence[CaseResult], failures: Seque
             "metrics": numbers.metrics,
             "drift": numbers.drift,
             "long_form": numbers.long_form,
+            "robustness": numbers.robustness,
             "audit": [*_audit(run, cases), *sorted(unscored, key=lambda entry: str(entry.clip_id))],
             "cost": _cost(cases, run),
         }
@@ -186,8 +188,11 @@ def _failure_entry(failure: CaseFailed) -> AuditEntry:
 def _cost(cases: Sequence[CaseResult], run: PreparedRun) -> Cost:
     frames = sum(case.num_frames for case in cases)
     generation_s = sum(case.generation_s for case in cases)
+    minutes = sum(case.num_frames / float(Fraction(case.fps)) for case in cases) / 60
+    generated = bool(frames) and run.predictions is None
     return Cost(
-        seconds_per_frame=generation_s / frames if frames and run.predictions is None else None,
+        seconds_per_frame=generation_s / frames if generated else None,
+        seconds_per_minute=generation_s / minutes if generated else None,
         generation_s=generation_s,
         scoring_s=sum(case.scoring_s for case in cases),
         peak_rss_mb=peak_rss_mb() + run.host.peak_rss_mb(),

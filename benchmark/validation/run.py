@@ -38,7 +38,7 @@ def check_run(folder: RunDir, dataset: ClipDataset | None, notes: CheckList) -> 
 def _check_clips(run: Run, cases: Iterable[CaseResult], dataset: ClipDataset, notes: CheckList) -> None:
     """Check that the clips of the run are those of the dataset, of the same people."""
     protocol = _protocol(run)
-    if isinstance(protocol, CrossProtocol):
+    if isinstance(protocol, CrossProtocol) or (protocol is not None and protocol.robustness is not None):
         clips, sha256 = _planned_clips(run, dataset, protocol)
     else:
         clips, sha256 = (
@@ -71,8 +71,8 @@ def _protocol(run: Run) -> Protocol | None:
         return None
 
 
-def _planned_clips(run: Run, dataset: ClipDataset, protocol: CrossProtocol) -> tuple[dict[str, Clip], str]:
-    """Plan the pairs of the dataset: their clips by id, and the fingerprint of these."""
+def _planned_clips(run: Run, dataset: ClipDataset, protocol: Protocol) -> tuple[dict[str, Clip], str]:
+    """Plan the pairs or perturbed cases of the dataset: their clips by id, and the fingerprint of these."""
     plan = plan_run(
         dataset,
         protocol,
