@@ -145,6 +145,45 @@ def cost_panels(
     return panels
 
 
+_KINDS = {
+    "noise": "noise (share of the shoulder width)",
+    "missing": "missing (share of the frames)",
+    "late": "delay (frames)",
+    "scale": "scale (factor)",
+}
+
+
+def robustness_panels(
+    group: BoardGroup, columns: Sequence[MetricColumn], styles: svg.StyleSheet
+) -> list[FigurePanel]:
+    """Draw the change of the headline metrics against the strength of each perturbation of the poses."""
+    panels = []
+    for column in columns:
+        for kind, axis in _KINDS.items():
+            curves = [
+                (entry, curve)
+                for entry in group.entries
+                if column.headline
+                and (curve := (entry.run.robustness or {}).get(column.name, {}).get(kind)) is not None
+                and any(value is not None for value in curve.change)
+            ]
+            if not curves:
+                continue
+            with _axes() as (figure, axes):
+                for entry, curve in curves:
+                    # Strength of unchanged poses: a factor of 1 for scale, else 0.
+                    start = 1.0 if kind == "scale" else 0.0
+                    (line,) = axes.plot(
+                        [start, *curve.strength], _gaps([0.0, *curve.change]), **_style(entry)
+                    )
+                    line.set_gid(_gid(entry))
+                _label(axes, axis, _ascii(column.unit_text))
+                title = f"{column.title} under {kind}"
+                markup = svg.figure_markup(figure, _ascii(title), f"g{group.number}r{len(panels)}", styles)
+            panels.append(FigurePanel(title, column.unit_text, column.arrow, markup))
+    return panels
+
+
 def _drift_panel(
     key: str,
     name: str,

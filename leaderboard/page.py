@@ -44,6 +44,7 @@ class BoardView:
     horizons: Sequence[tuple[BoardEntry, Sequence[str]]]
     horizon_columns: Sequence[str]
     horizon_first: bool
+    robustness: Sequence[figures.FigurePanel]
     spectrum: Sequence[figures.FigurePanel]
     cost: Sequence[figures.FigurePanel]
     devices: Sequence[str]
@@ -142,6 +143,7 @@ def _board(
         ],
         horizon_columns=[*(_LASTING if lasting else ()), *(titles.get(name, name) for name in bounded)],
         horizon_first=lasting,
+        robustness=figures.robustness_panels(group, table.columns, styles),
         spectrum=figures.spectrum_panels(group, table.columns, styles),
         cost=figures.cost_panels(group, table.columns, styles),
         devices=sorted({entry.run.cost.device for entry in group.models if entry.run.cost is not None}),

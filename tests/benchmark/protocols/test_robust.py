@@ -99,7 +99,7 @@ def test_a_run_has_curves_of_the_change(tiny: Path, tmp_path: Path) -> None:
     assert still["psnr"]["late"].change == [0, 0]
     assert all(change != 0 for change in moving["psnr"]["late"].change)
     assert not check_run(follower).problems
-    assert validate(str(follower), dataset=str(tiny)).ok
+    assert validate(str(follower), dataset=str(tiny)).sound
     assert {row.n_cases for row in compare(frozen, follower).metrics} == {3}
     # An edited case contradicts the curves.
     path = next((follower / "cases").glob("*pose-late-2.json"))
