@@ -6,6 +6,7 @@ from benchmark.errors import EvaluationError
 from benchmark.results import CaseResult, Run
 from benchmark.runner.prepared_run import PreparedRun
 from benchmark.runner.run_document import started_run
+from talkingpose.weights import read_lock
 
 
 def finished_cases(run: PreparedRun) -> dict[str, CaseResult | None]:
@@ -42,7 +43,7 @@ def _difference(stored: Run, requested: Run) -> str | None:
         "settings of the model": (stored.contestant.args, requested.contestant.args),
         "isolated process": _isolation(stored, requested),
         "driving frames": (stored.contestant.frames_seen, requested.contestant.frames_seen),
-        "weights": ([w.sha256 for w in stored.weights], [w.sha256 for w in requested.weights]),
+        "weights": _weights(stored, requested),
         "protocol": (stored.protocol, requested.protocol),
         "seed": (stored.seed, requested.seed),
         "--limit": (stored.limit, requested.limit),
@@ -65,6 +66,13 @@ def _revisions(stored: Run, requested: Run) -> tuple[str, str]:
     """Revisions to compare. Videos may be replaced and added: the keys of the cases tell which to score."""
     same = stored.contestant.origin == requested.contestant.origin == "predictions"
     return ("", "") if same else (stored.contestant.revision, requested.contestant.revision)
+
+
+def _weights(stored: Run, requested: Run) -> tuple[list[str], list[str]]:
+    """Weights to compare. A run of a version that bundled none may lack a bundled file."""
+    bundled = {entry.bundled_sha256 for entry in read_lock().values()}
+    old = [weight.sha256 for weight in stored.weights]
+    return old, [w.sha256 for w in requested.weights if w.sha256 in old or w.sha256 not in bundled]
 
 
 def _isolation(stored: Run, requested: Run) -> tuple[bool | None, bool | None]:
