@@ -183,6 +183,16 @@ class RunDir:
                     path.unlink()
 
 
+def seed_folders(path: Path) -> list[Path]:
+    """Return the runs of a folder that `tp-eval --seeds` wrote, by seed; empty for a single run."""
+    if (path / "run.json").exists() or not path.is_dir():
+        return []
+    found = [entry for entry in path.glob("seed-*") if entry.name[5:].isdecimal()]
+    return sorted(
+        (entry for entry in found if (entry / "run.json").is_file()), key=lambda entry: int(entry.name[5:])
+    )
+
+
 def _is_draft(path: Path) -> bool:
     """Tell the temporary files of an interrupted `write_document`; older versions named them `.NAME.tmp`."""
     return path.name.startswith(".") and (".part" in path.name or path.name.endswith(".tmp"))

@@ -157,7 +157,7 @@ def robustness_panels(
     group: BoardGroup, columns: Sequence[MetricColumn], styles: svg.StyleSheet
 ) -> list[FigurePanel]:
     """Draw the change of the headline metrics against the strength of each perturbation of the poses."""
-    panels = []
+    panels: list[FigurePanel] = []
     for column in columns:
         for kind, axis in _KINDS.items():
             curves = [

@@ -37,7 +37,7 @@ Generated from `benchmark/metrics/` by `python -m tools.metric_pages`. `tp-eval 
 
 In the definitions, r is the real frame, g the generated one, p the portrait, and t counts frames. An arrow
 shows the better direction; a number is the value of a perfect result. Numbers of different versions of a
-metric are not comparable. [Groups](metric-groups.md) are added to the name of a protocol: `tp-long+pose@1`.
+metric are not comparable. [Groups](metric-groups.md) are added to the name of a protocol: `tp-long+pose@2`.
 """
 
 

@@ -9,15 +9,17 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from benchmark.analysis.multiple_testing import ASSUMPTION, least_p, paired_test
+from benchmark.analysis.seeds import VarianceParts, variance_parts
 from benchmark.analysis.statistics import FEW_PERSONS, interval_method, intervals
 from benchmark.errors import EvaluationError
 from benchmark.protocols.perturbations import is_perturbed
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseResult, Direction, Document, Run, read_case, read_run
 from benchmark.rules import BOOTSTRAP_T, Aggregation
-from benchmark.run_dir import RunDir
+from benchmark.run_dir import RunDir, seed_folders
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal[
@@ -79,6 +81,8 @@ class Comparison(Document):
     alpha: float
     assumption: str = ASSUMPTION
     metrics: list[MetricDifference]
+    # Metric -> parts of the variance of run A; empty where A is a single run.
+    variance: dict[str, VarianceParts] = Field(default_factory=dict)
     notes: list[str]
 
     @property
@@ -94,11 +98,12 @@ class Comparison(Document):
 
 @dataclass(frozen=True)
 class _Opened:
-    """A run with its cases, by clip id."""
+    """A run with its cases, by clip id; of several seeds, means over them, and the runs they are of."""
 
     path: Path
     run: Run
     cases: Mapping[str, CaseResult]
+    seeds: tuple[_Opened, ...] = ()
 
 
 def compare(
@@ -107,8 +112,9 @@ def compare(
     """Compare two runs clip by clip.
 
     Args:
-        run_a: folder of the baseline run.
-        run_b: folder of the run to judge.
+        run_a: folder of the baseline run, or of its runs with several seeds (`tp-eval --seeds`), whose scores
+            are averaged clip by clip.
+        run_b: folder of the run or runs to judge.
         metrics: ids (`tje@2`) or families (`tje`, `psnr`) to compare. None compares all that both have: those
             that the protocol names as primary first, the others as secondary. Name what you mean to compare
             before you see the numbers.
@@ -137,7 +143,8 @@ def compare(
         protocol=f"{a.run.protocol.id}@{a.run.protocol.version} {a.run.protocol.sha256}",
         alpha=alpha,
         metrics=rows,
-        notes=_notes(a.run, b.run),
+        variance=_variance(a, [row.metric for row in rows]),
+        notes=_notes(a, b),
     )
     undecidable = _undecidable(found)
     return found if undecidable is None else found.model_copy(update={"notes": [undecidable, *found.notes]})
@@ -214,6 +221,55 @@ def _verdict(row: MetricDifference, p: float, alpha: float) -> Verdict:
 
 
 def _open(path: Path) -> _Opened:
+    """Open a run, or the means of the runs with several seeds."""
+    folders = seed_folders(path)
+    if not folders:
+        return _open_single(path)
+    runs = [_open_single(folder) for folder in folders]
+    for other in runs[1:]:
+        _check_same(runs[0], other)
+        same = ("name", "revision", "args", "origin")
+        name = next(
+            (n for n in same if getattr(other.run.contestant, n) != getattr(runs[0].run.contestant, n)), None
+        )
+        if name is not None:
+            raise ComparisonError(f"{other.path}: another {name} than {runs[0].path}: move it away")
+    cases = {clip_id: _mean_case([run.cases[clip_id] for run in runs]) for clip_id in runs[0].cases}
+    summaries = {}
+    for name, summary in runs[0].run.metrics.items():
+        values = [case.metrics[name].value for case in cases.values() if name in case.metrics]
+        known = [value for value in values if value is not None]
+        mean = float(np.mean(known)) if known else None
+        summaries[name] = summary.model_copy(update={"value": mean, "ci95": None})
+    return _Opened(path, runs[0].run.model_copy(update={"metrics": summaries}), cases, tuple(runs))
+
+
+def _mean_case(cases: Sequence[CaseResult]) -> CaseResult:
+    """Return the case of a clip with means over seeds; no value where a seed has none."""
+    metrics = {}
+    for name, score in cases[0].metrics.items():
+        values = [case.metrics[name].value for case in cases if name in case.metrics]
+        complete = len(values) == len(cases) and None not in values
+        mean = float(np.mean([value for value in values if value is not None])) if complete else None
+        metrics[name] = score.model_copy(update={"value": mean})
+    return cases[0].model_copy(update={"metrics": metrics})
+
+
+def _variance(side: _Opened, metrics: Sequence[str]) -> dict[str, VarianceParts]:
+    """Return the parts of the variance of the metrics that every seed measured on every clip."""
+    clip_ids = sorted(side.cases)
+    if len(side.seeds) < 2 or len(clip_ids) < 2:
+        return {}
+    persons = [side.cases[clip_id].cluster for clip_id in clip_ids]
+    found = {}
+    for name in metrics:
+        if all(side.cases[clip_id].metrics[name].value is not None for clip_id in clip_ids):
+            table = [[run.cases[clip_id].metrics[name].value for clip_id in clip_ids] for run in side.seeds]
+            found[name] = variance_parts(np.array(table, dtype=np.float64), persons)
+    return found
+
+
+def _open_single(path: Path) -> _Opened:
     run = read_run(path)
     if run.status == "running":
         raise ComparisonError(f"{path}: its run is not finished: run the same tp-eval command again")
@@ -337,9 +393,14 @@ def _side(side: _Opened) -> Side:
     return Side(run=str(side.path), name=who.name, revision=who.revision, origin=who.origin)
 
 
-def _notes(a: Run, b: Run) -> list[str]:
+def _notes(of_a: _Opened, of_b: _Opened) -> list[str]:
     """Remarks on the runs."""
-    notes = []
+    a, b = of_a.run, of_b.run
+    notes = [
+        f"{name}: means over {len(side.seeds)} seeds"
+        for name, side in (("A", of_a), ("B", of_b))
+        if side.seeds
+    ]
     if not (a.comparable and b.comparable):
         notes.append("a limit (--limit, --max-frames) makes these runs unfit for a ranking")
     if a.contestant.origin != b.contestant.origin:
@@ -358,6 +419,9 @@ def comparison_table(found: Comparison) -> str:
             heading = "metric" if len(rows) == len(found.metrics) else f"{role} metric"
             head = (heading, "A", "B", "B - A", "95 % interval", "adjusted p", "B is")
             lines += ["", *_aligned([head, *map(_cells, rows)])]
+    if found.variance:
+        parts = ("standard deviation of A", "seed", "person", "clip", "seed on a clip", "")
+        lines += ["", *_aligned([parts, *(_parts(*item) for item in found.variance.items())])]
     notes = [note for note in found.notes if note != undecidable]
     return "\n".join([*lines, "", *(f"note: {note}" for note in notes), f"assumption: {found.assumption}"])
 
@@ -371,6 +435,11 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
         cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
         lines.append("  ".join([*cells, row[-1]]).rstrip())
     return lines
+
+
+def _parts(metric: str, parts: VarianceParts) -> tuple[str, ...]:
+    variances = (parts.seed, parts.person, parts.clip, parts.residual)
+    return metric, *("-" if variance is None else f"{variance**0.5:.4f}" for variance in variances), ""
 
 
 def _cells(row: MetricDifference) -> tuple[str, ...]:

@@ -76,6 +76,9 @@ def run_command(
     limit: Limit = None,
     max_frames: MaxFrames = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of runs, with seeds from --seed on, in OUT/seed-N.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N. [default: cpu on tp-mini, else auto]")
     ] = None,
@@ -122,6 +125,8 @@ def run_command(
         in_process=in_process or None,
         timeout_s=timeout,
     )
+    if seeds is not None and not dry_run:
+        return _evaluate_seeds(settings, seeds, workers, as_json)
     return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json)
 
 
@@ -390,6 +395,22 @@ def _dry_run(settings: RunSettings, as_json: bool) -> int:
     for row in () if as_json else rows:
         print("{clip_id}  {width}x{height}  {num_frames} frames".format_map(row))
     return console.EXIT_COMPLETE
+
+
+def _evaluate_seeds(settings: RunSettings, seeds: int, workers: int, as_json: bool) -> int:
+    """Evaluate with several seeds, print each result, and return the exit code."""
+    from benchmark.runner.seeds import evaluate_seeds
+
+    with _stdout_for_results(), _Progress() as progress:
+        runs = evaluate_seeds(settings, seeds, workers, progress)
+    if as_json:
+        console.emit_json([run.model_dump(mode="json", by_alias=True) for run in runs])
+    else:
+        for run in runs:
+            print(f"seed {run.seed}")
+            _print_run(run, as_json=False)
+        print(f"\ntp-eval compare {settings.out} OTHER compares means over seeds and splits the variance")
+    return console.EXIT_COMPLETE if all(run.status == "complete" for run in runs) else console.EXIT_PARTIAL
 
 
 def _evaluate(settings: RunSettings, workers: int, as_json: bool) -> int:
