@@ -5,21 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from curation import filters
 from curation.clips.scores import appearance
 from curation.clips.trim import TrimmedSpan, parts_of
 from curation.clips.writer import ClipError, make_clip
 from curation.config import Config
+from curation.detect import transnet
 from curation.detect.detectors import Detectors
 from curation.detect.keyframe_faces import NAME as KEYFRAME_FACES
 from curation.detect.keyframe_faces import NOT_ASKED as KEYFRAME_FACES_NOT_RUN
 from curation.detect.keyframe_faces import can_judge, judge_key_frames
 from curation.detect.measurements import Shot
 from curation.detect.scan import Scan, scan
+from curation.detect.transitions import edges_of
 from curation.filters.length import LengthFilter, LengthSettings
 from curation.records import ClipRecord, FilterResult, ShotVerdict, SourceRecord, Step
 from curation.sources import Source
@@ -81,11 +86,12 @@ def process(job: Job) -> SourceRecord:
     except (MediaError, PoseError) as error:
         return failed(job, str(error))
     # 4. Verdicts. 5. Keypoints, cut and encode of kept spans.
-    decided = [
-        _decide(job, scanned, shot, part, faces, seconds)
-        for shot in scanned.shots
-        for part in parts_of(shot, job.config, scanned.times)
-    ]
+    try:
+        with _timed(seconds, "scan"):
+            judged = [one for shot in scanned.shots for one in _parts(job, scanned, shot)]
+    except MediaError as error:
+        return failed(job, str(error))
+    decided = [_decide(job, scanned, shot, part, faces, seconds) for shot, part in judged]
     return _record(
         job,
         reader,
@@ -128,6 +134,38 @@ def _scan(job: Job, reader: VideoReader) -> Scan:
         return scan(reader, job.config.shots, job.config.sampling, analyser, job.source.spans)
     finally:
         analyser.close()
+
+
+def _parts(job: Job, scanned: Scan, shot: Shot) -> list[tuple[Shot, TrimmedSpan]]:
+    """Parts of a shot; a network looks for transitions in those that pass, where the pixels leave doubts."""
+    parts = parts_of(shot, job.config, scanned.times)
+    if not job.detectors.finds_transitions():
+        return [(shot, part) for part in parts]
+    cuts: set[int] = set()
+    for part in parts:
+        if part.passed:
+            cuts |= _cuts_by_network(job, scanned, part.shot)
+    edges = [shot.start, *sorted(cuts & set(range(shot.start + 1, shot.end))), shot.end]
+    if len(edges) == 2:
+        return [(shot, part) for part in parts]
+    shots = [shot.part(start, end, scanned.times) for start, end in pairwise(edges)]
+    return [(one, part) for one in shots for part in parts_of(one, job.config, scanned.times)]
+
+
+def _cuts_by_network(job: Job, scanned: Scan, span: Shot) -> set[int]:
+    """Frames at which shots begin and end around the transitions in a span."""
+    cuts: set[int] = set()
+    for start, end in transnet.doubtful_windows(scanned.doubts, span.start, span.end):
+        with VideoReader(
+            job.source.path, name=job.source.name, size=transnet.SIZE, downscaled=True
+        ) as reader:
+            stop = scanned.pts_of(end) if end < len(scanned.pts) else None
+            frames = [frame.image for frame in reader.frames(scanned.pts_of(start), stop)]
+        if frames:
+            found = transnet.transitions(np.stack(frames))
+            moved = [replace(one, start=start + one.start, end=start + one.end) for one in found]
+            cuts |= set(edges_of(moved, scanned.info.fps, len(scanned.pts)))
+    return cuts
 
 
 def _decide(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from curation.detect import face_embedding
+from curation.detect import face_embedding, transnet
 from curation.detect.bystanders import Bystanders
 from curation.detect.contrast import distinguishable_levels
 from curation.detect.letterbox import inside_letterbox
@@ -69,6 +69,7 @@ class Detectors:
         versions: Names and versions of everything that changes results.
         faces: Makes the face finder for key frames.
         identity: Method that tells persons apart.
+        finds_transitions: Whether a network looks for transitions in what is about to be kept.
     """
 
     analyser: Callable[[VideoInfo, int], Analyser]
@@ -76,6 +77,7 @@ class Detectors:
     versions: Callable[[], Mapping[str, str]]
     faces: Callable[[], FaceFinder]
     identity: Callable[[], str] = face_embedding.method
+    finds_transitions: Callable[[], bool] = transnet.installed
 
 
 def sample_size(info: VideoInfo, longer_side: int) -> tuple[int, int]:
@@ -321,7 +323,7 @@ def _refined_estimator() -> PoseEstimator:
 
 def sample_versions() -> Mapping[str, str]:
     """Versions of the models that measure samples."""
-    return {"mediapipe": version("mediapipe"), **face_embedding.versions()}
+    return {"mediapipe": version("mediapipe"), **face_embedding.versions(), **transnet.versions()}
 
 
 def _mediapipe_versions() -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from curation.detect.detectors import Analyser
 from curation.detect.measurements import FrameSample, Shot
 from curation.detect.shots import ShotDetector, spans
+from curation.detect.transitions import TransitionDetector, edges_of
 from curation.settings import SamplingSettings, ShotsSettings
 from talkingpose.media import DecodeReport, VideoInfo, VideoReader
 
@@ -24,8 +25,9 @@ class Scan:
         report: Lost frames and variable frame rate.
         pts: Presentation time of every frame, in ticks of the time base.
         end_pts: End of the last frame, in ticks.
-        cuts: First frame of every shot but the first.
+        cuts: First frame of every shot but the first. A dissolve or fade is a shot of its own.
         shots: Spans to be judged, with their samples.
+        doubts: Frames at which a transition is possible but not certain.
     """
 
     info: VideoInfo
@@ -34,6 +36,7 @@ class Scan:
     end_pts: int
     cuts: tuple[int, ...]
     shots: tuple[Shot, ...]
+    doubts: tuple[int, ...] = ()
 
     def pts_of(self, index: int) -> int:
         """Presentation time of a frame in ticks; the end of the source for the index after the last one."""
@@ -65,7 +68,7 @@ def scan(
         MediaError: The source cannot be decoded.
     """
     info = reader.info
-    detector = ShotDetector(shots, info.fps)
+    detector, transitions = ShotDetector(shots, info.fps), TransitionDetector(info.fps)
     interval = 1 / Fraction(sampling.per_second).limit_denominator(1000)
     width = min(shots.width, info.width)
     small_size = (width, max(round(info.height * width / info.width), 1))
@@ -75,13 +78,15 @@ def scan(
     for frame in reader.lazy_frames():
         small = frame.downscaled(small_size)
         detector.feed(small)
+        transitions.feed(small)
         pts.append(frame.pts)
         if next_sample is None or frame.time >= next_sample:
             next_sample = _after(frame.time if next_sample is None else next_sample, frame.time, interval)
             if not wanted or any(begin <= frame.time < end for begin, end in wanted):
                 samples.append(analyser(frame, small))
     end_pts = pts[-1] + max(round(1 / info.fps / info.time_base), 1)
-    cuts = detector.finish()
+    hard = detector.finish()
+    cuts = sorted({*hard, *edges_of(transitions.finish(hard), info.fps, len(pts))})
     times = [tick * info.time_base for tick in pts]
     limits = {bisect_left(times, Fraction(edge)) for span in wanted for edge in span} - {0, len(times)}
     found = spans(sorted({*cuts, *limits}), times, end_pts * info.time_base, shots.max_s)
@@ -98,7 +103,7 @@ def scan(
         )
         for start, end in found
     )
-    return Scan(info, reader.report, tuple(pts), end_pts, tuple(cuts), judged)
+    return Scan(info, reader.report, tuple(pts), end_pts, tuple(cuts), judged, tuple(transitions.doubts()))
 
 
 def _after(due: Fraction, now: Fraction, interval: Fraction) -> Fraction:
