@@ -2,8 +2,8 @@
 
     python tools/curation_stress.py [--footage ../shared/footage] [--only transitions|copies|content]
 
-Everything is made in memory or in a temporary folder, from drawn speakers and, where the folder is given, from
-the footage. Nothing of it is kept.
+Everything is made in memory or in a temporary folder, from drawn speakers and, where the folder is given,
+from the footage. Nothing of it is kept.
 """
 
 from __future__ import annotations

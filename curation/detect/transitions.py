@@ -1,9 +1,9 @@
 """Transitions that keep the colours of a picture: dissolves, fades and jump cuts within one room.
 
 All tests read fine detail (a high-pass filter), block by block, because motion and mixing differ there.
-Half-way through a dissolve the detail of a block is the mean of both ends and has half of their energy; moving
-detail keeps its energy and is no mean. At a jump cut many blocks lose their detail between two frames, and none
-do in the frames around.
+Half-way through a dissolve the detail of a block is the mean of both ends and has half of their energy;
+moving detail keeps its energy and is no mean. At a jump cut many blocks lose their detail between two frames,
+and none do in the frames around.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAX_RESIDUAL, _MAX_ENERGY = 0.36, 0.75
 _UNCHANGED = 0.5
 # Share of all blocks that must change (a head and its shoulders), and share of those that must show a mix. In
 # talks, signs and drawn speakers without a transition at most 0.30 of the changed blocks look mixed, in
-# dissolves 0.3 to 0.8. From the last value on a window is in doubt, and the network of the extra `shots` decides.
+# dissolves 0.3 to 0.8. From the last value on a window is in doubt: the network of the extra `shots` decides.
 _MIN_CHANGED, _MIN_MIXED, _DOUBT_MIXED = 0.1, 0.45, 0.28
 # Jump cut: share of the blocks with texture that lose their detail, and ratio to the frames around.
 # (1 to 2 in gestures). From the second pair on a frame is in doubt.
