@@ -109,7 +109,8 @@ class ClipRecord(_Record):
     `face` is the mean of ArcFace's features, float16 in hex, by which `curation.dataset.persons` groups
     clips; it is not exported. `person_id` is set if the maker of the clip knows the person. `looks` are
     perceptual hashes of the whole picture of the source, ten a second, in hex, by which
-    `curation.dataset.dedup` finds the same footage in another source.
+    `curation.dataset.dedup` finds the same footage in another source; `person_looks` are those of the square
+    around the face, which a crop of the picture does not change.
     """
 
     clip_id: str
@@ -129,6 +130,7 @@ class ClipRecord(_Record):
     phash: str
     num_bytes: int
     looks: tuple[str, ...] = ()
+    person_looks: tuple[str, ...] = ()
     face: str | None = None
     person_id: str | None = None
 

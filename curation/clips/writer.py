@@ -16,10 +16,10 @@ import numpy.typing as npt
 from curation.clips.crop import SIDE_STEP, Crop, boxes_in, choose_crop, keypoints_in, person_boxes
 from curation.clips.scores import score
 from curation.config import Config
-from curation.dataset.perceptual_hash import perceptual_hashes
+from curation.dataset.perceptual_hash import PersonHashes, perceptual_hashes
 from curation.detect.detectors import sample_size
 from curation.detect.face_embedding import mean_face, write_face
-from curation.detect.measurements import Shot
+from curation.detect.measurements import Keypoints, Shot
 from curation.detect.scan import Scan
 from curation.records import ClipRecord
 from talkingpose.io.atomic import atomic_write
@@ -105,7 +105,8 @@ def make_clip(
     hashes: list[str] = []
     frames = span.frames(sample_size(info, _LONGEST_SIDE))
     hashed = perceptual_hashes(frames, scan.times[shot.start :], shot.picture, hashes)
-    keypoints = dense_keypoints(hashed, new_estimator)
+    persons = PersonHashes(scan.times[shot.start :])
+    keypoints = dense_keypoints(hashed, new_estimator, persons.add)
     keypoints = smooth(keypoints, float(info.fps), info.width, info.height, window_s=config.pose.smooth_s)
     begun = _spent(seconds, "keypoints", begun)
 
@@ -150,6 +151,7 @@ def make_clip(
         phash=appearance.phash,
         num_bytes=len(data),
         looks=tuple(hashes),
+        person_looks=tuple(persons.hashes),
         face=None if face is None else write_face(face),
     )
 
@@ -177,14 +179,28 @@ def crop_inside(shot: Shot, boxes: npt.NDArray[np.float32], config: Config) -> C
 
 
 def dense_keypoints(
-    frames: Iterator[Image], new_estimator: Callable[[], PoseEstimator]
+    frames: Iterator[Image],
+    new_estimator: Callable[[], PoseEstimator],
+    watch: Callable[[Image, Keypoints], None] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Keypoints of every frame, float32 (T, 133, 3), normalised by the frame."""
+    """Keypoints of every frame, float32 (T, 133, 3), normalised by the frame.
+
+    Args:
+        frames: Frames in order, uint8 (H, W, 3) RGB.
+        new_estimator: Makes a pose estimator without state.
+        watch: Receives every frame with its keypoints.
+    """
     estimator = new_estimator()
+    found = []
     try:
-        return np.stack([estimator(image) for image in frames])
+        for image in frames:
+            keypoints = estimator(image)
+            if watch is not None:
+                watch(image, keypoints)
+            found.append(keypoints)
     finally:
         estimator.close()
+    return np.stack(found)
 
 
 @dataclass(frozen=True)

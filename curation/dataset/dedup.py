@@ -1,8 +1,8 @@
-"""Duplicates: the same footage in two sources."""
+"""Duplicates: the same footage in two sources, also mirrored, cropped, re-encoded or at another speed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,12 @@ from curation.settings import DuplicatesSettings
 # Hashes of a clip, evenly spaced, that are searched in all other clips; a copy matches nearly all of them.
 _PROBES, _MIN_PROBES = 16, 2
 _HASHES_AT_ONCE = 4096
+# Speeds of a copy relative to the original.
+_SLOWEST, _FASTEST = 0.4, 2.5
+# Hashes around a person repeat a face in one place, so that less differs between clips that are no copies.
+_PERSON_FACTOR = 1.5
+# Thresholds for copies that share a split where duplicates are kept.
+COPIES = DuplicatesSettings(max_difference=0.06, min_overlap=0.5)
 Bits = npt.NDArray[np.uint8]
 
 
@@ -21,15 +27,16 @@ Bits = npt.NDArray[np.uint8]
 class _HashedClip:
     source: str
     clip: ClipRecord
-    hashes: Bits  # (N, bits)
+    hashes: Bits  # (N, bits), of the whole picture or of the person
 
 
 def find_duplicates(records: Sequence[SourceRecord], settings: DuplicatesSettings | None) -> dict[str, str]:
     """Find clips whose footage another source has as well.
 
-    Two clips are the same footage where, at some offset in time, the perceptual hashes of the overlapping
-    samples differ in at most `max_difference` of their bits in the median, and the overlap is at least
-    `min_overlap` of the shorter clip. Of two such clips the one with more pixels over all frames stays, so
+    Two clips are the same footage where, at some offset in time and some speed, the perceptual hashes of the
+    overlapping samples, mirrored or not, differ in at most `max_difference` of their bits in the median, and
+    the overlap is at least `min_overlap` of the shorter clip. Hashes of the whole picture and of the person are
+    compared; the latter also match cropped copies. Of two such clips the one with more pixels over all frames stays, so
     that an enlarged excerpt does not replace the whole; then the first by id. The result does not depend on
     the order of the records. A source is not compared with itself.
 
@@ -42,24 +49,89 @@ def find_duplicates(records: Sequence[SourceRecord], settings: DuplicatesSetting
     """
     if settings is None:
         return {}
+    whole = _clips(records, lambda clip: clip.looks)
+    person = _clips(records, lambda clip: clip.person_looks)
+    strict = settings.max_difference
+    found = _matches(whole, strict, settings) | _matches(person, _PERSON_FACTOR * strict, settings)
+    return _chosen(records, found)
+
+
+def _clips(
+    records: Sequence[SourceRecord], looks: Callable[[ClipRecord], Sequence[str]]
+) -> list[_HashedClip]:
     clips = [
-        _HashedClip(record.source_id, clip, _bits(clip.looks))
+        _HashedClip(record.source_id, clip, _bits(looks(clip)))
         for record in records
         for clip in record.clips
-        if clip.looks
+        if looks(clip)
     ]
-    clips.sort(key=lambda one: (-_pixels(one.clip), one.clip.clip_id))
-    candidates = _candidates(clips, settings.max_difference)
-    kept: set[int] = set()
+    return sorted(clips, key=lambda one: one.clip.clip_id)
+
+
+def _matches(
+    clips: Sequence[_HashedClip], max_difference: float, settings: DuplicatesSettings
+) -> set[tuple[str, str]]:
+    """Pairs of clip ids that show the same footage."""
+    return {
+        (clips[other].clip.clip_id, clips[index].clip.clip_id)
+        for index, others in enumerate(_candidates(clips, max_difference))
+        for other in others
+        if nearest(clips[other].hashes, clips[index].hashes, settings.min_overlap) <= max_difference
+    }
+
+
+def _chosen(records: Sequence[SourceRecord], matches: set[tuple[str, str]]) -> dict[str, str]:
+    """Choose of matching clips the one that stays: the first with most pixels, then by id."""
+    clips = [clip for record in records for clip in record.clips]
+    partners: dict[str, set[str]] = {}
+    for one, other in matches:
+        partners.setdefault(one, set()).add(other)
+        partners.setdefault(other, set()).add(one)
+    kept: list[str] = []
     duplicates: dict[str, str] = {}
-    for index, one in enumerate(clips):
-        others = (other for other in sorted(candidates[index]) if other in kept)
-        original = next((clips[o] for o in others if _same(clips[o], one, settings)), None)
+    for clip in sorted(clips, key=lambda clip: (-_pixels(clip), clip.clip_id)):
+        own = partners.get(clip.clip_id, set())
+        original = next((other for other in kept if other in own), None) if own else None
         if original is None:
-            kept.add(index)
+            kept.append(clip.clip_id)
         else:
-            duplicates[one.clip.clip_id] = original.clip.clip_id
+            duplicates[clip.clip_id] = original
     return duplicates
+
+
+def nearest(one: Bits, other: Bits, min_overlap: float) -> float:
+    """Return the least `distance` of two clips over mirroring and speed, in [0, 1]."""
+    return min(
+        distance(version, resampled, min_overlap)
+        for version in (one, mirrored(one))
+        for resampled in _at_speeds(version, other)
+    )
+
+
+def mirrored(hashes: Bits) -> Bits:
+    """Return the hashes of the mirrored pictures, (N, bits).
+
+    Mirroring changes the sign of the odd horizontal frequencies of the cosine transform, and a bit says whether
+    a coefficient is above their median, which is near 0.
+    """
+    side = round(hashes.shape[1] ** 0.5)
+    odd = (np.arange(hashes.shape[1]) % side) % 2
+    return np.asarray(hashes ^ odd.astype(np.uint8), np.uint8)
+
+
+def _at_speeds(one: Bits, other: Bits) -> Iterator[Bits]:
+    """Yield the other hashes as they are, and at the speed at which most of them match."""
+    yield other
+    closest = (one[:, None, :] != other[None, :, :]).mean(axis=2).argmin(axis=0)
+    # The median slope of the matches (Theil and Sen), from pairs at least a third of the clip apart.
+    third = max(len(other) // 3, 1)
+    first, second = np.triu_indices(len(other), third)
+    if not len(first):
+        return
+    speed = float(np.median((closest[second] - closest[first]) / (second - first)))
+    if _SLOWEST <= speed <= _FASTEST and abs(speed - 1) * len(other) > 1:
+        places = np.arange(max(round(len(other) * speed), 1)) / speed
+        yield other[np.clip(np.round(places).astype(int), 0, len(other) - 1)]
 
 
 def distance(one: Bits, other: Bits, min_overlap: float) -> float:
@@ -86,6 +158,7 @@ def _candidates(clips: Sequence[_HashedClip], max_difference: float) -> list[set
         return candidates
     bits = max(one.hashes.shape[1] for one in clips)
     probes = [one.hashes[:: max(len(one.hashes) // _PROBES, 1)] for one in clips]
+    probes = [np.concatenate([probe, mirrored(probe)]) for probe in probes]
     for columns in _batches([len(one.hashes) for one in clips]):
         theirs = _signs([clips[j].hashes for j in columns])
         starts = np.cumsum([0, *(len(clips[j].hashes) for j in columns)])[:-1]
@@ -113,10 +186,6 @@ def _batches(sizes: Sequence[int]) -> Iterator[range]:
 
 def _signs(hashes: Sequence[Bits]) -> npt.NDArray[np.float32]:
     return np.concatenate(hashes).astype(np.float32) * 2 - 1
-
-
-def _same(one: _HashedClip, other: _HashedClip, settings: DuplicatesSettings) -> bool:
-    return distance(one.hashes, other.hashes, settings.min_overlap) <= settings.max_difference
 
 
 def _pixels(clip: ClipRecord) -> int:

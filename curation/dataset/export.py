@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.dataset.card import FOOTAGE_TEXT, CardText, card
-from curation.dataset.dedup import find_duplicates
+from curation.dataset.dedup import COPIES, find_duplicates
 from curation.dataset.leakage import find_leakage
 from curation.dataset.persons import groups_of, persons_of
 from curation.dataset.splits import split_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Bump to write existing exports again.
-_VERSION = 6
+_VERSION = 7
 # Readers fetch whole row groups, so a row group holds few clips.
 _ROW_GROUP_BYTES = 32_000_000
 _KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
@@ -92,13 +92,16 @@ def export(
     files: list[str] = before.get("files", [])
     if before.get("digest") == digest and all((store.out / name).is_file() for name in files):
         return False
-    duplicates = find_duplicates(records, settings.duplicates)
-    rows = _rows(store, records, settings, duplicates)
+    copies = find_duplicates(records, settings.duplicates or COPIES)
+    duplicates = copies if settings.duplicates is not None else {}
+    persons = persons_of(store, records, settings.persons)
+    groups = groups_of(records, persons, copies)
+    rows = _rows(records, settings, duplicates, persons, groups)
     staged = store.state / "export"
     shutil.rmtree(staged, ignore_errors=True)
     layout = {config: _write_config(store, staged, config, rows, settings) for config in CONFIGS}
     (staged / "verdicts.jsonl").write_text("".join(_verdict_lines(records, duplicates)), encoding="utf-8")
-    leakage = find_leakage(rows)
+    leakage = find_leakage(rows, copies, _splits_of(records, settings, groups, copies))
     report = json.dumps(leakage.document(), indent=1, ensure_ascii=False) + "\n"
     (staged / "leakage.json").write_text(report, encoding="utf-8")
     text = card(layout, rows, records, leakage, digest, texts)
@@ -123,6 +126,7 @@ def export(
             "files": sorted(written),
             "settings": settings.model_dump(mode="json"),
             "duplicates": duplicates,
+            "copies": copies,
         }
     )
     return True
@@ -156,12 +160,37 @@ def dropped_duplicates(store: Store, records: Sequence[SourceRecord]) -> dict[st
     return {clip: kept for clip, kept in found.items() if clip in present}
 
 
+def exported_copies(store: Store, records: Sequence[SourceRecord]) -> dict[str, str]:
+    """List the copies that the last export put into one split, each with the clip that has its footage."""
+    copies: dict[str, str] = store.exported().get("copies") or dropped_duplicates(store, records)
+    present = {clip.clip_id for record in records for clip in record.clips}
+    return {clip: kept for clip, kept in copies.items() if {clip, kept} <= present}
+
+
+def _splits_of(
+    records: Sequence[SourceRecord],
+    settings: ExportSettings,
+    groups: Mapping[str, str],
+    copies: Mapping[str, str],
+) -> dict[str, str]:
+    """Split of the source of every copied clip."""
+    asked = {*copies, *copies.values()}
+    return {
+        clip.clip_id: split_of(groups[record.source_id], settings.splits)
+        for record in records
+        for clip in record.clips
+        if clip.clip_id in asked
+    }
+
+
 def _rows(
-    store: Store, records: Sequence[SourceRecord], settings: ExportSettings, duplicates: Mapping[str, str]
+    records: Sequence[SourceRecord],
+    settings: ExportSettings,
+    duplicates: Mapping[str, str],
+    persons: Mapping[str, str],
+    groups: Mapping[str, str],
 ) -> list[DatasetRow]:
     """List all clips but duplicates, by split and clip id."""
-    persons = persons_of(store, records, settings.persons)
-    groups = groups_of(records, persons)
     rows = [
         DatasetRow(
             record, clip, split_of(groups[record.source_id], settings.splits), persons.get(clip.clip_id)

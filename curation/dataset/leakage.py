@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ class Leakage:
         look_alike: pairs of clips of different splits with similar pictures at three times, with the mean
             difference of their hashes in bits of 64; at most 100 are listed.
         num_look_alike: number of such pairs.
+        copies: pairs of clips with the same footage (see `dedup`) and the splits of their sources, at most 100;
+            copies are always in one split, and by default one of them is left out.
         clips, clips_without_person: number of all clips, and of those without a known person.
     """
 
@@ -43,16 +45,19 @@ class Leakage:
     num_look_alike: int
     clips: int
     clips_without_person: int
+    copies: tuple[tuple[str, str, str, str], ...] = ()
 
     @property
     def is_clean(self) -> bool:
         """True where no source, person or picture is in two splits."""
-        return not (self.sources or self.persons or self.num_look_alike)
+        apart = any(split != other for _, _, split, other in self.copies)
+        return not (self.sources or self.persons or self.num_look_alike or apart)
 
     def document(self) -> dict[str, Any]:
         """Return JSON values."""
         pairs = [{"clips": [one, other], "bits": bits} for one, other, bits in self.look_alike]
-        return asdict(self) | {"look_alike": pairs, "is_clean": self.is_clean}
+        copies = [{"clips": [one, other], "splits": [a, b]} for one, other, a, b in self.copies]
+        return asdict(self) | {"look_alike": pairs, "copies": copies, "is_clean": self.is_clean}
 
     def text(self) -> str:
         """Return a table for the card."""
@@ -72,8 +77,19 @@ class Leakage:
         return "\n".join(["| in more than one split | |", "|---|---:|", *lines, "", unknown])
 
 
-def find_leakage(rows: Sequence[DatasetRow]) -> Leakage:
-    """Compare all splits with one another."""
+def find_leakage(
+    rows: Sequence[DatasetRow],
+    copies: Mapping[str, str] | None = None,
+    splits: Mapping[str, str] | None = None,
+) -> Leakage:
+    """Compare all splits with one another.
+
+    Args:
+        rows: the clips of the dataset.
+        copies: clip id -> id of the clip with the same footage.
+        splits: clip id -> split of its source, for all clips of `copies`.
+    """
+    known = splits or {}
     pairs = list(_look_alike(rows))
     return Leakage(
         sources=_shared(rows, lambda row: row.source.source_id),
@@ -83,6 +99,9 @@ def find_leakage(rows: Sequence[DatasetRow]) -> Leakage:
         num_look_alike=len(pairs),
         clips=len(rows),
         clips_without_person=sum(row.person_id is None for row in rows),
+        copies=tuple(
+            (one, other, known[one], known[other]) for one, other in sorted((copies or {}).items())[:_LISTED]
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,10 +57,20 @@ def persons_of(
     return known
 
 
-def groups_of(records: Sequence[SourceRecord], persons: dict[str, str]) -> dict[str, str]:
-    """Group the sources that must share a split: see `curation.dataset.splits.group_sources`."""
+def groups_of(
+    records: Sequence[SourceRecord], persons: dict[str, str], copies: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Group the sources that must share a split: see `curation.dataset.splits.group_sources`.
+
+    Args:
+        records: all sources.
+        persons: clip id -> person.
+        copies: clip id -> id of the clip with the same footage.
+    """
+    source_of = {clip.clip_id: record.source_id for record in records for clip in record.clips}
     return group_sources(
-        (record.source_id, persons.get(clip.clip_id)) for record in records for clip in record.clips
+        ((record.source_id, persons.get(clip.clip_id)) for record in records for clip in record.clips),
+        ((source_of[one], source_of[other]) for one, other in (copies or {}).items()),
     )
 
 

@@ -23,14 +23,17 @@ def split_of(group: str, shares: Mapping[str, float]) -> str:
     return max(shares, key=lambda name: shares[name])
 
 
-def group_sources(appearances: Iterable[tuple[str, str | None]]) -> dict[str, str]:
-    """Group sources that share a person, through any chain of sources; a group must not be split.
+def group_sources(
+    appearances: Iterable[tuple[str, str | None]], copies: Iterable[tuple[str, str]] = ()
+) -> dict[str, str]:
+    """Group sources that share a person or footage, through any chain; a group must not be split.
 
     Args:
         appearances: (source, person in it); None where the person is unknown.
+        copies: pairs of sources with the same footage.
 
     Returns:
-        Source -> name of its group: the first of its persons, or the source itself where none is known. A new
+        Source -> name of its group: the first of its persons, or its first source where none is known. A new
         source that joins two groups may change the split of one of them; nothing else changes a split.
     """
     parent: dict[tuple[str, str], tuple[str, str]] = {}
@@ -40,17 +43,18 @@ def group_sources(appearances: Iterable[tuple[str, str | None]]) -> dict[str, st
             parent[node] = node = parent[parent[node]]
         return node
 
+    def join(one: tuple[str, str], other: tuple[str, str]) -> None:
+        # Persons sort before sources.
+        first, last = sorted((one, other))
+        parent[last] = first
+
     sources = set()
     for source, person in appearances:
         sources.add(source)
         own = root(("source", source))
         if person is not None:
             other = root(("person", person))
-            # Persons sort before sources.
-            first, last = sorted((own, other))
-            parent[last] = first
-    names: dict[str, str] = {}
-    for source in sources:
-        kind, name = root(("source", source))
-        names[source] = name if kind == "person" else source
-    return names
+            join(own, other)
+    for one, copy in copies:
+        join(root(("source", one)), root(("source", copy)))
+    return {source: root(("source", source))[1] for source in sources}

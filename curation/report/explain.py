@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.dataset.export import dropped_duplicates
+from curation.dataset.export import dropped_duplicates, exported_copies
 from curation.dataset.persons import groups_of, persons_of
 from curation.dataset.splits import split_of
 from curation.records import STEPS, ClipRecord, Evidence, FilterResult, ShotVerdict, SourceRecord
@@ -115,7 +115,8 @@ def _exported(store: Store, records: Sequence[SourceRecord]) -> tuple[Mapping[st
     if not settings:
         return {}, {}
     layout = ExportSettings.model_validate(settings)
-    groups = groups_of(records, persons_of(store, records, layout.persons))
+    copies = exported_copies(store, records)
+    groups = groups_of(records, persons_of(store, records, layout.persons), copies)
     splits = {source: split_of(group, layout.splits) for source, group in groups.items()}
     return splits, dropped_duplicates(store, records)
 

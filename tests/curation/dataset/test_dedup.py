@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from curation.config import load_config
-from curation.dataset.dedup import distance, find_duplicates
-from curation.dataset.perceptual_hash import perceptual_hashes
+from curation.dataset.dedup import _bits, distance, find_duplicates, mirrored
+from curation.dataset.perceptual_hash import PersonHashes, perceptual_hashes
 from curation.detect.measurements import Box
 from curation.records import ClipRecord, SourceRecord
+from curation.synthetic.identity import draw_identity
+from curation.synthetic.motion import Motion
+from curation.synthetic.render import Scene
+from talkingpose.pose import mirror
 
 SETTINGS = load_config().export.duplicates
 
@@ -142,3 +146,73 @@ def test_distance_is_the_share_of_bits_at_the_best_offset():
     flipped[:, :32] ^= 1
     assert distance(talk, flipped[5:], 0.5) == pytest.approx(32 / 256)
     assert distance(talk[:4], talk[20:], 1.0) > 0.2
+
+
+@pytest.fixture(scope="module")
+def talks() -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """Two speakers, and the first one with another talk: frames with keypoints, ten a second."""
+    clips = []
+    for person, motion in ((7001, 7001), (7002, 7002), (7001, 7009)):
+        scene, moves = Scene(draw_identity(person), 256), Motion(motion, fps=10.0)
+        clips.append([scene.render(moves.at(index)) for index in range(40)])
+    return clips
+
+
+def copied(name: str, clip: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A copy of a clip."""
+    if name == "mirrored":
+        return [(image[:, ::-1], mirror(points)) for image, points in clip]
+    if name == "sped up":
+        return [clip[int(index * 1.25)] for index in range(int(len(clip) / 1.25))]
+    if name == "cropped":
+        moved = []
+        for image, points in clip:
+            own = points.copy()
+            own[:, :2] = (points[:, :2] * 256 - (20, 12)) / (220, 230)
+            moved.append((image[12:242, 20:240], own))
+        return moved
+    rng = np.random.default_rng(0)  # re-encoded: noise, and another size
+    return [
+        (cv2.resize(np.uint8(np.clip(image + rng.normal(0, 4, image.shape), 0, 255)), (200, 200)), points)
+        for image, points in clip
+    ]
+
+
+def looks_of(clip: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, tuple[str, ...]]:
+    whole: list[str] = []
+    times = [index / 10 for index in range(len(clip))]
+    list(perceptual_hashes((image for image, _ in clip), times, Box(0, 0, 1, 1), whole))
+    persons = PersonHashes(times)
+    for image, points in clip:
+        persons.add(image, points)
+    return {"looks": tuple(whole), "person_looks": tuple(persons.hashes)}
+
+
+def source(name: str, clip: list[tuple[np.ndarray, np.ndarray]]) -> SourceRecord:
+    made = record(name, {name: (np.zeros((1, 256), np.uint8), 64)})
+    (row,) = made.clips
+    return made.model_copy(update={"clips": (row.model_copy(update=looks_of(clip)),)})
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "sped up", "cropped", "re-encoded"])
+def test_changed_copies_are_found_and_other_talks_are_not(talks, kind):
+    one, other, again = (source(name, clip) for name, clip in zip("abc", talks, strict=True))
+    copy = source("d", copied(kind, talks[0]))
+    assert find_duplicates([one, other, again, copy], SETTINGS) == {"d": "a"}
+
+
+def test_mirrored_hashes_are_those_of_mirrored_pictures(talks):
+    frames = talks[0][:8]
+    plain, turned = (
+        _bits(looks_of(clip)["looks"]) for clip in (frames, [(i[:, ::-1], p) for i, p in frames])
+    )
+    assert (mirrored(plain) != turned).mean() < 0.03
+    assert (plain != turned).mean() > 0.2
+
+
+def test_a_frame_without_a_face_repeats_the_hash_before(talks):
+    hashes = PersonHashes([0.0, 0.04, 0.1, 0.2])
+    (image, points), *_ = talks[0]
+    for keypoints in (points, points, np.zeros_like(points), points):
+        hashes.add(image, keypoints)
+    assert len(hashes.hashes) == 3 and len(set(hashes.hashes)) == 1
