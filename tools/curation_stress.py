@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from curation.detect import transnet
 from curation.detect.shots import ShotDetector
 from curation.detect.transitions import TransitionDetector
+from curation.records import ClipRecord, SourceRecord
 from curation.synthetic.identity import draw_identity
 from curation.synthetic.motion import Motion
 from curation.synthetic.render import Scene
 from talkingpose.io.image import Image
-from talkingpose.media import VideoReader
+from talkingpose.media import VideoReader, VideoWriter
 
 FPS = Fraction(25)
 Frames = list[Image]
@@ -206,6 +208,236 @@ def _whole(footage: Path | None) -> Iterator[tuple[str, list[Frames]]]:
         yield "footage", [read(path, 250) for path in paths]
 
 
+def copies(footage: Path | None) -> Iterator[Row]:
+    """Copies of clips matched with their originals; false matches between clips that are no copies."""
+    from curation.config import load_config
+    from curation.dataset.dedup import find_duplicates
+
+    settings = load_config().export.duplicates
+    for material, groups in _talks(footage):
+        clips = [clip for group in groups for clip in group]
+        originals = [_hashed(f"original{index}", clip) for index, clip in enumerate(clips)]
+        for kind, change in COPIES.items():
+            changed = [_hashed(f"copy{index}", change(clip)) for index, clip in enumerate(clips)]
+            found = sum(
+                bool(find_duplicates([one, other], settings))
+                for one, other in zip(originals, changed, strict=True)
+            )
+            yield Row(f"{kind} copy", material, found, len(clips), "hashes")
+        wrong = find_duplicates(originals, settings)
+        pairs = len(originals) * (len(originals) - 1) // 2
+        yield Row("other clips, same speaker and room: false matches", material, len(wrong), pairs, "hashes")
+
+
+def _talks(footage: Path | None) -> Iterator[tuple[str, list[list[Frames]]]]:
+    """Groups of clips of one speaker, ten frames a second."""
+    yield (
+        "drawn",
+        [[speaker(7500 + i, 7500 + 10 * j, 80)[::2] for j in range(2)] for i in range(4)],
+    )
+    if footage is not None:
+        talks = [read(footage / "upper_body_hands" / f"stage_talk_{i}.mp4", 200, 384)[::2] for i in (1, 2, 3)]
+        yield "footage", [[talk[:35], talk[50:85]] for talk in talks]
+
+
+def _hashed(name: str, clip: Frames) -> SourceRecord:
+    """Record of a source with the hashes of one clip; keypoints by mediapipe."""
+    from curation.dataset.perceptual_hash import PersonHashes, perceptual_hashes
+    from curation.detect.letterbox import inside_letterbox
+    from talkingpose.pose import HolisticEstimator
+
+    times = [index / 10 for index in range(len(clip))]
+    picture = inside_letterbox(np.asarray(clip[0].mean(axis=2), np.uint8))
+    whole: list[str] = []
+    persons = PersonHashes(times)
+    with HolisticEstimator() as estimate:
+        for frame in perceptual_hashes(clip, times, picture, whole):
+            persons.add(frame, estimate(frame))
+    height, width = clip[0].shape[:2]
+    row = ClipRecord(
+        clip_id=name, start_pts=0, end_pts=1, time_base_num=1, time_base_den=1, start_s=0, end_s=1, fps=10,
+        width=width, height=height, num_frames=len(clip), crop_xyxy=(0, 0, 1, 1), scores={}, sha256="",
+        phash="", num_bytes=0, looks=tuple(whole), person_looks=tuple(persons.hashes),
+    )  # fmt: skip
+    return SourceRecord(
+        source="file", source_id=name, name=name, source_sha256=None, recipe="", config_hash="",
+        tool_versions={}, error=None, clips=(row,),
+    )  # fmt: skip
+
+
+def _encoded(clip: Frames) -> Frames:
+    """The clip after a strong compression at two thirds of its size."""
+    import cv2
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "copy.mp4"
+        height, width = (round(side * 2 / 3) // 2 * 2 for side in clip[0].shape[:2])
+        with VideoWriter(path, fps=Fraction(10), crf=35, preset="veryfast") as writer:
+            for frame in clip:
+                small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+                writer.write(np.asarray(small, np.uint8))
+        return [frame.image for frame in VideoReader(path)]
+
+
+def _cropped(clip: Frames) -> Frames:
+    height, width = clip[0].shape[:2]
+    return [
+        np.ascontiguousarray(
+            frame[int(0.05 * height) : int(0.9 * height), int(0.1 * width) : int(0.95 * width)]
+        )
+        for frame in clip
+    ]
+
+
+def _letterboxed(clip: Frames) -> Frames:
+    height, width = clip[0].shape[:2]
+    bar = np.zeros((height // 6, width, 3), np.uint8)
+    return [np.concatenate([bar, frame, bar]) for frame in clip]
+
+
+COPIES: dict[str, Callable[[Frames], Frames]] = {
+    "re-encoded": _encoded,
+    "mirrored": lambda clip: [np.ascontiguousarray(frame[:, ::-1]) for frame in clip],
+    "sped up (1.25)": lambda clip: [clip[int(index * 1.25)] for index in range(int(len(clip) / 1.25))],
+    "letterboxed": _letterboxed,
+    "cropped": _cropped,
+    "cropped and mirrored": lambda clip: [np.ascontiguousarray(frame[:, ::-1]) for frame in _cropped(clip)],
+}
+
+
+def content(footage: Path | None) -> Iterator[Row]:
+    """Spans that a person would not keep: kept seconds count as errors; whole clips that should be kept."""
+    speakers = range(3)
+    for case, wanted, make in CONTENT:
+        good = 0
+        for index in speakers:
+            frames, start, end = make(7600 + index)
+            kept = _kept(frames)
+            inside = sum(max(0.0, min(b, end) - max(a, start)) for a, b in kept)
+            length = max(end - start, 1e-6)
+            good += inside >= 0.8 * length if wanted else inside <= 0.2 * length
+        means = "kept" if wanted else "not kept"
+        yield Row(case, "drawn", good, len(speakers), means)
+
+
+def _kept(frames: Frames) -> list[tuple[float, float]]:
+    """Seconds of the spans that pass all filters; no clip is written."""
+    from curation.clips.trim import parts_of
+    from curation.config import load_config
+    from curation.detect.detectors import MEDIAPIPE
+    from curation.detect.scan import scan
+
+    config = load_config()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "case.mp4"
+        with VideoWriter(path, fps=FPS, crf=18, preset="veryfast") as writer:
+            for frame in frames:
+                writer.write(frame)
+        reader = VideoReader(path)
+        analyser = MEDIAPIPE.analyser(reader.info, config.sampling.longer_side)
+        try:
+            scanned = scan(reader, config.shots, config.sampling, analyser)
+        finally:
+            analyser.close()
+    parts = [part for shot in scanned.shots for part in parts_of(shot, config, scanned.times)]
+    return [(scanned.times[part.shot.start], scanned.times[part.shot.end]) for part in parts if part.passed]
+
+
+Case = tuple[Frames, float, float]
+_LONG, _CASE_SIZE = 100, 384
+
+
+def _plain(seed: int) -> Frames:
+    return speaker(seed, seed, _LONG, _CASE_SIZE)
+
+
+def _covered(seed: int, top: float, bottom: float) -> Case:
+    """Rows of the picture are cut away in the second half, as if the camera moved."""
+    frames = _plain(seed)
+    rows = slice(round(top * _CASE_SIZE), round(bottom * _CASE_SIZE))
+    half = _LONG // 2
+    moved = [np.ascontiguousarray(frame[rows]) for frame in frames[half:]]
+    import cv2
+
+    full = [np.asarray(cv2.resize(frame, (_CASE_SIZE, _CASE_SIZE)), np.uint8) for frame in moved]
+    return [*frames[:half], *full], half / 25, _LONG / 25
+
+
+def _second_person(seed: int) -> Case:
+    """Another speaker stands on the right from the second second on."""
+    one, other = _plain(seed), speaker(seed + 50, seed + 50, _LONG, _CASE_SIZE)
+    start = _LONG // 2
+    frames = []
+    for index, (left, right) in enumerate(zip(one, other, strict=True)):
+        wide = np.concatenate([left, right if index >= start else np.full_like(right, right[0, 0])], axis=1)
+        frames.append(wide)
+    return frames, start / 25, _LONG / 25
+
+
+def _picture_in_picture(seed: int) -> Case:
+    import cv2
+
+    wide = np.full((_CASE_SIZE, 2 * _CASE_SIZE, 3), 225, np.uint8)
+    wide[::24] = 120
+    frames = []
+    for frame in _plain(seed):
+        whole = wide.copy()
+        whole[-140:, -140:] = cv2.resize(frame, (140, 140), interpolation=cv2.INTER_AREA)
+        frames.append(whole)
+    return frames, 0, _LONG / 25
+
+
+def _captioned(style: int) -> Callable[[int], Case]:
+    """Two lines of text across the hands, in one of six styles."""
+    import cv2
+
+    ink = [(255, 255, 255), (255, 230, 0), (0, 0, 0), (255, 255, 255), (255, 60, 60), (255, 255, 255)][style]
+    fonts = ("SIMPLEX", "DUPLEX", "COMPLEX", "SIMPLEX", "TRIPLEX", "COMPLEX_SMALL")
+    font = getattr(cv2, f"FONT_HERSHEY_{fonts[style]}")
+
+    def make(seed: int) -> Case:
+        frames = []
+        for frame in _plain(seed):
+            drawn = frame.copy()
+            if style == 2:
+                drawn[280:350, 20:364] = 255
+            if style == 3:
+                drawn[280:350, 20:364] //= 3
+            for line, text in enumerate(("and this is what we", "measured last summer")):
+                place = (30, 308 + 32 * line)
+                if style in (0, 4, 5):
+                    cv2.putText(drawn, text, place, font, 0.9, (0, 0, 0), 5, cv2.LINE_AA)
+                cv2.putText(drawn, text, place, font, 0.9, ink, 2, cv2.LINE_AA)
+            frames.append(drawn)
+        return frames, 0, _LONG / 25
+
+    return make
+
+
+def _takeover(seed: int) -> Case:
+    """The second half shows another speaker, after a dissolve of half a second."""
+    frames, start, end = dissolve(
+        _plain(seed)[:62], speaker(seed + 70, seed + 70, 62, _CASE_SIZE), round(0.5 * FPS)
+    )
+    return frames, start / 25, end / 25
+
+
+CONTENT: list[tuple[str, bool, Callable[[int], Case]]] = [
+    ("one speaker, nothing wrong", True, lambda seed: (_plain(seed), 0, _LONG / 25)),
+    ("hands leave (picture ends above them)", False, lambda seed: _covered(seed, 0.0, 0.62)),
+    ("head leaves (picture begins at the eyes)", False, lambda seed: _covered(seed, 0.3, 1.0)),
+    ("second person comes in", False, _second_person),
+    ("takeover by dissolve", False, _takeover),
+    ("picture in picture", False, _picture_in_picture),
+    (
+        "Ken Burns",
+        False,
+        lambda seed: (ken_burns(speaker(seed, seed, 1, 768)[0], _LONG, _CASE_SIZE), 0, _LONG / 25),
+    ),
+    *((f"captions over the hands, style {style + 1}", False, _captioned(style)) for style in range(6)),
+]
+
+
 def main() -> None:
     """Print the table of docs/explanation/curation-stress.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -219,7 +451,11 @@ def main() -> None:
                 print(row.line(), flush=True)
 
 
-SECTIONS: dict[str, Callable[[Path | None], Iterator[Row]]] = {"transitions": transitions}
+SECTIONS: dict[str, Callable[[Path | None], Iterator[Row]]] = {
+    "transitions": transitions,
+    "copies": copies,
+    "content": content,
+}
 
 if __name__ == "__main__":
     main()

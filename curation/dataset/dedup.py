@@ -35,10 +35,10 @@ def find_duplicates(records: Sequence[SourceRecord], settings: DuplicatesSetting
 
     Two clips are the same footage where, at some offset in time and some speed, the perceptual hashes of the
     overlapping samples, mirrored or not, differ in at most `max_difference` of their bits in the median, and
-    the overlap is at least `min_overlap` of the shorter clip. Hashes of the whole picture and of the person are
-    compared; the latter also match cropped copies. Of two such clips the one with more pixels over all frames stays, so
-    that an enlarged excerpt does not replace the whole; then the first by id. The result does not depend on
-    the order of the records. A source is not compared with itself.
+    the overlap is at least `min_overlap` of the shorter clip. Hashes of the whole picture and of the person
+    are compared; the latter also match cropped copies. Of two such clips the one with more pixels over all
+    frames stays, so that an enlarged excerpt does not replace the whole; then the first by id. The result does
+    not depend on the order of the records. A source is not compared with itself.
 
     Args:
         records: all sources.
@@ -111,8 +111,8 @@ def nearest(one: Bits, other: Bits, min_overlap: float) -> float:
 def mirrored(hashes: Bits) -> Bits:
     """Return the hashes of the mirrored pictures, (N, bits).
 
-    Mirroring changes the sign of the odd horizontal frequencies of the cosine transform, and a bit says whether
-    a coefficient is above their median, which is near 0.
+    Mirroring changes the sign of the odd horizontal frequencies of the cosine transform, and a bit says
+    whether a coefficient is above their median, which is near 0.
     """
     side = round(hashes.shape[1] ** 0.5)
     odd = (np.arange(hashes.shape[1]) % side) % 2

@@ -39,9 +39,9 @@ def perceptual_hash(image: Image, picture: Box) -> str:
 
 
 def person_hash(image: Image, keypoints: Keypoints) -> str | None:
-    """Compute the perceptual hash of the square around a face, in hex; None without a whole face in the picture.
+    """Compute the perceptual hash of the square around a face, in hex; None where it leaves the picture.
 
-    The square follows the spread of the face's landmarks, so that it is the same in a cropped or reduced copy.
+    The square follows the spread of the face's landmarks: it is the same in a cropped or reduced copy.
 
     Args:
         image: uint8 (H, W, 3) RGB.
