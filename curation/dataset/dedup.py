@@ -37,8 +37,8 @@ def find_duplicates(records: Sequence[SourceRecord], settings: DuplicatesSetting
     overlapping samples, mirrored or not, differ in at most `max_difference` of their bits in the median, and
     the overlap is at least `min_overlap` of the shorter clip. Hashes of the whole picture and of the person
     are compared; the latter also match cropped copies. Of two such clips the one with more pixels over all
-    frames stays, so that an enlarged excerpt does not replace the whole; then the first by id. The result does
-    not depend on the order of the records. A source is not compared with itself.
+    frames stays, so that an enlarged excerpt does not replace the whole; then the first by id. The result
+    does not depend on the order of the records. A source is not compared with itself.
 
     Args:
         records: all sources.

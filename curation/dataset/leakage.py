@@ -33,8 +33,8 @@ class Leakage:
         look_alike: pairs of clips of different splits with similar pictures at three times, with the mean
             difference of their hashes in bits of 64; at most 100 are listed.
         num_look_alike: number of such pairs.
-        copies: pairs of clips with the same footage (see `dedup`) and the splits of their sources; at most 100
-            are listed. Copies are always in one split, and by default one of them is left out.
+        copies: pairs of clips with the same footage (see `dedup`) and the splits of their sources; at most
+            100 are listed. Copies are always in one split, and by default one of them is left out.
         clips, clips_without_person: number of all clips, and of those without a known person.
     """
 
