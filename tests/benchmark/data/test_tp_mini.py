@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmark.cli import app
-from benchmark.data.bundled import TP_MINI_FOLDER, open_dataset
+from benchmark.data.bundled import TP_MINI_FOLDER, open_dataset, protocol_of
 from benchmark.protocols.protocol import load_protocol
 from benchmark.runner.plan import plan_run
 from curation.synthetic import frames
@@ -103,13 +103,20 @@ def tp_eval(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(left.value.code or 0)
 
 
+def test_a_run_begun_under_version_1_of_the_default_continues_under_it(tmp_path: Path) -> None:
+    begun = Path(__file__).parents[2] / "data" / "legacy" / "run_partial"
+    assert protocol_of("tp-mini", begun) == "tp-mini@1"
+    assert protocol_of("tp-mini", tmp_path) == "tp-mini@2"
+    assert protocol_of("elsewhere", begun) == "tp-long@2"
+
+
 def test_a_model_alone_is_enough(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--model", "talkingpose", "--limit", "1", "--max-frames", "101", "--in-process")
     assert tp_eval(*words, monkeypatch=monkeypatch) == 0
     first = capfd.readouterr().err.splitlines()[0]
-    assert first.startswith("tp-eval: talkingpose (tiny), protocol tp-mini@1 (")
+    assert first.startswith("tp-eval: talkingpose (tiny), protocol tp-mini@2 (")
     assert "bundled dataset tp-mini (test), 1 clip, 101 frames, seed 0, cpu" in first
     run = json.loads(Path("runs/talkingpose/run.json").read_text())
     assert run["status"] == "complete" and run["env"]["device"] == "cpu"
