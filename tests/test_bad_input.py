@@ -33,7 +33,9 @@ LIMIT_S = 20
 # Short command lines that are complete and sound. RUN, SET, CURATED, ... stand for paths of the fixture.
 SOUND = """
 tp-eval run --model frozen --dataset SET --device cpu --limit 1 --out OUT
+tp-eval cases --dataset SET --limit 1 --out OUT
 tp-eval score --predictions VIDEOS --dataset SET --name mine --out OUT
+tp-eval score --predictions VIDEOS --map MAP.csv --dataset SET --name mine --out OUT
 tp-eval rescore RUN
 tp-eval compare RUN RUN
 tp-eval validate RUN
@@ -127,6 +129,7 @@ def workplace(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace
 
     Image.new("RGB", (64, 64), (90, 120, 150)).save(sound / "PORTRAIT.png")
     (sound / "LIST.txt").write_text("ftp://nowhere\n")
+    (sound / "MAP.csv").write_text("clip_id,prediction\ntiny-a,tiny-a.mp4\n")
     (sound / "CONFIG.yaml").write_text("out: 3\n")
     return Workplace(root, hostile)
 
