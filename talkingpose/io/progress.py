@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -51,6 +52,7 @@ class ConsoleProgress(Progress):
         self._total: int | None = None
         self._done = 0
         self._begun = self._last_line = time.monotonic()
+        self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         """Show the display."""
@@ -67,12 +69,15 @@ class ConsoleProgress(Progress):
                 redirect_stdout=False,  # results on stdout stay there
             )
             self._bar.start()
+        else:
+            threading.Thread(target=self._lines, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the display."""
+        self._ended.set()
         if self._bar is not None:
             self._bar.stop()
 
@@ -97,14 +102,17 @@ class ConsoleProgress(Progress):
     def advance(self, steps: int = 1) -> None:
         """Count finished steps."""
         self._done += steps
-        if self._bar is not None:
-            if self._task is not None:
-                self._bar.update(self._task, advance=steps, count=self._count())
-            return
-        now = time.monotonic()
-        if now - self._last_line >= _LINE_EVERY_S:
-            self._last_line = now
-            self.message(self._line(now))
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=steps, count=self._count())
+
+    def _lines(self) -> None:
+        """Print a line a minute, also while a long step has not advanced."""
+        while not self._ended.wait(max(self._last_line + _LINE_EVERY_S - time.monotonic(), 0.01)):
+            now = time.monotonic()
+            if now - self._last_line >= _LINE_EVERY_S:
+                self._last_line = now
+                if self._label:
+                    self.message(self._line(now))
 
     def _count(self) -> str:
         scale, digits, unit = (1e6, 1, "MB") if self._unit == "B" else (1, 0, self._unit)
@@ -113,9 +121,9 @@ class ConsoleProgress(Progress):
 
     def _line(self, now: float) -> str:
         line = f"{self._label}: {self._count()}"
-        if self._total is None:
+        if self._total is None or not self._done:
             return line
-        left = (now - self._begun) / max(self._done, 1) * max(self._total - self._done, 0)
+        left = (now - self._begun) / self._done * max(self._total - self._done, 0)
         return f"{line}, about {_duration(left)} left"
 
 
