@@ -57,7 +57,7 @@ def test_json_is_one_document_and_an_unreadable_source_gives_exit_code_3(made):
     _, (code, out, error) = made
     document = json.loads(out)
     assert code == 3
-    assert document["clips"] == {"kept": 1, "frames": 80, "seconds": 3.2, "duplicates": 0}
+    assert document["clips"] == {"kept": 1, "frames": 80, "seconds": 3.2, "duplicates": 0, "long": 0}
     assert document["rejected"] == {"no face to be seen": 1}
     assert [e["source"] for e in document["errors"]] == ["footage/broken.mp4"]
     assert "2 sources: 2 to do, 0 done before" in error and "Traceback" not in error
