@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.config import load_config
-from curation.detect.measurements import Box, Shot
+from curation.detect.measurements import Box, Bystander, Shot
 from curation.filters import get, hands, head, identity, judge, measure, names, yaw
 from curation.filters.cut import change
 from curation.filters.frames import FramesSettings
@@ -305,3 +305,16 @@ def test_share_of_the_head_in_the_picture(x, y, inside):
     keypoints[FACE][out] = 0
     assert head.inside(sample(keypoints), shot([])) == pytest.approx(inside, abs=0.01)
     assert head.inside(sample(None), shot([])) is None
+
+
+def test_the_place_of_another_person_is_part_of_the_result():
+    seen = Bystander(Box(0.8, 0.1, 1.0, 0.9), 0.2, "joints")
+    made = shot(
+        speaking(15)
+        + [replace(one, index=one.index + 75) for one in speaking(15, others=0.2, bystander=seen)]
+    )
+    (result,) = [one for one in judge(made, SETTINGS) if one.filter == "people"]
+    assert not result.passed and 1 <= len(result.evidence) <= 8
+    assert all((one.what, one.box) == ("joints", (0.8, 0.1, 1.0, 0.9)) for one in result.evidence)
+    (result,) = [one for one in judge(shot(speaking(faces=SECOND_FACE)), SETTINGS) if one.filter == "people"]
+    assert {one.box for one in result.evidence} == {(0.1, 0.2, 0.2, 0.38)}
