@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from baselines.arguments import choice
 from baselines.checkpoint import locked_weights, weight_files, weights_root
 from baselines.talkingpose_model import MOTION_FILE, TalkingPose
-from talkingpose.data.contestant import Case, running
+from talkingpose.data.contestant import Case, ContestantWeights, running
 from talkingpose.io.image import Image
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class AnimateAnyone(TalkingPose):
         averaged = choice("overlap", overlap, ("averaged", "official")) == "averaged"
         root = weights_root(NAME, checkpoint)
         folder = root / NAME if checkpoint is None else root
+        self._fetched = checkpoint is None
         super().__init__(checkpoint=str(folder), device=device, steps=steps, guidance=guidance)
         from baselines.temporal_layers import OVERLAP, WINDOW, add_temporal_layers, temporal_parameters
         from talkingpose.model.model_files import read_pth
@@ -76,8 +78,10 @@ class AnimateAnyone(TalkingPose):
             memory="grows",
             batch_size=1,
             args={**args, "overlap": f"{OVERLAP} frames, {overlap}"},
-            weights=weight_files(folder) if checkpoint is not None else locked_weights(NAME),
         )
+
+    def _weight_files(self, folder: Path) -> tuple[ContestantWeights, ...]:
+        return locked_weights(NAME) if self._fetched else weight_files(folder)
 
     def _frames(
         self, cases: Sequence[Case], size: tuple[int, int], generators: Sequence[torch.Generator]

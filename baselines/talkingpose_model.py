@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from baselines.arguments import number, whole_number
@@ -11,6 +12,7 @@ from talkingpose.data.contestant import (
     Case,
     ContestantError,
     ContestantInfo,
+    ContestantWeights,
     case_seed,
 )
 from talkingpose.io.image import Image
@@ -89,7 +91,7 @@ class TalkingPose:
                 "size": f"native {native}, {FILTER}",
                 "dtype": str(unet.dtype).removeprefix("torch."),
             },
-            weights=weight_files(folder, (MOTION_FILE,)),
+            weights=self._weight_files(folder),
             backbone=_backbone(named, unet.config),
         )
 
@@ -113,6 +115,9 @@ class TalkingPose:
         controller = make_controller(name, {**given, **settings})
         described = {key: getattr(controller, key) for key in known}
         return controller, described if name == "proportional" else {"feedback": name, **described}
+
+    def _weight_files(self, folder: Path) -> tuple[ContestantWeights, ...]:
+        return weight_files(folder, (MOTION_FILE,))
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
         """Yield the frames of the running cases, generated at the native size and resized.

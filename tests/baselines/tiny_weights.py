@@ -21,7 +21,7 @@ OFFICIAL_NAMES = {
 }
 
 
-def write_animate_anyone(folder: Path, sample_size: int = 8) -> Path:
+def write_animate_anyone(folder: Path) -> Path:
     """The checkpoint of the parity tests, with random temporal layers."""
     from diffusers import UNet2DConditionModel, UNetMotionModel
 
@@ -30,7 +30,7 @@ def write_animate_anyone(folder: Path, sample_size: int = 8) -> Path:
         unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder / "base" / "unet"))
         model = UNetMotionModel.from_unet2d(unet, load_weights=False)
     settings = folder / "base" / "unet" / "config.json"
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "sample_size": sample_size}))
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "sample_size": 8}))
     generator = torch.Generator().manual_seed(0)
     state = {}
     for name, tensor in model.state_dict().items():

@@ -43,7 +43,7 @@ def make(name: str, folder: Path) -> Any:
     elif name in ("controlnet-ip", "animatediff"):
         tiny_weights.write_stable_diffusion(folder)
     else:
-        folder = tiny_weights.write_animate_anyone(folder / "weights", sample_size=16)
+        folder = tiny_weights.write_animate_anyone(folder / "weights")
         settings |= {"guidance": "1"}
     return make_contestant(name, checkpoint=str(folder), device="cpu", args=settings)[0]
 
@@ -93,7 +93,7 @@ def main() -> None:
     """Print one line per contestant."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(NAMES))
-    parser.add_argument("--frames", type=int, nargs="+", default=[60, 120, 240])
+    parser.add_argument("--frames", type=int, nargs="+", default=[60, 240, 960])
     given = parser.parse_args()
     print(f"{'MB':16}" + "".join(f"{number:>8}" for number in given.frames), flush=True)
     spawning = multiprocessing.get_context("spawn")

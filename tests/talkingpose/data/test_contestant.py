@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from hashlib import sha256
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talkingpose.data.contestant import Case, case_seed, running
+from talkingpose.data.contestant import Case, ContestantError, ContestantInfo, case_seed, running
+from talkingpose.data.contestant_loading import info_document, info_from
 
 
 def case(num_frames: int) -> Case:
@@ -33,3 +36,14 @@ def test_seed_of_a_known_case_never_changes() -> None:
 def test_running_cases_keep_their_order(lengths: list[int], step: int) -> None:
     indices = running([case(n) for n in lengths], step)
     assert indices == [i for i, n in enumerate(lengths) if n > step]
+
+
+def test_info_travels_whole_and_unusable_values_are_named() -> None:
+    info = ContestantInfo("a", "1", 0, "MIT", window=None, carry=5, streams=False, memory="grows")
+    assert info_from(info_document(info)) == info
+    # Documents of older versions do not have the fields.
+    old = {k: v for k, v in info_document(info).items() if k not in ("carry", "streams", "memory")}
+    assert info_from(old) == dataclasses.replace(info, carry=None, streams=None, memory=None)
+    for change in ({"carry": -1}, {"carry": True}, {"streams": 1}, {"memory": "much"}):
+        with pytest.raises(ContestantError, match=next(iter(change))):
+            info_document(dataclasses.replace(info, **change))
