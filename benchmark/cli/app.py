@@ -105,14 +105,15 @@ def run_command(
     """Generate and score videos of a model."""
     from benchmark.runner.run_settings import RunSettings
 
+    place = out or Path("runs") / model.replace(":", "-")
     settings = RunSettings(
         model=model,
         dataset=dataset,
-        out=out or Path("runs") / model.replace(":", "-"),
+        out=place,
         checkpoint=checkpoint,
         model_args=_model_args(model_args),
         split=split,
-        protocol=protocol or protocol_of(dataset, None if fresh else out),
+        protocol=protocol or protocol_of(dataset, None if fresh else place),
         limit=limit,
         max_frames=max_frames,
         seed=seed,
