@@ -111,11 +111,14 @@ def cut_layers(portrait: Image, points: Points, shown: npt.NDArray[np.bool_]) ->
     matte = person_matte(portrait, points[shown])
     torso = torso_region(points, shown, size, shape)
     regions = _limb_regions(portrait, points, shown, size, torso)
+    person = _grown((matte > 0.3).astype(np.float32), 0.02 * size)
+    regions = {key: region if key[0] == "hand" else region * person for key, region in regions.items()}
     _take_slivers(regions, matte, size)
     arms = _union(list(regions.values()), shape)
 
     # 1. The background: the portrait without the person and a rim around it.
-    solid = np.maximum(matte, arms * _close_to(matte, size))
+    hands = [_shrunk(region, 0.04 * size) for (part, _), region in regions.items() if part == "hand"]
+    solid = _union([matte, *hands], shape)
     hole = _grown((solid > 0.02).astype(np.float32), _RIM * size)
     background = continue_edges(portrait, hole)
     below = background.astype(np.float32)
@@ -124,7 +127,8 @@ def cut_layers(portrait: Image, points: Points, shown: npt.NDArray[np.bool_]) ->
     keeps = _shoulder_discs(points, shown, size, shape)
     wide = _grown(arms, _CUT * size)
     cut = _soft(arms, _SEAM * size) * (1 - keeps)
-    alpha = matte * (1 - cut) + cut * np.maximum(_silhouette(matte, wide), torso * matte)
+    behind = np.maximum(_silhouette(matte, wide * (matte > 0.5)), torso)
+    alpha = matte * (1 - cut * (1 - behind))
     trunk = _colours(portrait, below, alpha, matte, wide * (1 - keeps), size)
     below = below * (1 - alpha[..., None]) + trunk
 
@@ -201,10 +205,6 @@ def _shoulder_discs(
 
 def _union(masks: list[Mask], shape: tuple[int, int]) -> Mask:
     return np.asarray(np.maximum.reduce([np.zeros(shape, np.float32), *masks]), np.float32)
-
-
-def _close_to(matte: Mask, size: float) -> Mask:
-    return _grown((matte > 0.3).astype(np.float32), 0.08 * size)
 
 
 def _grown(mask: Mask, radius: float) -> Mask:
