@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from talkingpose.io.image import Image
 from talkingpose.pose.keypoints import validate
-from talkingpose.warp.geometry import Affine, Points, bone_transform, fit_similarity
+from talkingpose.warp.geometry import Affine, Points, apply, bone_transform, fit_similarity
 from talkingpose.warp.layers import PARTS, Part, cut_layers
 from talkingpose.warp.pose_track import PoseTrack
 from talkingpose.warp.skeleton import ARMS, body_size
@@ -18,6 +18,8 @@ from talkingpose.warp.trunk import Trunk
 # Range of the length of a limb against the portrait's, and of the size of a hand.
 _STRETCH = (0.15, 2.5)
 _HAND_SCALE = (0.6, 1.6)
+# Share by which an arm hangs on the torso rather than on the shoulder's own place.
+_ATTACHED = 1.0
 
 
 class Puppet:
@@ -64,13 +66,18 @@ class Puppet:
             for index in range(len(ARMS)):
                 layer = self._layers.limbs.get((part, index))
                 if layer is not None:
-                    layer.draw(frame, self._limb_transform(part, index, target, scale))
+                    layer.draw(frame, self._limb_transform(part, index, target, torso, scale))
         return frame
 
-    def _limb_transform(self, part: Part, index: int, target: Points, scale: float) -> Affine:
+    def _limb_transform(self, part: Part, index: int, target: Points, torso: Affine, scale: float) -> Affine:
         arm = ARMS[index]
         if part == "hand":
             rows = [row for row in arm.hand if self._track.shown[row]]
             return fit_similarity(self._points[rows], target[rows], _HAND_SCALE)
         rows = [arm.shoulder, arm.elbow] if part == "upper" else [arm.elbow, arm.wrist]
-        return bone_transform(self._points[rows], target[rows], scale, _STRETCH)
+        ends = target[rows]
+        if part == "upper":
+            # The sleeve hangs on the torso, which does not follow a turn of the shoulders all the way.
+            attached = apply(torso, self._points[arm.shoulder])
+            ends = np.stack([ends[0] + _ATTACHED * (attached - ends[0]), ends[1]])
+        return bone_transform(self._points[rows], ends, scale, _STRETCH)

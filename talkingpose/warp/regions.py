@@ -11,7 +11,7 @@ import numpy.typing as npt
 from talkingpose.io.image import Image
 from talkingpose.warp.geometry import Points
 from talkingpose.warp.matte import Mask
-from talkingpose.warp.skeleton import CHIN, HIPS, NOSE, SHOULDERS, Arm
+from talkingpose.warp.skeleton import CHIN, EARS, HIPS, NOSE, SHOULDERS, Arm
 
 # Radii of limbs, as shares of the body size.
 _SHOULDER, _ELBOW, _FOREARM, _WRIST = 0.18, 0.15, 0.13, 0.10
@@ -20,6 +20,8 @@ _HAND_MARGIN = 0.06
 _LOOSE = 2.0
 # In front of the torso a sleeve cannot be told from it: the upper arm is narrower there.
 _TIGHT = 0.65
+# Shoulders closer than this share of the body size are those of a person seen from the side.
+_TURNED = 0.85
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def pixel_grid(height: int, width: int) -> npt.NDArray[np.float32]:
 def arm_bones(points: Points, shown: npt.NDArray[np.bool_], arm: Arm, size: float) -> dict[str, Bone]:
     """Return the capsules of an arm's visible parts by name: `upper`, `fore`; empty without an elbow."""
     bones = {}
-    if shown[[arm.shoulder, arm.elbow]].all():
+    if shown[[arm.shoulder, arm.elbow]].all() and not _is_far(points, shown, arm, size):
         # Of a person seen from the side the far arm shows little.
         side = float(np.hypot(*(points[SHOULDERS[0]] - points[SHOULDERS[1]])))
         wide = min(1.0, 0.35 * side / (_SHOULDER * size)) if shown[list(SHOULDERS)].all() else 1.0
@@ -62,6 +64,17 @@ def arm_bones(points: Points, shown: npt.NDArray[np.bool_], arm: Arm, size: floa
             ends = np.stack([ends[0], ends[1] + _unit(ends[1] - ends[0]) * 0.35 * size])
         bones["fore"] = Bone(ends, (_FOREARM * size, _WRIST * size))
     return bones
+
+
+def _is_far(points: Points, shown: npt.NDArray[np.bool_], arm: Arm, size: float) -> bool:
+    """Return True for the far arm of a person seen from the side, whose sleeve lies before the chest."""
+    if not shown[[*SHOULDERS, NOSE, *EARS]].all():
+        return False
+    side = points[SHOULDERS[0]] - points[SHOULDERS[1]]
+    if float(np.hypot(*side)) > _TURNED * size:
+        return False
+    outward = points[arm.shoulder] - points[list(SHOULDERS)].mean(axis=0)
+    return float(outward @ (points[NOSE] - points[list(EARS)].mean(axis=0))) > 0
 
 
 def hand_region(

@@ -13,6 +13,7 @@ from talkingpose.warp.geometry import Points
 
 NOSE = 0
 HEAD = tuple(range(5))
+EARS = (3, 4)
 SHOULDERS = (5, 6)
 HIPS = (11, 12)
 TORSO = (*SHOULDERS, *HIPS)

@@ -9,7 +9,7 @@ from talkingpose.io.image import Image
 from talkingpose.warp.geometry import Affine, Points, about, apply, fit_similarity, invert, rotation
 from talkingpose.warp.layers import blend
 from talkingpose.warp.resample import Field, from_lattice, lattice, look_up, sample
-from talkingpose.warp.skeleton import CHIN, FACE_ROWS, HEAD, HIPS, NOSE, SHOULDERS, TORSO
+from talkingpose.warp.skeleton import CHIN, EARS, FACE_ROWS, HEAD, HIPS, NOSE, SHOULDERS, TORSO
 
 # Distance of the nodes of the map: for the body a share of the longer side, for the face of its width.
 _NODE_SHARE, _FACE_NODE = 1 / 64, 1 / 36
@@ -24,7 +24,6 @@ _FACE_REACH = 0.5
 _MAX_SLIDE, _MAX_SHIFT = 0.09, 0.12
 # The outline of the face (jaw from ear to ear) stays on the head but for the chin, which the mouth moves.
 _OUTLINE = (*range(6), *range(11, 17))
-_EARS = (3, 4)
 _HEAD_SCALE = (0.88, 1.14)
 
 
@@ -105,7 +104,7 @@ class Trunk:
         extent = [float(np.hypot(*np.ptp(p, axis=0))) for p in (source, moved)]
         wanted = float(np.clip(extent[1] / max(extent[0], 1e-6), low * scale, high * scale))
         linear = wanted * rotation(float(np.arctan2(similar[1, 0], similar[0, 0])))
-        rows = list(_EARS)
+        rows = list(EARS)
         centre, where = source.mean(axis=0), moved.mean(axis=0)
         if self._face and self._shown[rows].all():
             # A turning head moves its face further than itself; the ears are on its axis.
