@@ -8,8 +8,9 @@ import numpy.typing as npt
 from talkingpose.io.image import Image
 from talkingpose.warp.geometry import Affine, Points, about, apply, fit_similarity, invert, rotation
 from talkingpose.warp.layers import blend
+from talkingpose.warp.mouth import Mouth
 from talkingpose.warp.resample import Field, from_lattice, lattice, look_up, sample
-from talkingpose.warp.skeleton import CHIN, EARS, FACE_ROWS, HEAD, HIPS, NOSE, SHOULDERS, TORSO
+from talkingpose.warp.skeleton import CHIN, EARS, FACE_ROWS, HEAD, HIPS, INNER_LIPS, NOSE, SHOULDERS, TORSO
 
 # Distance of the nodes of the map: for the body a share of the longer side, for the face of its width.
 _NODE_SHARE, _FACE_NODE = 1 / 64, 1 / 36
@@ -73,6 +74,11 @@ class Trunk:
         if shift is not None:
             self._refine(where, torso, head, shift)
         blend(frame, look_up(self._texture, where))
+        if shift is not None:
+            lips = self._points[list(INNER_LIPS)]
+            node = ((lips - self._face_box[:2]) / self._face_step).astype(np.float32)
+            moved = lips + sample(shift, node[None])[0]
+            self._mouth.draw(frame, apply(head, moved))
         return torso, head
 
     def _torso_transform(self, target: Points) -> Affine:
@@ -145,6 +151,7 @@ class Trunk:
         solve = np.linalg.inv(kernel(face, face) + _RIDGE * np.eye(len(face)))
         spread = kernel(nodes.reshape(-1, 2).astype(np.float64), face) @ solve
         self._spread = spread.astype(np.float32)
+        self._mouth = Mouth(self._texture, self._points[list(INNER_LIPS)])
 
     def _face_shift(self, target: Points, head: Affine) -> Field | None:
         """Return the displacement (h, w, 2) of the face within the head, on the lattice of the face."""

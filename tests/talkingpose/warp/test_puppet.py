@@ -36,15 +36,15 @@ def shifted(poses: np.ndarray, x: float, y: float) -> np.ndarray:
 
 def test_the_portraits_own_pose_gives_the_portrait(clip: Clip) -> None:
     for frame in frames(clip, np.repeat(clip.keypoints[:1], 3, axis=0)):
-        assert psnr(frame, clip.portrait) > 26
+        assert psnr(frame, clip.portrait) > 33
         # What does not move is not touched.
         assert np.array_equal(frame[:10, :10], clip.portrait[:10, :10])
 
 
 def test_real_poses_come_closer_to_the_real_frames_than_the_portrait(clip: Clip) -> None:
-    real = list(clip.frames())
-    made = frames(clip, clip.keypoints)
-    gain = [psnr(made[t], real[t]) - psnr(clip.portrait, real[t]) for t in range(5, len(real), 5)]
+    real = list(itertools.islice(clip.frames(), 80))
+    made = frames(clip, clip.keypoints[:80])
+    gain = [psnr(made[t], real[t]) - psnr(clip.portrait, real[t]) for t in range(5, 80, 5)]
     assert np.mean(gain) > 3
 
 
@@ -70,7 +70,7 @@ def test_points_outside_the_picture_leave_the_background(clip: Clip, x: float, y
 
 @pytest.mark.parametrize("rows", [LEFT_HAND, RIGHT_HAND, FACE, slice(5, 7), slice(0, 17), slice(0, 133)])
 def test_parts_missing_in_the_drive_follow_the_rest(clip: Clip, rows: slice) -> None:
-    poses = clip.keypoints[:40].copy()
+    poses = clip.keypoints[:24].copy()
     poses[20:, rows] = 0
     made = frames(clip, poses)
     steps = [np.abs(b.astype(int) - a).mean() for a, b in itertools.pairwise(made)]
