@@ -23,5 +23,5 @@ def test_a_mouth_beyond_the_edge_changes_nothing_elsewhere() -> None:
     frame = np.full((60, 60, 3), 200, np.uint8)
     Mouth(frame, CLOSED).draw(frame, OPEN + 500)
     assert (frame == 200).all()
-    Mouth(frame, CLOSED - 300).draw(frame, OPEN + (25, 0))
+    Mouth(frame, CLOSED - 300).draw(frame, OPEN + np.array([25.0, 0.0]))
     assert (frame[:, :15] == 200).all()
