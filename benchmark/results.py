@@ -120,12 +120,6 @@ class ContestantRef(Document):
         """Return which frames of the driving clip it saw, in runs of any version."""
         return self.driving_frames or ("all" if self.saw_driving_frames else "none")
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.driving_frames is not None and (self.driving_frames != "none") != self.saw_driving_frames:
-            raise ValueError("driving_frames contradicts saw_driving_frames")
-        return self
-
 
 class WeightRef(Document):
     """One weight file that was used."""

@@ -31,6 +31,8 @@ def check_control(
         tables: their frame scores.
     """
     name = run.contestant.name
+    if (run.contestant.frames_seen != "none") != run.contestant.saw_driving_frames:
+        yield contradiction("run.json", "driving_frames and saw_driving_frames contradict each other")
     if not run.contestant.control:
         if name in KNOWN_CONTROLS:
             yield contradiction("run.json", f"{name} is a control, and the run is not marked as one")

@@ -87,7 +87,8 @@ def _renew(scores: dict[str, Any], table: pa.Table) -> None:
 
 def relabel(name: str, *, control: bool, saw: bool = False, **args: Any) -> Attack:
     """Give a run the name of another contestant."""
-    fields = {"name": name, "control": control, "saw_driving_frames": saw, "args": args}
+    fields = {"name": name, "control": control, "args": args}
+    fields |= {"saw_driving_frames": saw, "driving_frames": "all" if saw else "none"}
     return lambda run: edit(run / "run.json", lambda d: d["contestant"].update(fields))
 
 
