@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.release.release import ReleaseError
+from talkingpose.io.documents import DocumentError
 from talkingpose.io.tables import read_table
 
 _NEEDED = (
@@ -75,7 +76,10 @@ def read_manifest(location: Path) -> list[ManifestRow]:
 
 
 def _rows(shard: Path) -> list[ManifestRow]:
-    table = read_table(shard, "manifest")
+    try:
+        table = read_table(shard, "manifest")
+    except DocumentError as error:
+        raise ReleaseError(f"manifest {shard}: invalid Parquet: download the release again") from error
     missing = [name for name in _NEEDED if name not in table.column_names]
     if missing:
         raise ReleaseError(f"manifest {shard}: no column {', '.join(missing)}: give a manifest of tp-curate")

@@ -28,7 +28,7 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
     import pyarrow.parquet
 
     if not path.is_file():
-        raise DocumentError(f"{what} {path}: no such file: write it again")
+        raise DocumentError(f"{what} {path}: no such file: copy or write it again")
     with parquet_errors(f"{what} {path}"):
         return pyarrow.parquet.ParquetFile(path).read(columns=None if columns is None else list(columns))
 

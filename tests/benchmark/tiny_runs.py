@@ -96,7 +96,7 @@ def write_pngs(folder: Path, images: Sequence[np.ndarray], name: str = "{:04}.pn
 
 def run(model: str, dataset: Path, out: Path, **options: Any) -> Run:
     """Generate and score; in this process, which starts faster."""
-    given = {"device": "cpu", "in_process": True, **options}
+    given = {"device": "cpu", "in_process": True, "protocol": "tp-long@1", **options}
     settings = RunSettings(model=model, dataset=str(dataset), out=out, **given)
     return evaluate(settings)
 

@@ -306,12 +306,11 @@ def test_rebuild_refuses_folders_of_other_programs(released, tmp_path):
 
 def moving(seed: int, count: int) -> list[np.ndarray]:
     """Return frames that change fast, so that an offset of three frames is measurable."""
-    rng = np.random.default_rng(seed)
-    keys = [np.kron(rng.integers(0, 256, (6, 10)), np.ones((16, 16))) for _ in range(count // 12 + 3)]
+    texture = np.kron(np.random.default_rng(seed).integers(0, 256, (6, 40)), np.ones((16, 16))) - 128.0
     pictures = []
     for index, picture in enumerate(frames(SPEAKER, count, seed)):
-        share = index % 12 / 12
-        wave = (1 - share) * keys[index // 12] + share * keys[index // 12 + 1] - 128
+        # The texture drifts; a texture that fades would be a dissolve.
+        wave = np.roll(texture, 3 * index, axis=1)[: picture.shape[0], : picture.shape[1]]
         pictures.append(np.clip(picture + 0.3 * wave[..., None], 0, 255).astype(np.uint8))
     return pictures
 

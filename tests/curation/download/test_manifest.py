@@ -83,5 +83,5 @@ def test_repeated_clips_missing_columns_and_damaged_files(tmp_path):
     with pytest.raises(ReleaseError, match="no column phash"):
         read_manifest(manifest(tmp_path, {name: value for name, value in ROW.items() if name != "phash"}))
     (tmp_path / "train-00000-of-00001.parquet").write_bytes(b"PAR1 rubbish")
-    with pytest.raises(ReleaseError, match="not readable as Parquet"):
+    with pytest.raises(ReleaseError, match="invalid Parquet"):
         read_manifest(tmp_path)
