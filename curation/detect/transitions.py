@@ -41,6 +41,8 @@ _MIN_CHANGED, _MIN_MIXED, _DOUBT_MIXED = 0.1, 0.45, 0.28
 _MIN_JUMP, _JUMP_RATIO = 0.06, 2.5
 _DOUBT_JUMP, _DOUBT_RATIO = 0.04, 1.7
 _AROUND = 3
+# Footage that lost frames in a conversion jumps as far as people move in this time, which is no cut.
+_DROPPED_S = 0.2
 # Frames that repeat the one before differ by less than this, in levels; a jump after them is a stutter.
 _REPEATED = 0.25
 # Contrast of an empty picture, in levels, and the longest fade in seconds.
@@ -77,6 +79,8 @@ class TransitionDetector:
         self._contrast: list[float] = []
         self._lost: list[float] = []
         self._differs: list[float] = []
+        self._dropped = max(round(_DROPPED_S * self._fps), 1)
+        self._moved: list[float] = []  # as `_lost`, over `_dropped` frames
         self._last: npt.NDArray[np.uint8] | None = None
 
     def feed(self, image: Image) -> None:
@@ -93,6 +97,8 @@ class TransitionDetector:
         frame = _Frame(detail, _blocks(detail * detail))
         self._contrast.append(float(plane.std()))
         self._lost.append(_lost(self._recent[-1], frame) if self._recent else 0.0)
+        far = len(self._recent) >= self._dropped
+        self._moved.append(_lost(self._recent[-self._dropped], frame) if far else 0.0)
         self._differs.append(0.0 if self._last is None else float(cv2.absdiff(gray, self._last).mean()))
         self._last = gray
         self._recent.append(frame)
@@ -131,9 +137,14 @@ class TransitionDetector:
             around = [*lost[max(index - _AROUND, 1) : index], *lost[index + 1 : index + 1 + _AROUND]]
             # Footage with repeated frames moves in steps, which are no cuts.
             stutters = (differs[max(index - _AROUND, 1) : index] < _REPEATED).any()
-            if lost[index] >= max(least, ratio * max(around)) and not stutters:
+            if lost[index] >= max(least, ratio * max(around), self._motion(index)) and not stutters:
                 found.append(index)
         return found
+
+    def _motion(self, index: int) -> float:
+        """Largest share of lost blocks that the motion just before or after a frame explains."""
+        after = index + self._dropped
+        return max(self._moved[index - 1], self._moved[after] if after < len(self._moved) else 0.0)
 
     def _fades(self) -> list[Transition]:
         """Runs of empty frames with the frames in which the contrast falls and rises."""
