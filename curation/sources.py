@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from talkingpose.io.errors import UserError
 
+# Longest name of a file or folder, in bytes.
+_MAX_PART = 255
 SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv"}
     | {".ogv", ".3gp", ".mxf"}
@@ -131,6 +134,16 @@ def identify(found: LocalSource, sha256: str | None = None) -> Source:
         problem = f"{found.name}: {error.strerror or error}: check the file and its permissions"
         return Source(found.path, found.name, unread[:16], None, problem)
     return Source(found.path, found.name, sha256[:16], sha256)
+
+
+def name_problem(path: Path) -> str | None:
+    """Return why a folder of this name cannot be written, before anything is; None if it can."""
+    # Cc are control characters; Cs are the surrogates that stand for bytes that are not UTF-8.
+    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in str(path.absolute())):
+        return "the path has control characters or is not UTF-8: give another name"
+    if any(len(os.fsencode(part)) > _MAX_PART for part in path.parts):
+        return "File name too long: give a shorter name"
+    return None
 
 
 def encodable(name: str) -> str:

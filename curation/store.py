@@ -13,10 +13,8 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -27,7 +25,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 
 from curation.records import SourceRecord
 from curation.settings import ExportSettings
-from curation.sources import LocalSource, Source, encodable, identify
+from curation.sources import LocalSource, Source, encodable, identify, name_problem
 from talkingpose.io.atomic import write_text
 from talkingpose.io.errors import UserError
 from talkingpose.io.shard import Shard
@@ -40,8 +38,7 @@ DOWNLOADS = "acquisition"
 _SALT = "salt"
 # Timeout for the short time in which another shard takes its lock.
 _SHARD_START_S = 30.0
-# Longest name of a file or folder in bytes, and of a path in a message in characters.
-_MAX_PART = 255
+# Longest path in a message, in characters.
 _MAX_NAME = 200
 
 
@@ -134,11 +131,9 @@ class Store:
             raise StoreError(f"output {self._name}: {problem}")
 
     def _problem(self) -> str | None:
-        # Cc are control characters; Cs are the surrogates that stand for bytes that are not UTF-8.
-        if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in str(self.out.absolute())):
-            return "the path has control characters or is not UTF-8: give another name"
-        if any(len(os.fsencode(part)) > _MAX_PART for part in self.out.parts):
-            return "File name too long: give a shorter name"
+        problem = name_problem(self.out)
+        if problem is not None:
+            return problem
         try:
             if self.out.exists() and not self.out.is_dir():
                 return "a file of this name exists: give a folder"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from curation.sources import encodable, name_problem
 from talkingpose.data.clips import Clip, ClipDataset
 from talkingpose.io.atomic import move
 from talkingpose.io.errors import UserError
@@ -42,6 +43,8 @@ def write_webdataset(folder: Path, to: Path, *, max_shard_mb: float = 500) -> li
         DatasetError: no dataset in `folder`.
         WebDatasetError: `to` holds other files.
     """
+    if problem := name_problem(to):
+        raise WebDatasetError(f"webdataset {encodable(str(to))}: {problem}")
     dataset = ClipDataset(str(folder))
     if to.exists() and (not to.is_dir() or any(path.suffix != ".tar" for path in to.iterdir())):
         raise WebDatasetError(f"webdataset {to}: the folder holds other files: give a new folder")

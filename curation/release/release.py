@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from curation.sources import encodable, name_problem
 from curation.store import Store
 from talkingpose.io.atomic import atomic_write, write_text
 from talkingpose.io.documents import read_text
@@ -45,6 +46,8 @@ def release_ids(out: Path, to: Path) -> list[Path]:
     """
     import pyarrow.parquet as pq
 
+    if problem := name_problem(to):
+        raise ReleaseError(f"release {encodable(str(to))}: {problem}")
     shards = sorted((out / "manifest").glob("*.parquet"))
     if not shards:
         raise ReleaseError(f"folder {out}: no manifest: give the --out of a tp-curate run")
