@@ -126,6 +126,7 @@ def num_parameters(models: Sequence[torch.nn.Module]) -> int:
 
 
 def _read_pretrained(kind: Any, folder: Path) -> Any:
+    # Not `read_model`: parameters of the text encoder have another name in every version of transformers.
     try:
         options = {"use_safetensors": True} if kind is CLIPTextModel else {}
         loaded = kind.from_pretrained(folder, local_files_only=True, **options)

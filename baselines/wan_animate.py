@@ -34,6 +34,16 @@ SIZE: Final = "82.3 GB"
 LICENCE: Final = "Apache-2.0"
 # "People in the video are doing actions", the default of the official code (wan/animate.py).
 PROMPT: Final = "视频中的人在做动作"
+# Classes that a folder may name in `model_index.json`; diffusers would import any other from the folder.
+_COMPONENTS: Final = {
+    "transformer": ("diffusers.WanAnimateTransformer3DModel",),
+    "vae": ("diffusers.AutoencoderKLWan",),
+    "scheduler": ("diffusers.UniPCMultistepScheduler",),
+    "text_encoder": ("transformers.UMT5EncoderModel",),
+    "tokenizer": ("transformers.T5TokenizerFast", "transformers.T5Tokenizer"),
+    "image_encoder": ("transformers.CLIPVisionModel",),
+    "image_processor": ("transformers.CLIPImageProcessor", "transformers.CLIPImageProcessorFast"),
+}
 _UNIT = 16
 _PROMPT_LENGTH = 512
 
@@ -73,6 +83,7 @@ class WanAnimate:
 
     Raises:
         ContestantError: diffusers is too old, weights are missing, or a setting has an invalid value.
+        CheckpointError: the folder is not this pipeline, or cannot be read.
     """
 
     def __init__(
@@ -340,16 +351,14 @@ def _load(folder: Path, dtype: torch.dtype) -> Any:
     import torch
 
     from talkingpose.model.checkpoint_folder import CheckpointError
-    from talkingpose.model.model_files import read_config
+    from talkingpose.model.diffusers_checkpoint import check_index
 
     kind = getattr(diffusers, "WanAnimatePipeline", None)
     if kind is None:
         raise ContestantError(
             f"{NAME}: diffusers {diffusers.__version__} has no WanAnimatePipeline: install a newer diffusers"
         )
-    index = read_config(folder / "model_index.json")
-    if index.get("_class_name") != "WanAnimatePipeline":
-        raise CheckpointError(f"checkpoint {folder}: not a WanAnimatePipeline: give a copy of {REPOSITORY}")
+    check_index(folder, "WanAnimatePipeline", _COMPONENTS)
     try:
         with warnings.catch_warnings():
             # Newer versions of diffusers call the type of the weights by another name.

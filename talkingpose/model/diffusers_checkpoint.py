@@ -25,16 +25,17 @@ MODELS: dict[str, type[Any]] = {
     "denoising_unet": UNet2DConditionModel,
     "pose_guider": PoseGuider,
 }
-# Library and class of each component. The second library of the pose guider is its former module, which
-# checkpoints of earlier versions name.
-COMPONENTS: dict[str, tuple[tuple[str, ...], str]] = {
-    "vae": (("diffusers",), "AutoencoderKL"),
-    "image_encoder": (("transformers",), "CLIPVisionModelWithProjection"),
-    "image_processor": (("transformers",), "CLIPImageProcessor"),
-    "reference_unet": (("diffusers",), "UNet2DConditionModel"),
-    "denoising_unet": (("diffusers",), "UNet2DConditionModel"),
-    "pose_guider": (("talkingpose.model.pose_guider", "talkingpose.pose_guider"), "PoseGuider"),
-    "scheduler": (("diffusers",), "DDIMScheduler"),
+# Accepted classes of each component, as LIBRARY.CLASS; the first is the present one.
+ComponentTable = Mapping[str, tuple[str, ...]]
+COMPONENTS: ComponentTable = {
+    "vae": ("diffusers.AutoencoderKL",),
+    "image_encoder": ("transformers.CLIPVisionModelWithProjection",),
+    "image_processor": ("transformers.CLIPImageProcessor",),
+    "reference_unet": ("diffusers.UNet2DConditionModel",),
+    "denoising_unet": ("diffusers.UNet2DConditionModel",),
+    # The second is its former module, which checkpoints of earlier versions name.
+    "pose_guider": ("talkingpose.model.pose_guider.PoseGuider", "talkingpose.pose_guider.PoseGuider"),
+    "scheduler": ("diffusers.DDIMScheduler",),
 }
 _CLASS = "TalkingPosePipeline"
 # Remarks of diffusers without effect.
@@ -77,8 +78,13 @@ def read_saved(folder: Path, torch_dtype: torch.dtype | None = None) -> dict[str
     return components
 
 
-def check_index(folder: Path) -> None:
-    """Refuse a `model_index.json` that is not exactly the table of this pipeline.
+def check_index(folder: Path, kind: str = _CLASS, components: ComponentTable = COMPONENTS) -> None:
+    """Refuse a `model_index.json` that is not exactly the table of a pipeline.
+
+    Args:
+        folder: with the file.
+        kind: class of the pipeline.
+        components: its table.
 
     Raises:
         CheckpointError: names the first difference.
@@ -86,17 +92,16 @@ def check_index(folder: Path) -> None:
     """
     path = folder / DIFFUSERS_FILE
     index = read_config(path)
-    kind = index.pop("_class_name", None)
-    if kind != _CLASS:
-        raise CheckpointError(f"checkpoint {path}: holds a {str(kind)[:100]}, not a {_CLASS}")
-    for name in sorted((index.keys() | COMPONENTS.keys()) - _REMARKS):
-        if name not in COMPONENTS:
+    found = index.pop("_class_name", None)
+    if found != kind:
+        raise CheckpointError(f"checkpoint {path}: holds a {str(found)[:100]}, not a {kind}")
+    for name in sorted((index.keys() | components.keys()) - _REMARKS):
+        if name not in components:
             raise CheckpointError(f"checkpoint {path}: unknown component {name[:100]}: remove the entry")
-        libraries, class_name = COMPONENTS[name]
-        if index.get(name) not in [[library, class_name] for library in libraries]:
+        if index.get(name) not in [one.rsplit(".", 1) for one in components[name]]:
             raise CheckpointError(
                 f"checkpoint {path}: {name}: {str(index.get(name))[:100]}: refused, "
-                f"this pipeline has {libraries[0]}.{class_name}"
+                f"this pipeline has {components[name][0]}"
             )
 
 

@@ -250,6 +250,23 @@ def test_damaged_adapter_is_one_line(weights: dict[str, Path], tmp_path: Path) -
         ControlNetIp(checkpoint=str(copy), device="cpu")
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [{"scheduler": ["evil", "EvilS"]}, {"extra": ["evil", "EvilS"]}, {"tokenizer": ["transformers", "T5"]}],
+)
+def test_code_of_a_checkpoint_is_never_run(
+    entry: dict[str, list[str]], weights: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(weights["wan-animate"], tmp_path / "copy"))
+    for folder in (copy, copy / "scheduler"):
+        (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass EvilS: pass\n")
+    index = copy / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | entry))
+    with pytest.raises(UserError, match=next(iter(entry))):
+        make("wan-animate", weights | {"wan-animate": copy})
+    assert not (tmp_path / "ran").exists()
+
+
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 300
     while not condition():

@@ -176,22 +176,19 @@ def write_wan_animate(folder: Path) -> Path:
         WanAnimatePipeline,
         WanAnimateTransformer3DModel,
     )
-    from tokenizers import Tokenizer, models
     from transformers import (
         CLIPImageProcessor,
         CLIPVisionConfig,
         CLIPVisionModel,
-        PreTrainedTokenizerFast,
+        T5TokenizerFast,
         UMT5Config,
         UMT5EncoderModel,
     )
 
     torch.manual_seed(0)
-    words = Tokenizer(models.Unigram([("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("a", -1.0)], unk_id=2))
+    words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("a", -1.0)]
     pipeline = WanAnimatePipeline(
-        tokenizer=PreTrainedTokenizerFast(
-            tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-        ),
+        tokenizer=T5TokenizerFast(vocab=words, extra_ids=0),
         text_encoder=UMT5EncoderModel(
             UMT5Config(vocab_size=8, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
         ),
