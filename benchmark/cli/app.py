@@ -206,7 +206,7 @@ def cases_command(
     as_json: Json = False,
 ) -> int:
     """Export portraits and poses for a model that runs elsewhere."""
-    from benchmark.runner.cases import MAP, ExportSettings, export_cases
+    from benchmark.runner.predictions.cases import MAP, ExportSettings, export_cases
 
     settings = ExportSettings(
         dataset=dataset,

@@ -11,7 +11,7 @@ from time import perf_counter
 from benchmark.analysis.lag import MAX_LAG
 from benchmark.metrics import AnyMetric, CaseShape
 from benchmark.run_dir import RunDir
-from benchmark.runner.host import Host
+from benchmark.runner.hosts.host import Host
 from benchmark.runner.inputs import CaseInputs, prepare_inputs
 from benchmark.runner.plan import PlannedCase
 from benchmark.runner.reference_video import DrivingFaces, DrivingFrames

@@ -14,17 +14,17 @@ from benchmark.errors import EvaluationError
 from benchmark.metrics import AnyMetric
 from benchmark.protocols.protocol import CrossProtocol, Protocol, load_protocol
 from benchmark.run_dir import RunDir
-from benchmark.runner.case_map import read_case_map
-from benchmark.runner.cases import inputs_hash
 from benchmark.runner.codec_control import CodecControl
 from benchmark.runner.environment import project_version
-from benchmark.runner.host import Host, InProcessHost
-from benchmark.runner.isolation import IsolatedHost
+from benchmark.runner.hosts.host import Host, InProcessHost
+from benchmark.runner.hosts.isolation import IsolatedHost
 from benchmark.runner.plan import PlannedCase, RunPlan, batches, case_key, plan_run
-from benchmark.runner.predictions import Predictions
+from benchmark.runner.predictions.case_map import read_case_map
+from benchmark.runner.predictions.cases import inputs_hash
+from benchmark.runner.predictions.folder import Predictions
+from benchmark.runner.predictions.swapped import swapped_predictions
 from benchmark.runner.run_settings import RunSettings
 from benchmark.runner.summarize import metrics_under
-from benchmark.runner.swapped_predictions import swapped_predictions
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.contestant import FRAMES_SEEN, Contestant, ContestantInfo
 from talkingpose.data.contestant_loading import checked_info, contestant_names, make_contestant

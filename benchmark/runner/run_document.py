@@ -20,7 +20,7 @@ from benchmark.results import (
 )
 from benchmark.runner.environment import environment
 from benchmark.runner.generate import CaseFailed, CaseFinished
-from benchmark.runner.memory import peak_rss_mb
+from benchmark.runner.hosts.memory import peak_rss_mb
 from benchmark.runner.prepared_run import PreparedRun
 from benchmark.runner.summarize import summarize
 

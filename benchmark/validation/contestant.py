@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.runner.host import Host
+from benchmark.runner.hosts.host import Host
 from benchmark.validation.checks import CheckList
 from talkingpose.data.contestant import Case, FramesSeen
 from talkingpose.data.contestant_steps import FrameFault, PoseReader, StepError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from benchmark.runner.predictions import rates_differ
+from benchmark.runner.predictions.folder import rates_differ
 from benchmark.validation.checks import CheckList
 from talkingpose.data.clips import Clip, ClipDataset
 from talkingpose.data.schema import DatasetError

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.protocols.protocol import Protocol
-from benchmark.runner.case_map import read_case_map
-from benchmark.runner.cases import inputs_hash
 from benchmark.runner.plan import plan_run
-from benchmark.runner.predictions import (
+from benchmark.runner.predictions.case_map import read_case_map
+from benchmark.runner.predictions.cases import inputs_hash
+from benchmark.runner.predictions.folder import (
     PredictionError,
     check_inputs,
     match,
@@ -18,7 +18,7 @@ from benchmark.runner.predictions import (
     missing,
     read_prediction,
 )
-from benchmark.runner.swapped_predictions import swapped_predictions
+from benchmark.runner.predictions.swapped import swapped_predictions
 from benchmark.validation.checks import CheckList
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.contestant import Case

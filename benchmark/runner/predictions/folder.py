@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark.errors import EvaluationError
 from benchmark.results import AuditEntry
-from benchmark.runner.case_map import CaseMap, find_prediction, printable
+from benchmark.runner.predictions.case_map import CaseMap, find_prediction, printable
 from talkingpose.data.contestant import Case, ContestantInfo, FramesSeen
 from talkingpose.io.image import Image
 from talkingpose.media import DecodeReport, VideoInfo, VideoReader, read_image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from baselines.arguments import no_checkpoint
-from baselines.driving import control_info, driving_frames, lockstep
+from baselines.controls.driving import control_info, driving_frames, lockstep
 from talkingpose.data.contestant import Case
 from talkingpose.io.image import Image
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.results import AuditEntry
-from benchmark.runner.case_map import printable
 from benchmark.runner.inputs import prepare_inputs
 from benchmark.runner.plan import PlannedCase
-from benchmark.runner.predictions import first_frame
+from benchmark.runner.predictions.case_map import printable
+from benchmark.runner.predictions.folder import first_frame
 from talkingpose.data.clips import ClipDataset
 from talkingpose.io.errors import UserError
 from talkingpose.io.image import Image

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.runner.memory import ProcessClock, peak_rss_mb
+from benchmark.runner.hosts.memory import ProcessClock, peak_rss_mb
 from benchmark.runner.run_settings import DEFAULT_TIMEOUT_S
 from talkingpose.data.contestant import Case, ContestantError, ContestantInfo, FramesSeen
 from talkingpose.data.contestant_loading import info_from, one_line

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 
 from baselines.arguments import no_checkpoint, whole_number
-from baselines.driving import control_info, driving_frames, lockstep
-from baselines.offset import offset
+from baselines.controls.driving import control_info, driving_frames, lockstep
+from baselines.controls.offset import offset
 from talkingpose.data.contestant import Case, case_seed
 from talkingpose.io.image import Image
 

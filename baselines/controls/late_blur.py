@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from baselines.arguments import no_checkpoint, number
-from baselines.driving import control_info, driving_frames, lockstep
+from baselines.controls.driving import control_info, driving_frames, lockstep
 from talkingpose.data.contestant import Case, ContestantError
 from talkingpose.io.image import Image
 

@@ -32,10 +32,10 @@ from filelock import FileLock, Timeout
 from benchmark.data.bundled import open_dataset
 from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import CrossProtocol, Protocol, load_protocol
-from benchmark.runner.case_map import INPUTS, PREDICTION
 from benchmark.runner.environment import project_version
 from benchmark.runner.inputs import CaseInputs, prepare_inputs
 from benchmark.runner.plan import PlannedCase, RunPlan, plan_run
+from benchmark.runner.predictions.case_map import INPUTS, PREDICTION
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.contestant import FRAMES_SEEN, FramesSeen
 from talkingpose.data.schema import DatasetError

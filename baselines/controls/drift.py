@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from baselines.arguments import no_checkpoint, number
-from baselines.driving import control_info, driving_frames, lockstep
-from baselines.offset import offset
+from baselines.controls.driving import control_info, driving_frames, lockstep
+from baselines.controls.offset import offset
 from talkingpose.data.contestant import Case
 from talkingpose.io.image import Image
 

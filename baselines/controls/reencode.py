@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from baselines.arguments import no_checkpoint
-from baselines.driving import driving_frames, lockstep
+from baselines.controls.driving import driving_frames, lockstep
 from talkingpose.data.contestant import Case, ContestantInfo
 from talkingpose.io.image import Image
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from benchmark.runner.memory import peak_device_mb
+from benchmark.runner.hosts.memory import peak_device_mb
 from talkingpose.data.contestant import Case, Contestant, ContestantInfo
 from talkingpose.data.contestant_loading import checked_info
 from talkingpose.data.contestant_steps import PoseReader, Step, checked_steps

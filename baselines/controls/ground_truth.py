@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from baselines.arguments import no_checkpoint
-from baselines.driving import driving_frames, lockstep
+from baselines.controls.driving import driving_frames, lockstep
 from talkingpose.data.contestant import Case, ContestantInfo
 from talkingpose.io.image import Image
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from baselines.arguments import no_checkpoint, whole_number
-from baselines.driving import control_info, driving_frames, lockstep
+from baselines.controls.driving import control_info, driving_frames, lockstep
 from talkingpose.data.contestant import Case
 from talkingpose.io.image import Image
 

@@ -1,0 +1,1 @@
+"""Controls: contestants with known behaviour, shown on every board and never ranked."""

@@ -1,0 +1,1 @@
+"""Hosts of a contestant: in this process, or in one of its own."""
