@@ -7,19 +7,13 @@ every layer, and the noise of a window is reused, shuffled, further on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from baselines.arguments import number, whole_number
 from baselines.checkpoint import weights_root
-from baselines.diffusers_contestant import (
-    FILTER,
-    animate_separately,
-    device_and_dtype,
-    prepare,
-    weights_of,
-)
-from talkingpose.data.contestant import Case, ContestantInfo
+from baselines.diffusers_contestant import StableDiffusionContestant, device_and_dtype, prepare
+from talkingpose.data.contestant import Case
 from talkingpose.io.image import Image
 
 if TYPE_CHECKING:
@@ -36,7 +30,7 @@ _SCHEDULER: Final[dict[str, Any]] = {
 }
 
 
-class AnimateDiff:
+class AnimateDiff(StableDiffusionContestant):
     """AnimateDiff with stock parts of diffusers.
 
     Memory grows with the clip: all frames are denoised at once.
@@ -68,46 +62,17 @@ class AnimateDiff:
         from baselines import stable_diffusion as sd
         from talkingpose.model.model_files import read_model
 
-        parts = sd.read_components(root, dtype, _SCHEDULER)
+        components = sd.read_components(root, dtype, _SCHEDULER)
         adapter = read_model(MotionAdapter, root / "animatediff-adapter").to(dtype)
-        self._pipeline = AnimateDiffControlNetPipeline(**parts, motion_adapter=adapter)
+        self._pipeline = AnimateDiffControlNetPipeline(**components, motion_adapter=adapter)
         sd.add_ip_adapter(self._pipeline, root)
         self._pipeline.enable_free_noise(context_length=WINDOW, context_stride=STRIDE)
         prepare(self._pipeline, device)
-        pipeline = self._pipeline
-        self._longer_side = int(pipeline.unet.config.sample_size) * pipeline.vae_scale_factor
-        models = [pipeline.unet, pipeline.vae, pipeline.controlnet, pipeline.image_encoder]
-        self.info = ContestantInfo(
-            name=NAME,
-            revision="1",
-            parameters=sd.num_parameters([*models, pipeline.text_encoder]),
-            licence=sd.LICENCE if checkpoint is None else "unknown",
-            window=WINDOW,
-            args={
-                "steps": self._steps,
-                "guidance": self._guidance,
-                "stride": STRIDE,
-                "prompt": sd.PROMPT,
-                "negative_prompt": sd.NEGATIVE_PROMPT,
-                "ip_adapter_scale": sd.IP_ADAPTER_SCALE,
-                "pose_picture": "openpose",
-                "size": f"native {self._longer_side}, {FILTER}",
-                "dtype": str(dtype).removeprefix("torch."),
-            },
-            weights=weights_of(NAME, checkpoint, (*sd.PARTS, "animatediff-adapter")),
-            backbone=sd.BACKBONE if checkpoint is None else None,
-            carry=0,
-            streams=False,
-            memory="grows",
+        parts = (*sd.PARTS, "animatediff-adapter")
+        args = {"stride": STRIDE}
+        self.info = self._describe(
+            NAME, checkpoint, parts, args, window=WINDOW, streams=False, memory="grows"
         )
-
-    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """Yield the frames of the running cases, generated at the native size and resized."""
-        from talkingpose.pipeline.load import scaled_size
-
-        unit = self._pipeline.vae_scale_factor
-        size = scaled_size(cases[0].width, cases[0].height, self._longer_side, unit)
-        return animate_separately(cases, seed, size, self._frames)
 
     def _frames(self, case: Case, size: tuple[int, int], generator: torch.Generator) -> Iterator[Image]:
         from baselines import stable_diffusion as sd

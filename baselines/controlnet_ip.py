@@ -6,19 +6,13 @@ nothing ties one frame to the next but the noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from baselines.arguments import choice, number, whole_number
 from baselines.checkpoint import weights_root
-from baselines.diffusers_contestant import (
-    FILTER,
-    animate_separately,
-    device_and_dtype,
-    prepare,
-    weights_of,
-)
-from talkingpose.data.contestant import Case, ContestantInfo
+from baselines.diffusers_contestant import StableDiffusionContestant, device_and_dtype, prepare
+from talkingpose.data.contestant import Case
 from talkingpose.io.image import Image
 
 if TYPE_CHECKING:
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
 NAME: Final = "controlnet-ip"
 
 
-class ControlNetIp:
+class ControlNetIp(StableDiffusionContestant):
     """Frame-by-frame generation with stock parts of diffusers.
 
     Args:
@@ -65,41 +59,13 @@ class ControlNetIp:
         )
         sd.add_ip_adapter(self._pipeline, root)
         prepare(self._pipeline, device)
-        pipeline = self._pipeline
-        self._prompts = pipeline.encode_prompt(sd.PROMPT, pipeline.device, 1, True, sd.NEGATIVE_PROMPT)
-        self._longer_side = int(pipeline.unet.config.sample_size) * pipeline.vae_scale_factor
-        models = [pipeline.unet, pipeline.vae, pipeline.controlnet, pipeline.image_encoder]
-        self.info = ContestantInfo(
-            name=NAME,
-            revision="1",
-            parameters=sd.num_parameters([*models, pipeline.text_encoder]),
-            licence=sd.LICENCE if checkpoint is None else "unknown",
-            window=1,
-            args={
-                "steps": self._steps,
-                "guidance": self._guidance,
-                "noise": noise,
-                "prompt": sd.PROMPT,
-                "negative_prompt": sd.NEGATIVE_PROMPT,
-                "ip_adapter_scale": sd.IP_ADAPTER_SCALE,
-                "pose_picture": "openpose",
-                "size": f"native {self._longer_side}, {FILTER}",
-                "dtype": str(dtype).removeprefix("torch."),
-            },
-            weights=weights_of(NAME, checkpoint, sd.PARTS),
-            backbone=sd.BACKBONE if checkpoint is None else None,
-            carry=0,
-            streams=True,
-            memory="constant",
+        self._prompts = self._pipeline.encode_prompt(
+            sd.PROMPT, self._pipeline.device, 1, True, sd.NEGATIVE_PROMPT
         )
-
-    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
-        """Yield the frames of the running cases, generated at the native size and resized."""
-        from talkingpose.pipeline.load import scaled_size
-
-        unit = self._pipeline.vae_scale_factor
-        size = scaled_size(cases[0].width, cases[0].height, self._longer_side, unit)
-        return animate_separately(cases, seed, size, self._frames)
+        args = {"noise": noise}
+        self.info = self._describe(
+            NAME, checkpoint, sd.PARTS, args, window=1, streams=True, memory="constant"
+        )
 
     def _frames(self, case: Case, size: tuple[int, int], generator: torch.Generator) -> Iterator[Image]:
         import torch

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from baselines.checkpoint import locked_weights, weight_files, weights_root
-from talkingpose.data.contestant import Case, ContestantWeights, case_seed, running
+from talkingpose.data.contestant import Case, ContestantInfo, ContestantWeights, case_seed, running
 from talkingpose.io.image import Image
 
 if TYPE_CHECKING:
@@ -47,6 +47,60 @@ def animate_separately(
     for step in range(max(case.num_frames for case in cases)):
         images = [next(videos[row]) for row in running(cases, step)]
         yield [image if size == requested else resize_image(image, requested, FILTER) for image in images]
+
+
+class StableDiffusionContestant:
+    """Contestant on a pipeline of `baselines.stable_diffusion`; a subclass generates the frames of a case."""
+
+    info: ContestantInfo
+    _pipeline: Any
+    _steps: int
+    _guidance: float
+
+    def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
+        """Yield the frames of the running cases, generated at the native size and resized."""
+        from talkingpose.pipeline.load import scaled_size
+
+        unit = self._pipeline.vae_scale_factor
+        size = scaled_size(cases[0].width, cases[0].height, self._longer_side, unit)
+        return animate_separately(cases, seed, size, self._frames)
+
+    def _frames(self, case: Case, size: tuple[int, int], generator: torch.Generator) -> Iterator[Image]:
+        raise NotImplementedError
+
+    @property
+    def _longer_side(self) -> int:
+        return int(self._pipeline.unet.config.sample_size) * int(self._pipeline.vae_scale_factor)
+
+    def _describe(
+        self, name: str, checkpoint: str | None, parts: Sequence[str], args: Mapping[str, Any], **facts: Any
+    ) -> ContestantInfo:
+        """Return the info: what all such contestants share, and the given arguments and facts."""
+        from baselines import stable_diffusion as sd
+
+        pipeline = self._pipeline
+        models = ("unet", "vae", "controlnet", "image_encoder", "text_encoder")
+        return ContestantInfo(
+            name=name,
+            revision="1",
+            parameters=sd.num_parameters([getattr(pipeline, model) for model in models]),
+            licence=sd.LICENCE if checkpoint is None else "unknown",
+            args={
+                "steps": self._steps,
+                "guidance": self._guidance,
+                **args,
+                "prompt": sd.PROMPT,
+                "negative_prompt": sd.NEGATIVE_PROMPT,
+                "ip_adapter_scale": sd.IP_ADAPTER_SCALE,
+                "pose_picture": "openpose",
+                "size": f"native {self._longer_side}, {FILTER}",
+                "dtype": str(pipeline.unet.dtype).removeprefix("torch."),
+            },
+            weights=weights_of(name, checkpoint, parts),
+            backbone=sd.BACKBONE if checkpoint is None else None,
+            carry=0,
+            **facts,
+        )
 
 
 def prepare(pipeline: Any, device: str) -> None:

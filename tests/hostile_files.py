@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,8 @@ def _video(path: Path, frames: int) -> None:
             writer.write(np.full((64, 64, 3), value * 3, np.uint8))
 
 
-def _npz(path: Path, **arrays: object) -> None:
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+def _npz(path: Path, **arrays: Any) -> None:
+    np.savez(path, **arrays)
 
 
 def _zip(path: Path) -> None:

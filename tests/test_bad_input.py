@@ -179,7 +179,8 @@ def wrong_lines(draw: st.DrawFn) -> list[str]:
 def call(words: list[str]) -> tuple[int, str, str]:
     """Run a command line in this process: exit code, stdout, stderr."""
     module = importlib.import_module(APPS[words[0]])
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape"), io.StringIO()
+    raw, err = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(raw, "utf-8", "surrogateescape")
     code: object = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), time_limit(words):
         try:
@@ -188,7 +189,7 @@ def call(words: list[str]) -> tuple[int, str, str]:
             code = stop.code
     out.flush()
     assert isinstance(code, int)
-    return code, out.buffer.getvalue().decode("utf-8", "replace"), err.getvalue()  # type: ignore[attr-defined]
+    return code, raw.getvalue().decode("utf-8", "replace"), err.getvalue()
 
 
 @contextlib.contextmanager

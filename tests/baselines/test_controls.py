@@ -7,15 +7,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from baselines.brightness import BrightnessControl
-from baselines.drift import DriftControl
-from baselines.flicker import FlickerControl
-from baselines.frozen import FrozenControl
-from baselines.ground_truth import GroundTruthControl
-from baselines.lag import LagControl
-from baselines.late_blur import LateBlurControl
-from baselines.paste_driver import PasteDriverControl
-from baselines.reencode import ReencodeControl, _encoder, reencoded
+from baselines.controls.brightness import BrightnessControl
+from baselines.controls.drift import DriftControl
+from baselines.controls.flicker import FlickerControl
+from baselines.controls.frozen import FrozenControl
+from baselines.controls.ground_truth import GroundTruthControl
+from baselines.controls.lag import LagControl
+from baselines.controls.late_blur import LateBlurControl
+from baselines.controls.paste_driver import PasteDriverControl
+from baselines.controls.reencode import ReencodeControl, _encoder, reencoded
 from talkingpose.data.contestant import Case, Contestant, ContestantError
 
 LENGTHS = (20, 33, 5)

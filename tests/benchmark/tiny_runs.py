@@ -25,7 +25,7 @@ IDS = [clip.clip_id for clip in CLIPS]
 METRICS = {"psnr": 1, "ssim": 1, "tje": 1}
 USERS_OF_PROTOCOLS = (
     *("runner.prepared_run", "analysis.compare", "rescore.rescore", "rescore.verify"),
-    *("validation", "validation.run", "run_check.summaries", "runner.cases"),
+    *("validation", "validation.run", "run_check.summaries", "runner.predictions.cases"),
 )
 
 

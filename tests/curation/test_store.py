@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from curation.dataset.webdataset import write_webdataset
+from curation.release.release import release_ids
 from curation.sources import LocalSource
 from curation.store import Store, StoreError
+from talkingpose.io.errors import UserError
 from talkingpose.io.shard import Shard
 
 
@@ -68,6 +71,14 @@ def test_unusable_names_are_refused_before_anything_is_written(tmp_path, name):
 def test_spaces_and_letters_of_all_scripts_are_accepted(tmp_path):
     with Store(tmp_path / "a\u3000b \u00e9\u4e2d").locked():
         pass
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "line\nbreak", "n" * 300])
+def test_names_of_released_folders_are_checked_first(tmp_path: Path, name: str) -> None:
+    for write in (release_ids, write_webdataset):
+        with pytest.raises(UserError, match=r"give another name|give a shorter name"):
+            write(tmp_path / "out", tmp_path / "below" / name)
+    assert not (tmp_path / "below").exists()
 
 
 @pytest.mark.parametrize("name", ["../victim.txt", "/victim.txt", "clips/../../victim.txt"])

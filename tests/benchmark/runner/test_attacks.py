@@ -14,7 +14,7 @@ import pytest
 from benchmark.cli import app
 from benchmark.protocols.protocol import Protocol
 from benchmark.results import Run, read_case, read_run
-from benchmark.runner.isolation import IsolatedHost
+from benchmark.runner.hosts.isolation import IsolatedHost
 from talkingpose.io import console
 from tests.benchmark.tiny_runs import CLIPS, protocol_everywhere, run, tiny_protocol
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.runner.case_map import CaseMapError, find_prediction, read_case_map
-from benchmark.runner.predictions import Predictions, match_by_map
+from benchmark.runner.predictions.case_map import CaseMapError, find_prediction, read_case_map
+from benchmark.runner.predictions.folder import Predictions, match_by_map
 
 HEAD = "clip_id,prediction\n"
 

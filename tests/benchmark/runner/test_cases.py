@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from benchmark.results import Run
-from benchmark.runner.cases import CaseExport, ExportError, ExportSettings, export_cases
 from benchmark.runner.evaluate import RunSettings, evaluate
+from benchmark.runner.predictions.cases import CaseExport, ExportError, ExportSettings, export_cases
 from benchmark.validation import validate
 from talkingpose.data.clips import load_clips
 from talkingpose.media import VideoReader, read_image

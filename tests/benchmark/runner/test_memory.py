@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from benchmark.runner.memory import peak_rss_mb
+from benchmark.runner.hosts.memory import peak_rss_mb
 
 
 def in_a_child(code: str) -> float:
     words = [
         sys.executable,
         "-c",
-        f"from benchmark.runner.memory import peak_rss_mb\n{code}\nprint(peak_rss_mb())",
+        f"from benchmark.runner.hosts.memory import peak_rss_mb\n{code}\nprint(peak_rss_mb())",
     ]
     return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 

@@ -14,7 +14,7 @@ import pytest
 from benchmark.analysis.lag import LagDetector
 from benchmark.errors import EvaluationError
 from benchmark.results import Run, read_case
-from benchmark.runner.predictions import PredictionError, match
+from benchmark.runner.predictions.folder import PredictionError, match
 from talkingpose.media import VideoReader
 from tests.benchmark.tiny_runs import CLIPS, IDS, frames, run, score, write_pngs, write_video
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from benchmark.runner.host import InProcessHost
+from benchmark.runner.hosts.host import InProcessHost
 from benchmark.validation import ValidationError, lines, validate
 from talkingpose.data.contestant import Case, ContestantInfo, Image, running
 from talkingpose.data.contestant_loading import checked_info

@@ -113,3 +113,11 @@ def test_any_text_is_printed(encoding: str) -> None:
     )
     assert result.returncode == 0
     assert json.loads(result.stdout.split(b"\n", 1)[1])["name"] == "caf\udce9 \u4e16"
+
+
+def test_long_messages_lose_their_middle(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        console.fail("tp-x", f"path {'a' * 5_000}: no such file: check the path")
+    line = capsys.readouterr().err.strip()
+    assert len(line) < 1_600
+    assert line.startswith("tp-x: error: path aaa") and line.endswith("no such file: check the path")
