@@ -17,7 +17,7 @@ from tests.benchmark.tiny_runs import IDS
 
 def test_known_parts_are_recovered_on_average() -> None:
     generator = np.random.default_rng(0)
-    wanted, found = {"seed": 0.5, "person": 4.0, "clip": 2.0, "residual": 1.0}, []
+    wanted, found = {"seed": 0.5, "person": 4.0, "clip": 2.0, "residual": 5.0}, []
     persons = [f"p{person}" for person in range(12) for _ in range(1 + person % 4)]
     index = np.unique(persons, return_inverse=True)[1]
     for _ in range(300):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from curation.detect import transnet
-from curation.detect.transitions import MARGIN_S, Transition, TransitionDetector, edges_of
+from curation.detect.transitions import Transition, TransitionDetector, edges_of
 from curation.synthetic.identity import draw_identity
 from curation.synthetic.motion import Motion
 from curation.synthetic.render import Scene
@@ -90,9 +90,8 @@ def test_lost_frames_are_no_jump_cuts(clips):
 
 
 def test_spans_end_before_a_dissolve_and_at_a_jump():
-    margin = round(MARGIN_S * 25)
     found = [Transition(100, 110, "dissolve"), Transition(200, 200, "jump"), Transition(298, 305, "fade")]
-    assert edges_of(found, FPS, 300) == [100 - margin, 110 + margin, 200, 298 - margin]
+    assert edges_of(found, FPS, 300) == [92, 118, 200, 290]  # 0.3 s
 
 
 def test_windows_of_doubt_are_joined_and_stay_inside():

@@ -17,6 +17,7 @@ from talkingpose.pose import (
     RefinedHolisticEstimator,
 )
 from talkingpose.pose import refined as module
+from talkingpose.pose.draw import draw_pose
 from talkingpose.pose.hand_model import Hand, HandModel, Region
 from talkingpose.pose.refined import DOUBTFUL, UNSURE, _Arms, _assign, _moved_with
 
@@ -173,10 +174,19 @@ def test_hands_are_assigned_to_the_nearer_wrist_or_by_handedness():
     assert _assign([near_left], both) == [near_left, None]
     # Wrists in one place: the handedness decides.
     folded = arms((200, 200), (205, 200))
-    one, other = hand(200, 200, 0.05), hand(204, 203, 0.95)
+    one, other = hand(204, 203, 0.05), hand(200, 200, 0.95)
     assert _assign([other, one], folded) == [one, other]
     assert _assign([hand(900, 900, 0.1)], both) == [None, None]
     assert _assign([near_left], arms(None, (100, 200))) == [None, None]
+
+
+def test_a_doubtful_hand_is_not_drawn(speaker):
+    _, truth = speaker
+    doubtful, without, unsure = truth.copy(), truth.copy(), truth.copy()
+    for points, confidence in ((doubtful, DOUBTFUL), (without, 0), (unsure, UNSURE)):
+        points[LEFT_HAND, 2] = confidence
+    pictures = [draw_pose(points, 128, 128) for points in (doubtful, without, unsure)]
+    assert (pictures[0] == pictures[1]).all() and (pictures[1] != pictures[2]).any()
 
 
 def test_points_move_with_a_head_that_keeps_its_direction():
