@@ -10,8 +10,14 @@ from collections.abc import Iterable
 from curation.records import ClipRecord
 from talkingpose.io.errors import UserError
 
-MIN_FRAMES = {"tp-long@1": 101, "tp-cross@1": 101}
-LONG = "tp-long@1"
+MIN_FRAMES = {
+    "tp-long@1": 101,
+    "tp-long@2": 101,
+    "tp-cross@1": 101,
+    "tp-cross@2": 101,
+    "tp-robust@1": 101,
+}
+LONG = "tp-long@2"
 
 
 class ProtocolNameError(UserError):

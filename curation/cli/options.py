@@ -53,7 +53,7 @@ ShardOption = Annotated[
 ]
 For = Annotated[
     str | None,
-    typer.Option("--for", metavar="PROTOCOL", help="Keep only clips that tp-long@1 or tp-cross@1 takes."),
+    typer.Option("--for", metavar="PROTOCOL", help="Keep only clips that a protocol takes: tp-long@2, ..."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 

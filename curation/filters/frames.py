@@ -18,7 +18,7 @@ class FramesSettings(FilterSettings):
 
 
 class FramesFilter:
-    """Reject spans with too few frames. `tp-curate run --for tp-long@1` turns it on."""
+    """Reject spans with too few frames. `tp-curate run --for tp-long@2` turns it on."""
 
     spec = FilterSpec(
         "frames",
@@ -26,7 +26,7 @@ class FramesFilter:
         threshold="min_frames",
         reason="too few frames",
         per="span",
-        source="tp-long@1 and tp-cross@1 take clips of at least 101 frames.",
+        source="tp-long and tp-cross take clips of at least 101 frames.",
     )
     Settings = FramesSettings
 

@@ -46,7 +46,7 @@ class SourceSample:
 class Estimate:
     """Estimates for all sources: hours of footage, CPU hours of curation, gigabytes of clips.
 
-    `long_clips` are those that tp-long@1 takes.
+    `long_clips` are those that tp-long takes.
     """
 
     sources: int

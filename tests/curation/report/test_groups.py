@@ -11,6 +11,7 @@ from fake_detectors import person, sample
 from made_records import clip, source, span
 
 import benchmark.protocols
+from benchmark.protocols.protocol import protocol_names
 from curation.clips.scores import appearance
 from curation.detect.measurements import Shot
 from curation.protocols import MIN_FRAMES, ProtocolNameError, long_clips, min_frames_of
@@ -52,6 +53,8 @@ def test_the_look_of_a_span_needs_a_face():
 
 def test_long_clips_are_those_of_the_protocols():
     folder = Path(benchmark.protocols.__file__).parent
+    taken = {name for name in protocol_names() if name.split("@")[0] in ("tp-long", "tp-cross", "tp-robust")}
+    assert MIN_FRAMES.keys() == taken
     for name, frames in MIN_FRAMES.items():
         protocol = yaml.safe_load((folder / f"{name}.yaml").read_text())
         assert any(part.get("min_frames") == frames for part in protocol.values() if isinstance(part, dict))
