@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -233,6 +234,35 @@ def cases_command(
     return console.EXIT_PARTIAL if found.failed else console.EXIT_COMPLETE
 
 
+@app.command("import", epilog="Exit codes: 0 complete, 2 wrong input, 3 some clips failed; they are listed.")
+def import_command(
+    layout: Annotated[str, typer.Argument(help="Layout of the data: tiktok, ted or emtd.")],
+    source: Annotated[Path, typer.Argument(help="Folder of your copy of the data; it is not changed.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset to write; the same command resumes.")],
+    only: Annotated[str, typer.Option(help="Names of clips, separated by commas. [default: all]")] = "",
+    fps: Annotated[
+        str | None, typer.Option(help="Frame rate of pictures, such as 25 or 30000/1001. [tiktok: 30]")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Import your copy of published test data, for the protocols that replay papers."""
+    from benchmark.data.import_clips import import_clips, layout_of
+
+    with _Progress() as progress:
+        found = import_clips(
+            layout_of(layout), source, out, only=_names(only), fps=_rate(fps), progress=progress
+        )
+    command = f"{PROGRAM} --model NAME --dataset {out} --protocol {found.protocol}"
+    if as_json:
+        document = {"clips": found.clip_ids, "failed": dict(found.failed), "protocol": found.protocol}
+        console.emit_json(document)
+    else:
+        print(f"{len(found.clip_ids)} clips in {out}\n{command}")
+    for name, reason in found.failed.items():
+        console.note(f"{PROGRAM}: {name}: failed: {reason}")
+    return console.EXIT_PARTIAL if found.failed else console.EXIT_COMPLETE
+
+
 @app.command("rescore")
 def rescore_command(
     run: Annotated[Path, typer.Argument(help="Folder of a run that was made with --keep-frames.")],
@@ -379,6 +409,19 @@ class _Progress(ConsoleProgress):
 
     def message(self, text: str) -> None:
         super().message(f"{PROGRAM}: {text}")
+
+
+def _rate(text: str | None) -> Fraction | None:
+    """Return a frame rate; BadParameter where it is none."""
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= 1000:
+        raise typer.BadParameter(f"{text!r}: give a number of frames per second", param_hint="--fps")
+    return rate
 
 
 def _dry_run(settings: RunSettings, as_json: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -24,12 +25,25 @@ class ProtocolError(EvaluationError):
 class Admission(Rules):
     """Admission of clips: those of at least `min_frames` frames, and of at least `min_seconds`.
 
-    Of a clip that is longer than `max_seconds`, the frames after that are left out.
+    Of a clip that is longer than `max_seconds`, the frames after that are left out. With `width` and
+    `height`, only clips that are stored at this size are admitted.
     """
 
     min_frames: int = Field(gt=0)
     min_seconds: int | None = Field(None, gt=0)
     max_seconds: int | None = Field(None, gt=0)
+    width: int | None = Field(None, gt=0)
+    height: int | None = Field(None, gt=0)
+
+    def admits(self, num_frames: int, fps: Fraction, width: int, height: int) -> bool:
+        """Return whether a clip of this length, rate and stored size is admitted."""
+        long_enough = num_frames >= self.min_frames and num_frames / fps >= (self.min_seconds or 0)
+        return long_enough and self.width in (None, width) and self.height in (None, height)
+
+    def describe(self) -> str:
+        """Return what a clip needs, such as "101 frames"."""
+        length = f"{self.min_frames} frames" if self.min_seconds is None else f"{self.min_seconds} seconds"
+        return length if self.width is None else f"{length} and the size of {self.width}x{self.height}"
 
 
 class Part(Rules):

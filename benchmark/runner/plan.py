@@ -109,11 +109,13 @@ def plan_run(
         limit = part.clips if limit is None else min(limit, part.clips)
         max_frames = part.frames if max_frames is None else min(max_frames, part.frames)
     label, clips = _choose_split(dataset, protocol, split)
-    admitted, too_short = _admit(clips, protocol)
+    admitted, refused = _admit(clips, protocol)
     if not admitted:
+        rule = protocol.admission
+        remedy = "give another split" if rule.width is None else "tp-eval import writes such clips"
         raise EvaluationError(
             f"dataset {dataset.location}, split {label}: none of {len(clips)} clips has the "
-            f"{_least(protocol)} that {protocol.name} requires: give another split"
+            f"{rule.describe()} that {protocol.name} requires: {remedy}"
         )
     if isinstance(protocol, CrossProtocol):
         chosen, number, unpaired = _paired(dataset, admitted, protocol, label, limit)
@@ -124,7 +126,7 @@ def plan_run(
     every = [case for each in planned for case in _perturbed(each, protocol)]
     cases = tuple(sorted(every, key=lambda case: case.clip.clip_id))
     audit = [
-        *(_left_out(clip, protocol) for clip in too_short),
+        *(_left_out(clip, protocol) for clip in refused),
         *unpaired,
         *(_scaled(case, protocol) for case in cases if case.scaled and case.perturbation is None),
         *_limited(number, shown_limit, shown_frames),
@@ -211,19 +213,11 @@ def _first_duplicate(names: Iterable[str]) -> str | None:
 
 
 def _admit(clips: Sequence[Clip], protocol: Protocol) -> tuple[list[Clip], list[Clip]]:
+    """Return the clips that the protocol admits, and the others."""
     rule = protocol.admission
-
-    def long_enough(clip: Clip) -> bool:
-        seconds = clip.num_frames / clip.fps
-        return clip.num_frames >= rule.min_frames and seconds >= (rule.min_seconds or 0)
-
-    return [clip for clip in clips if long_enough(clip)], [clip for clip in clips if not long_enough(clip)]
-
-
-def _least(protocol: Protocol) -> str:
-    """Name the length that a protocol requires."""
-    rule = protocol.admission
-    return f"{rule.min_frames} frames" if rule.min_seconds is None else f"{rule.min_seconds} seconds"
+    admitted = [clip for clip in clips if rule.admits(clip.num_frames, clip.fps, *clip.size)]
+    known = {clip.clip_id for clip in admitted}
+    return admitted, [clip for clip in clips if clip.clip_id not in known]
 
 
 def _examined(dataset: ClipDataset, clip: Clip) -> Clip:
@@ -298,8 +292,11 @@ def _perturbed(case: PlannedCase, protocol: Protocol) -> Iterator[PlannedCase]:
 
 
 def _left_out(clip: Clip, protocol: Protocol) -> AuditEntry:
-    message = f"left out: {clip.num_frames} frames, {protocol.name} requires {_least(protocol)}"
-    return AuditEntry(kind="too-short", clip_id=clip.clip_id, message=message)
+    rule = protocol.admission
+    size = "" if rule.width is None else f", {clip.width}x{clip.height}"
+    message = f"left out: {clip.num_frames} frames{size}, {protocol.name} requires {rule.describe()}"
+    kind = "other-size" if rule.width not in (None, clip.width) else "too-short"
+    return AuditEntry(kind=kind, clip_id=clip.clip_id, message=message)
 
 
 def _scaled(case: PlannedCase, protocol: Protocol) -> AuditEntry:

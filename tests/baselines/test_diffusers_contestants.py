@@ -276,23 +276,40 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", CLASSES)
-def test_killed_and_resumed_over_120_frames(name: str, weights: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*CLASSES, "warp", "talkingpose", "fresh-noise"])
+def test_120_frames_twice_in_batches_and_after_kills(
+    name: str, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    """Two clips together in one batch, alone, and alone with two kills: within a clip and between them."""
     clips = tuple(Drawn(f"long-{mark}", mark, Fraction(25), 120, (48, 48)) for mark in "ab")
     dataset = drawn_dataset(tmp_path, clips)
-
-    def start(out: Path) -> subprocess.Popen[str]:
+    options = ["--model", name, "--dataset", str(dataset), "--device", "cpu"]
+    if name in weights:
+        options += ["--checkpoint", str(weights[name])]
+    if name in SETTINGS:
         settings = ",".join(f"{key}={value}" for key, value in SETTINGS[name].items())
-        options = ["--model", name, "--checkpoint", str(weights[name]), "--model-args", settings]
-        options += ["--dataset", str(dataset), "--device", "cpu", "--batch-size", "1", "--out", str(out)]
-        return subprocess.Popen([sys.executable, str(PROGRAM), *options], stdout=-1, stderr=-1, text=True)
+        options += ["--model-args", settings]
+    if name in ("talkingpose", "fresh-noise"):
+        options += ["--checkpoint", "tiny"]
 
-    plain, killed = tmp_path / "plain", tmp_path / "killed"
-    process = start(killed)
+    def start(out: Path, batch: int) -> subprocess.Popen[str]:
+        arguments = [*options, "--batch-size", str(batch), "--out", str(out)]
+        return subprocess.Popen([sys.executable, str(PROGRAM), *arguments], stdout=-1, stderr=-1, text=True)
+
+    def kill(process: subprocess.Popen[str]) -> None:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    together, alone, killed = (tmp_path / part for part in ("together", "alone", "killed"))
+    process = start(killed, 1)
+    wait_for(lambda: (killed / "run.json").exists(), process)
+    kill(process)
+    process = start(killed, 1)
     wait_for(lambda: (killed / "cases" / "long-a.json").exists(), process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    for out in (killed, plain):
-        _, errors = (process := start(out)).communicate(timeout=600)
+    kill(process)
+    assert list(hashes(killed)) == ["long-a"]
+    for out, batch in ((killed, 1), (alone, 1), (together, 2)):
+        _, errors = (process := start(out, batch)).communicate(timeout=600)
         assert process.returncode == 0, errors
-    assert len(hashes(plain)) == 2 and hashes(killed) == hashes(plain)
+    assert len(hashes(alone)) == 2
+    assert hashes(killed) == hashes(alone) == hashes(together)
