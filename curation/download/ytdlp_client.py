@@ -20,13 +20,13 @@ from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.networking import Request
 from yt_dlp.networking.common import Response
 from yt_dlp.networking.exceptions import HTTPError
-from yt_dlp.utils import DownloadCancelled
+from yt_dlp.utils import DownloadCancelled, YoutubeDLError
 
 from curation.download import integrity, provenance
 from curation.download.access import Access
 from curation.download.database import is_disk_full
 from curation.download.failures import Cause, DownloadFailure, retry_after_s
-from curation.download.files import CACHE, INFO, PARTIAL, SOURCES, Partial, sync
+from curation.download.files import CACHE, INFO, PARTIAL, SOURCES, Partial, partial_bytes, sync
 from curation.download.ledger import FetchedSource, LedgerEntry
 from curation.download.prefilter import find_objection, is_live
 from curation.download.rate_limiter import RateLimiter
@@ -35,6 +35,8 @@ from curation.download.settings import DownloadSettings
 # The clients of a process claim room on the disk one after the other.
 _CLAIMS = threading.Lock()
 _CHECK_ROOM_S = 1.0
+# Messages of yt-dlp if a server has nothing after the unfinished file, which then is complete or damaged.
+_NOTHING_LEFT = ("Did not get any data blocks", "HTTP Error 416")
 
 
 class Paused(DownloadCancelled):  # type: ignore[misc]
@@ -173,6 +175,13 @@ class YtDlpClient:
         self._pieces = 0
         try:
             self._ydl.process_ie_result(chosen, download=True)
+        except YoutubeDLError as error:
+            resumed = partial_bytes(self._folder, entry.key) > 0
+            if not (resumed and any(message in str(error) for message in _NOTHING_LEFT)):
+                raise
+            # Another attempt to resume would fail the same way.
+            partial.clear()
+            return self._download(entry, partial)
         finally:
             self._pieces = None
         whole = partial.whole()

@@ -126,8 +126,8 @@ def check_kills(footage: Footage, tmp_path: Path, moments: list[tuple[str, int]]
         wait_for(out, pattern, count, process)
         kill(process)
         assert not [path for path in out.glob("**/*.part*") if ".curation" not in path.parts]
-    code, _, error = tp_curate(*footage.arguments(out))
-    assert code == 0, error
+    code, summary, error = tp_curate(*footage.arguments(out))
+    assert code == 0, summary + error
     assert results(out) == results(undisturbed) and len(results(out)[0]) == 4
     with open_ledger(out) as ledger:
         assert {(entry.state, entry.attempts) for entry in ledger.entries()} == {(State.DONE, 1)}

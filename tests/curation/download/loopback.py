@@ -146,6 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
         """In 40 shares, from where it is asked for."""
         data, start = self._wanted(name)
         first = start or 0
+        if first >= len(data):
+            self._ok(name, _)
+            return
         headers: dict[str, Any] = {"Content-Length": len(data) - first}
         if start is not None:
             headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
@@ -154,6 +157,14 @@ class _Handler(BaseHTTPRequestHandler):
         for place in range(first, len(data), step):
             self._send(data[place : place + step])
             time.sleep(0.03)
+
+    def _nothing(self, name: str, _: int) -> None:
+        """Range requests past the end get an empty answer 206 instead of 416."""
+        data, start = self._wanted(name)
+        if start is None or start < len(data):
+            self._ok(name, _)
+        else:
+            self._answer(206, {"Content-Length": 0, "Content-Range": f"bytes */{len(data)}"})
 
     # What goes wrong at first
 

@@ -94,6 +94,23 @@ def test_a_file_is_resumed_after_a_kill(footage_bytes, downloader_process, tmp_p
     assert f"bytes={kept}-" in ranges and kept >= len(data) / 3
 
 
+@pytest.mark.parametrize("behaviour", ["ok", "nothing"])
+def test_a_file_that_was_complete_when_its_run_was_killed(footage_bytes, tmp_path, behaviour):
+    """The server has nothing after it, and says so by 416 or by an empty answer: the file starts over."""
+    data = large(footage_bytes[0], 100_000)
+    chosen = settings(workers=1, timeout_s=60, min_bytes_per_s=0, wait_scale=0.001)
+    with Loopback({"a.mp4": data}) as site, open_ledger(tmp_path, chosen) as ledger:
+        wanted = parse_address(site.url(f"{behaviour}/a.mp4"))
+        part = download_folder(tmp_path) / "partial" / f"{wanted.key}-video.mp4.part"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(data)
+        Downloader(tmp_path, ledger, chosen, Access()).run([wanted])
+        entry = ledger.entry(wanted.key)
+        assert f"bytes={len(data)}-" in [one.range for one in site.log]
+    assert (entry.state, entry.attempts) == (State.DONE, 1)
+    assert (download_folder(tmp_path) / entry.file).read_bytes() == data
+
+
 @pytest.mark.parametrize("behaviour", ["steady", "broken"])
 def test_a_source_that_is_forgotten_during_its_download_leaves_nothing(
     footage_bytes, tmp_path, behaviour, monkeypatch
