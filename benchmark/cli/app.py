@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from benchmark.cli import weights
+from benchmark.cli import report, weights
 from benchmark.cli.options_file import read_options
 from benchmark.data.bundled import TP_MINI, protocol_of
 from talkingpose.io import console
@@ -29,6 +29,7 @@ EXIT_CODES = "Exit codes: 0 complete, 2 wrong input, 3 some clips failed; they a
 
 app = console.application("Score models that animate a portrait, on clips of more than 100 frames.")
 app.add_typer(weights.app, name="weights", help="List, fetch and verify weight files.")
+app.command("report")(report.report_command)
 
 Dataset = Annotated[str, typer.Option(help="tp-mini (bundled), a folder, or owner/name[@revision].")]
 Split = Annotated[str | None, typer.Option(help="[default: test if it has usable clips, else all]")]
@@ -315,16 +316,33 @@ def compare_command(
     fail_on_regression: Annotated[
         bool, typer.Option("--fail-on-regression", help="Exit code 4 if B is worse in a metric.")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write, with the frames where the runs differ most.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Location of the dataset, for real frames of the page. [default: the run's]"),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Compare two runs on the same clips."""
     from benchmark.analysis.compare import ComparisonError, compare, comparison_table
 
-    found = compare(a, b, metrics=_names(metrics), alpha=alpha)
+    if out is None:
+        found = compare(a, b, metrics=_names(metrics), alpha=alpha)
+    else:
+        from benchmark.report.comparison_page import write_comparison_page
+
+        with _Progress() as progress:
+            found = write_comparison_page(
+                a, b, out, metrics=_names(metrics), alpha=alpha, dataset=dataset, progress=progress
+            )
     if as_json:
         console.emit_json(found.model_dump(mode="json"))
     else:
         print(comparison_table(found))
+        if out is not None:
+            print(f"\n{out}")
     if fail_on_regression and not found.decidable:
         raise ComparisonError(f"--fail-on-regression: {found.notes[0]}")
     if fail_on_regression and found.regressions:

@@ -26,6 +26,7 @@ METRICS = {"psnr": 1, "ssim": 1, "tje": 1}
 USERS_OF_PROTOCOLS = (
     *("runner.prepared_run", "analysis.compare", "rescore.rescore", "rescore.verify"),
     *("validation", "validation.run", "run_check.summaries", "runner.predictions.cases"),
+    *("report.run_page", "report.pictures"),
 )
 
 
