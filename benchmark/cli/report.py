@@ -27,7 +27,8 @@ def report_command(
     """Write a page about one run.
 
     The page shows the numbers with their intervals, what controls say about them, the worst moments as
-    pictures, and the sentence that a paper may quote. It is one file. It needs no board, no network and no JavaScript.
+    pictures, and the sentence that a paper may quote. It is one file. It needs no board, no network and
+    no JavaScript.
     """
     from benchmark.report.run_page import write_run_report
 
