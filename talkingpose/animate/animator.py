@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from talkingpose.animate.batch_list import AnimateJob
 from talkingpose.animate.driving_poses import (
+    DrivingPictures,
     DrivingPoses,
     Keypoints,
+    estimate_driving,
     missing_parts,
     portrait_pose,
-    read_driving,
+    read_keypoints,
     retargeted,
     same_pose,
 )
+from talkingpose.animate.driving_source import DrivingKind, DrivingSource, Span, is_drawn, open_source
+from talkingpose.animate.film_shape import (
+    FilmShape,
+    ModelSizes,
+    check_size,
+    film_shape,
+    letterbox_to_aspect,
+    model_sizes,
+    warp_size,
+)
 from talkingpose.animate.model_choice import AUTO, WARP, choose_model
+from talkingpose.animate.pose_choice import PoseChoice, PoseName, choose_pose
 from talkingpose.animate.preview import Preview
-from talkingpose.animate.puppet_frames import film_size, puppet_frames
+from talkingpose.animate.puppet_frames import puppet_frames
+from talkingpose.animate.unfinished_film import UnfinishedFilm, as_text, fingerprint, releases
 from talkingpose.io.errors import UserError
 from talkingpose.io.image import Image
 from talkingpose.io.progress import SILENT, Progress
 from talkingpose.model.checkpoint_folder import checkpoint_folder
 from talkingpose.model.inference_settings import InferenceSettings, read_inference
-from talkingpose.pipeline.device import pick_device
 from talkingpose.pipeline.load import load_pipeline, native_size
 
 if TYPE_CHECKING:
     from talkingpose.pipeline.device import Precision
     from talkingpose.pipeline.feedback import FeedbackController
+    from talkingpose.pipeline.stream_state import StreamState
     from talkingpose.pipeline.talkingpose_pipeline import TalkingPosePipeline
 
 Retarget = Literal["auto", "on", "off"]
@@ -58,6 +75,11 @@ class AnimateOptions:
         max_frames: None for all.
         max_missing: percentage of the driving frames that may lack a part without a warning.
         strict: raise an error instead of a warning.
+        pose: estimator of the poses; `auto` is that of the model, if it is on this machine.
+        kind: content of the driving source; `auto` looks at it.
+        fps: rate of a folder of pictures; None for 25.
+        start, duration: part of the driving source, in seconds; None for all.
+        size: width and height of the film; None for the native size of the model.
     """
 
     feedback: FeedbackController | None = None
@@ -70,6 +92,77 @@ class AnimateOptions:
     max_frames: int | None = None
     max_missing: float = 20.0
     strict: bool = False
+    pose: PoseName = "auto"
+    kind: DrivingKind = "auto"
+    fps: Fraction | None = None
+    start: float = 0.0
+    duration: float | None = None
+    size: tuple[int, int] | None = None
+
+    @property
+    def span(self) -> Span:
+        """Part of the driving source."""
+        return Span(self.start, self.duration, self.max_frames)
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """A checked job.
+
+    Attributes:
+        portrait: uint8 RGB (H, W, 3).
+        model: name or folder.
+        sizes: of the model.
+        choice: estimator of the poses.
+        source: driving frames, None for a pose file.
+        drawn: the frames are drawn poses.
+        lines: for the user.
+    """
+
+    portrait: Image
+    model: str
+    sizes: ModelSizes
+    choice: PoseChoice
+    source: DrivingSource | None
+    drawn: bool
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Content of a film.
+
+    Attributes:
+        portrait: as the model gets it.
+        pose: of the portrait, in its frame.
+        driving: poses in the frame of the portrait, or drawn pictures.
+        how: what was done to the poses, in words.
+        width, height: of the frame of the poses; only their ratio matters.
+    """
+
+    portrait: Image
+    pose: Keypoints
+    driving: DrivingPoses | DrivingPictures
+    how: str
+    width: int
+    height: int
+
+    @property
+    def aspect(self) -> float:
+        """Width over height of the film without bars."""
+        return self.width / self.height
+
+    @property
+    def fps(self) -> Fraction:
+        """Frame rate."""
+        return self.driving.fps if isinstance(self.driving, DrivingPoses) else self.driving.source.fps
+
+    @property
+    def num_frames(self) -> int | None:
+        """Number of frames, None if the driving source does not say."""
+        if isinstance(self.driving, DrivingPoses):
+            return len(self.driving.keypoints)
+        return self.driving.num_frames
 
 
 class Animator:
@@ -80,6 +173,7 @@ class Animator:
         options: of all videos.
         device, precision, cpu_offload, compiled: as in the command line; `None` decides by memory.
         overwrite: replace videos that exist; otherwise `check` refuses them.
+        fresh: do not continue an unfinished video.
         progress: of the poses and frames, and messages.
 
     Raises:
@@ -96,13 +190,14 @@ class Animator:
         cpu_offload: bool | None = None,
         compiled: bool = False,
         overwrite: bool = True,
+        fresh: bool = False,
         progress: Progress = SILENT,
     ) -> None:
         self.options, self.progress = options, progress
         self._model, self._device = model, device
         self._precision, self._cpu_offload, self._compiled = precision, cpu_offload, compiled
         self._pipelines: dict[str, TalkingPosePipeline] = {}
-        self._overwrite = overwrite
+        self._overwrite, self._fresh = overwrite, fresh
         self._device_checked = False
         if model == WARP:
             _refuse_settings(options)
@@ -116,69 +211,80 @@ class Animator:
         """Refuse a job that cannot be done, within a moment and before anything is written.
 
         Raises:
-            AnimatorError, DrivingPosesError, MediaError: a file cannot be read or written, or has no audio
-                although it was requested.
+            AnimatorError, DrivingError, FilmSizeError, MediaError, WeightsError: a file cannot be read or
+                written, or does not fit the options.
         """
-        from talkingpose.media import probe, read_image
-
         if job.out.suffix != ".mp4" or not job.out.parent.is_dir() or job.out.is_dir():
             raise AnimatorError(f"out {job.out}: give a file name that ends in .mp4, in a folder that exists")
         if job.out.exists() and not self._overwrite:
             raise AnimatorError(f"out {job.out}: exists: give another name, or --overwrite")
         if job.out.resolve() in (job.reference.resolve(), job.driving.resolve()):
             raise AnimatorError(f"out {job.out}: is an input of this job: give another name")
-        read_image(job.reference)
-        if job.driving.suffix == ".npz":
-            if self.options.audio:
-                raise AnimatorError(f"driving {job.driving}: poses have no audio: leave out --audio")
-            read_driving(job.driving)
-        elif not probe(job.driving).has_audio and self.options.audio:
-            raise AnimatorError(f"driving {job.driving}: has no audio: leave out --audio")
+        self._setup(job)
 
-    def make(self, job: AnimateJob) -> None:
-        """Make a video and, early, its preview `OUT.preview.png`.
+    def make(self, job: AnimateJob, driving: DrivingPoses | DrivingPictures | None = None) -> None:
+        """Make a video and, early, its preview `OUT.preview.png`. An unfinished one is continued.
+
+        Args:
+            job: paths.
+            driving: result of `driving(job)`; None to compute it.
 
         Raises:
-            AnimatorError, DrivingPosesError, MediaError, PoseError, PipelineError: see there.
+            AnimatorError, DrivingError, MediaError, PoseError, PipelineError: see there.
         """
-        from talkingpose.media import read_image
-        from talkingpose.media.prefetch import prefetch
-
-        # 1. Poses of both, and their missing parts, before the model is loaded.
-        portrait = read_image(job.reference)
-        driving = read_driving(job.driving, max_frames=self.options.max_frames, progress=self.progress)
-        pose = portrait_pose(portrait)
-        self._report_missing(job, pose, driving)
-
-        # 2. The poses in the frame of the video.
-        height, width = portrait.shape[:2]
-        driving, how, own = _fit(driving, pose, width, height, self.options.retarget)
-
-        # 3. The model, frame by frame.
-        model, line = choose_model(self._model, portrait)
-        if line:
+        setup = self._setup(job)
+        for line in setup.lines:
             self.progress.message(line)
-        if model == WARP:
-            size = film_size(portrait)
-            inference = InferenceSettings()
-            frames = puppet_frames(portrait, driving.keypoints[0] if own else pose, driving, size)
-        else:
-            inference = read_inference(checkpoint_folder(model))
-            pipeline, size = self._load(model, inference, driving.width, driving.height)
-        width, height = size
-        rate = f"{float(driving.fps):g} frames/s"
-        self.progress.message(f"{len(driving.keypoints)} frames, {width}x{height}, {rate}, {how}")
+        with self._unfinished(job, setup) as unfinished:
+            # 1. Poses of both, and their missing parts, before the model is loaded.
+            driving = driving or unfinished.load_poses() or self.driving(job, setup)
+            if setup.source is not None and isinstance(driving, DrivingPoses):
+                unfinished.save_poses(driving)
+            scene = self._scene(job, setup, driving)
 
-        def draw(index: int) -> Image:
-            return inference.draw(driving.keypoints[index], height, width)
+            # 2. The model, frame by frame, from where an earlier run stopped.
+            if setup.model == WARP:
+                self._write(job, scene, self._warp_frames(scene, setup), unfinished)
+            else:
+                self._write(job, scene, self._model_frames(scene, setup, unfinished), unfinished)
 
-        preview = Preview(job.out.with_suffix(".preview.png"), portrait, driving.fps, self.progress, draw)
-        if model == WARP:
-            self._write(job, frames, driving, preview)
-            return
-        with closing(prefetch(map(draw, range(len(driving.keypoints))))) as pictures:
-            frames = self._frames(pipeline, inference, portrait, pictures)
-            self._write(job, frames, driving, preview)
+    def preview(self, job: AnimateJob) -> None:
+        """Make the preview `OUT.preview.png` of the first frame, and no video.
+
+        Raises:
+            AnimatorError, DrivingError, MediaError, PoseError, PipelineError: see there.
+        """
+        options, self.options = self.options, replace(self.options, max_frames=1)
+        try:
+            setup = self._setup(job)
+            for line in setup.lines:
+                self.progress.message(line)
+            scene = self._scene(job, setup, self.driving(job, setup))
+            make = self._warp_frames if setup.model == WARP else self._model_frames
+            film = make(scene, setup)
+            with closing(film.frames) as frames:
+                frame, _ = next(frames)
+            preview = Preview(preview_path(job), scene.portrait, scene.fps, self.progress, film.draw)
+            preview.frame(frame)
+        finally:
+            self.options = options
+
+    def driving(self, job: AnimateJob, setup: _Setup | None = None) -> DrivingPoses | DrivingPictures:
+        """Return the driving poses as the source has them; frames of a film pass the estimator.
+
+        Raises:
+            DrivingError, MediaError, PoseError, WeightsError: see there.
+        """
+        setup = setup or self._setup(job)
+        if setup.source is None:
+            return read_keypoints(job.driving, self.options.span)
+        if setup.drawn:
+            return DrivingPictures(setup.source, self.options.span)
+        estimate = setup.choice.open()
+        try:
+            return estimate_driving(setup.source, self.options.span, estimate, self.progress)
+        finally:
+            estimate.close()
 
     def make_all(self, jobs: Sequence[AnimateJob]) -> Iterator[AnimateJob]:
         """Make the videos of a list and yield each finished job; a failed one is reported and skipped."""
@@ -191,7 +297,80 @@ class Animator:
                 continue
             yield job
 
-    def _report_missing(self, job: AnimateJob, pose: Keypoints, driving: DrivingPoses) -> None:
+    def _setup(self, job: AnimateJob) -> _Setup:
+        """Read the portrait, look at the driving source, choose model and estimator."""
+        from talkingpose.media import read_image
+
+        portrait = read_image(job.reference)
+        model, model_line = choose_model(self._model, portrait)
+        sizes = model_sizes(model)
+        check_size(self.options.size, sizes)
+        choice = choose_pose(self.options.pose, model)
+        source, drawn = self._source(job)
+        if drawn and model == WARP:
+            raise AnimatorError(
+                f"driving {job.driving}: drawn poses, and warp needs keypoints: give the video that they "
+                "were drawn from, a pose file, or a model with weights"
+            )
+        if drawn and self.options.retarget == "on":
+            raise AnimatorError("--retarget on: drawn poses stay as they are: leave it out")
+        if self.options.audio and (source is None or not source.has_audio):
+            what = "poses have no audio" if source is None or drawn else "has no audio"
+            raise AnimatorError(f"driving {job.driving}: {what}: leave out --audio")
+        estimated = source is not None and not drawn
+        lines = (model_line, choice.line if estimated else None)
+        return _Setup(portrait, model, sizes, choice, source, drawn, tuple(line for line in lines if line))
+
+    def _source(self, job: AnimateJob) -> tuple[DrivingSource | None, bool]:
+        """Return the driving source, None for a pose file, and True if its frames are drawn poses."""
+        kind, path = self.options.kind, job.driving
+        if kind == "keypoints" or (kind == "auto" and path.suffix.lower() == ".npz"):
+            if self.options.fps is not None:
+                raise AnimatorError(f"--fps: {path} has its own rate: leave it out")
+            read_keypoints(path, self.options.span)
+            return None, False
+        source = open_source(path, self.options.fps)
+        return source, is_drawn(source) if kind == "auto" else kind == "pose"
+
+    def _scene(self, job: AnimateJob, setup: _Setup, driving: DrivingPoses | DrivingPictures) -> _Scene:
+        """Fit portrait and poses into one frame, and report missing parts."""
+        pose = portrait_pose(setup.portrait, setup.choice)
+        height, width = setup.portrait.shape[:2]
+        if isinstance(driving, DrivingPictures):
+            self._report(job, pose, None)
+            aspect = driving.source.width / driving.source.height
+            portrait, how = setup.portrait, "drawn poses as they are"
+            if abs(width / height / aspect - 1) > _ASPECT_TOLERANCE:
+                portrait, how = letterbox_to_aspect(portrait, aspect), f"{how}, bars around the portrait"
+            return _Scene(portrait, pose, driving, how, driving.source.width, driving.source.height)
+        self._report(job, pose, driving)
+        driving, how, own = _fit(driving, pose, width, height, self.options.retarget)
+        if own:
+            pose = driving.keypoints[0]
+        return _Scene(setup.portrait, pose, driving, how, driving.width, driving.height)
+
+    def _unfinished(self, job: AnimateJob, setup: _Setup) -> UnfinishedFilm:
+        """Open the folder of the unfinished film of these settings."""
+        options = self.options
+        poses = {
+            "driving": fingerprint(job.driving),
+            "pose": setup.choice.name,
+            "part": as_text(options.span),
+            "kind": f"{options.kind} {options.fps}",
+            "releases": releases(),
+        }
+        model = setup.model
+        weights = model if model == WARP else f"{model} {fingerprint(checkpoint_folder(model))}"
+        names = ("feedback", "steps", "guidance", "retarget", "seed", "parallel_frames", "size")
+        film = poses | {name: as_text(getattr(options, name)) for name in names}
+        film |= {
+            "reference": fingerprint(job.reference),
+            "model": weights,
+            "device": f"{self._device} {self._precision} {self._compiled}",
+        }
+        return UnfinishedFilm(job.out, poses=poses, film=film, fresh=self._fresh, progress=self.progress)
+
+    def _report(self, job: AnimateJob, pose: Keypoints, driving: DrivingPoses | None) -> None:
         """Warn of parts that the portrait or too many driving frames lack; raise with `strict`."""
         allowed = self.options.max_missing
         lines = [
@@ -199,11 +378,12 @@ class Animator:
             for part, share in missing_parts(pose).items()
             if share > 0
         ]
-        lines += [
-            f"driving {job.driving}: no {part} in {100 * share:.0f} % of {len(driving.keypoints)} frames"
-            for part, share in missing_parts(driving.keypoints).items()
-            if 100 * share > allowed
-        ]
+        if driving is not None:
+            lines += [
+                f"driving {job.driving}: no {part} in {100 * share:.0f} % of {len(driving.keypoints)} frames"
+                for part, share in missing_parts(driving.keypoints).items()
+                if 100 * share > allowed
+            ]
         if lines and self.options.strict:
             raise AnimatorError(f"{'; '.join(lines)}: give others, or leave out --strict")
         for line in lines:
@@ -211,7 +391,7 @@ class Animator:
 
     def _check_device(self) -> None:
         """Resolve the device once, and check the options that depend on it."""
-        from talkingpose.pipeline.device import check_compiled, check_offload
+        from talkingpose.pipeline.device import check_compiled, check_offload, pick_device
 
         if self._device_checked:
             return
@@ -221,33 +401,80 @@ class Animator:
         if self._compiled:
             check_compiled(self._cpu_offload)
 
+    def _warp_frames(self, scene: _Scene, setup: _Setup, unfinished: UnfinishedFilm | None = None) -> _Film:
+        """Return the film of the puppet; it is made so fast that no frame is stored."""
+        assert isinstance(scene.driving, DrivingPoses)
+        driving = scene.driving
+        shape = film_shape(scene.aspect, setup.sizes, self.options.size, warp_size(scene.portrait))
+        size = shape.inner_width, shape.inner_height
+
+        def draw(index: int) -> Image:
+            return InferenceSettings().draw(driving.keypoints[index], size[1], size[0])
+
+        self._say_shape(scene, shape)
+        frames = puppet_frames(scene.portrait, scene.pose, driving, size)
+        return _Film(shape, ((frame, None) for frame in frames), draw)
+
+    def _model_frames(self, scene: _Scene, setup: _Setup, unfinished: UnfinishedFilm | None = None) -> _Film:
+        """Return the film of a model, from the state of an unfinished one."""
+        inference = read_inference(checkpoint_folder(setup.model))
+        pipeline, shape = self._load(setup, inference, scene.width, scene.height)
+        size = shape.inner_width, shape.inner_height
+        self._say_shape(scene, shape)
+        state = unfinished.load_state() if unfinished is not None else None
+        first = 0 if state is None else state.index
+        if first:
+            self.progress.message(f"continuing at frame {first}: the frames before it are stored")
+        if isinstance(scene.driving, DrivingPoses):
+            keypoints = scene.driving.keypoints
+
+            def draw(index: int) -> Image:
+                return inference.draw(keypoints[index], size[1], size[0])
+
+            pictures = map(draw, range(first, len(keypoints)))
+        else:
+            drawn = _Pictures(scene.driving, size)
+            draw, pictures = drawn.of_preview, drawn.frames(first)
+        return _Film(shape, self._frames(pipeline, inference, scene.portrait, pictures, state), draw, first)
+
+    def _say_shape(self, scene: _Scene, shape: FilmShape) -> None:
+        count = "" if scene.num_frames is None else f"{scene.num_frames} frames, "
+        bars = f" (picture {shape.inner_width}x{shape.inner_height})" if shape.has_bars else ""
+        self.progress.message(
+            f"{count}{shape.width}x{shape.height}{bars}, {float(scene.fps):g} frames/s, {scene.how}"
+        )
+
     def _load(
-        self, model: str, inference: InferenceSettings, width: int, height: int
-    ) -> tuple[TalkingPosePipeline, tuple[int, int]]:
-        """Return the pipeline on its device, and the size (width, height) of a video for this shape."""
+        self, setup: _Setup, inference: InferenceSettings, width: int, height: int
+    ) -> tuple[TalkingPosePipeline, FilmShape]:
+        """Return the pipeline on its device, and the shape of a film for this aspect."""
         from talkingpose.pipeline.device import place, precision_of
         from talkingpose.pipeline.feedback import describe
 
-        if model in self._pipelines:
-            return self._pipelines[model], native_size(self._pipelines[model], width, height)
-        self._check_device()
-        # Onto the CPU first: only then it is known if it fits into the memory of the GPU.
-        pipeline = load_pipeline(model, "cpu", precision_of(self._precision, self._device))
-        size = native_size(pipeline, width, height)
-        placement = place(
-            pipeline,
-            self._device,
-            pixels=size[0] * size[1],
-            cpu_offload=self._cpu_offload,
-            compiled=self._compiled,
-        )
-        self._pipelines[model] = pipeline
-        steps, guidance = self._sampling(inference)
-        self.progress.message(
-            f"{model} on {placement}; {steps} steps, guidance {guidance:g}, "
-            f"feedback {describe(self._feedback())}"
-        )
-        return pipeline, size
+        model, known = setup.model, self._pipelines.get(setup.model)
+        if known is None:
+            self._check_device()
+            # Onto the CPU first: only then it is known if it fits into the memory of the GPU.
+            pipeline = load_pipeline(model, "cpu", precision_of(self._precision, self._device))
+        else:
+            pipeline = known
+        native = native_size(pipeline, width, height)
+        shape = film_shape(width / height, setup.sizes, self.options.size, native)
+        if known is None:
+            placement = place(
+                pipeline,
+                self._device,
+                pixels=shape.inner_width * shape.inner_height,
+                cpu_offload=self._cpu_offload,
+                compiled=self._compiled,
+            )
+            self._pipelines[model] = pipeline
+            steps, guidance = self._sampling(inference)
+            self.progress.message(
+                f"{model} on {placement}; {steps} steps, guidance {guidance:g}, "
+                f"feedback {describe(self._feedback())}"
+            )
+        return pipeline, shape
 
     def _feedback(self) -> FeedbackController:
         from talkingpose.pipeline.feedback import make_controller
@@ -268,49 +495,120 @@ class Animator:
         inference: InferenceSettings,
         portrait: Image,
         pictures: Iterator[Image],
-    ) -> Iterator[Image]:
+        state: StreamState | None,
+    ) -> Iterator[tuple[Image, StreamState | None]]:
+        """Yield each frame with the state after it."""
         import torch
 
-        steps, guidance = self._sampling(inference)
-        return pipeline.stream(
-            portrait,
-            pictures,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            feedback=self._feedback(),
-            parallel_frames=self.options.parallel_frames,
-            # Drawn on the CPU, so that a seed gives the same video on every device.
-            generator=torch.Generator().manual_seed(self.options.seed),
-        )
+        from talkingpose.media.prefetch import prefetch
 
-    def _write(
-        self, job: AnimateJob, frames: Iterator[Image], driving: DrivingPoses, preview: Preview
-    ) -> None:
+        steps, guidance = self._sampling(inference)
+        with closing(prefetch(pictures)) as ahead:
+            stream = pipeline.stream(
+                portrait,
+                ahead,
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                feedback=self._feedback(),
+                parallel_frames=self.options.parallel_frames,
+                # Drawn on the CPU, so that a seed gives the same video on every device.
+                generator=torch.Generator().manual_seed(self.options.seed),
+                state=state,
+            )
+            for frame in stream:
+                yield frame, stream.state
+
+    def _write(self, job: AnimateJob, scene: _Scene, film: _Film, unfinished: UnfinishedFilm) -> None:
         """Encode the frames one by one; the video gets its name when it is complete."""
         from talkingpose.media import VideoWriter
         from talkingpose.media.audio import add_audio
         from talkingpose.media.prefetch import write_behind
 
-        total = len(driving.keypoints)
-        silent = job.out.with_name(f".{job.out.stem}.silent.mp4") if self.options.audio else job.out
+        total, window = scene.num_frames, self.options.parallel_frames
+        portrait = scene.portrait
+        preview = Preview(preview_path(job), portrait, scene.fps, self.progress, film.draw)
+        silent = unfinished.film_path()
+        stored = ((frame, None) for frame in unfinished.frames(film.first))
+        writer = VideoWriter(silent, fps=scene.fps)
+
+        def store(item: tuple[int, Image, StreamState | None]) -> None:
+            number, frame, state = item
+            writer.write(film.shape.framed(frame))
+            if state is not None:
+                savable = (number + 1) % window == 0 or number + 1 == total
+                unfinished.add(frame, state, scene.fps, savable=savable)
+
+        number = -1
         try:
             # The model stays in this thread: CUDA graphs are bound to the thread that recorded them.
-            with VideoWriter(silent, fps=driving.fps) as writer, write_behind(writer.write) as write:
-                for number, frame in enumerate(frames):
+            with writer, write_behind(store) as write:
+                for number, (frame, state) in enumerate(itertools.chain(stored, film.frames)):
                     if number == 0:
                         # Loading and compiling come before; the time left counts from here.
                         self.progress.start("frames", total, "frames")
                     preview.frame(frame)
-                    write(frame)
+                    write((number, frame, state))
                     self.progress.advance()
             if self.options.audio:
-                add_audio(silent, job.driving, job.out, length=total / driving.fps)
+                sound = unfinished.film_path("film-with-audio.mp4")
+                length, start = (number + 1) / scene.fps, Fraction(self.options.start)
+                add_audio(silent, job.driving, sound, length=length, start=start)
+                silent = sound
+            unfinished.finish(silent)
         except BaseException:
             preview.remove()
+            unfinished.stop()
             raise
-        finally:
-            if silent != job.out:
-                silent.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Film:
+    """Frames in the making.
+
+    Attributes:
+        shape: of the film.
+        frames: pictures of the inner size, each with the state after it, None if it is not stored.
+        draw: returns the pose picture of a frame.
+        first: index of the first frame; those before it are stored.
+    """
+
+    shape: FilmShape
+    frames: Iterator[tuple[Image, StreamState | None]]
+    draw: Callable[[int], Image]
+    first: int = 0
+
+
+class _Pictures:
+    """Drawn pose pictures in the size of the film, with those that the preview shows."""
+
+    def __init__(self, driving: DrivingPictures, size: tuple[int, int]) -> None:
+        self._driving, self._size = driving, size
+        self._shown = set(Preview.rows(driving.source.fps))
+        self._kept: dict[int, Image] = {}
+
+    def frames(self, first: int) -> Iterator[Image]:
+        """Yield the pictures from an index on."""
+        from talkingpose.media import resize_image
+
+        for index, (_, image) in enumerate(self._driving.source.frames(self._driving.span)):
+            if index < first and index not in self._shown:
+                continue
+            picture = image if image.shape[1::-1] == self._size else resize_image(image, self._size)
+            if index in self._shown:
+                self._kept[index] = picture
+            if index >= first:
+                yield picture
+
+    def of_preview(self, index: int) -> Image:
+        """Return the picture of a frame that the preview shows."""
+        if index not in self._kept:
+            next(itertools.islice(self.frames(index), 1), None)
+        return self._kept[index]
+
+
+def preview_path(job: AnimateJob) -> Path:
+    """Return the path of the preview of a job."""
+    return job.out.with_suffix(".preview.png")
 
 
 def _fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,7 +33,10 @@ def animate(
     reference: Annotated[Path | None, typer.Option(help="Portrait: a picture.")] = None,
     driving: Annotated[
         Path | None,
-        typer.Option(help="Driving video, or poses as .npz (keypoints [T, 133, 3], fps, width, height)."),
+        typer.Option(
+            help="Driving video; poses as .npz (keypoints [T, 133, 3], fps, width, height); or drawn poses, "
+            "as a video or a folder of pictures."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Video to write, .mp4.")] = None,
     batch: Annotated[
@@ -48,6 +52,29 @@ def animate(
             "folder of weights. auto: hub if it is here, else warp, or tiny for a picture of 128 pixels.",
         ),
     ] = "auto",
+    pose: Annotated[
+        Literal["auto", "dwpose", "mediapipe"],
+        typer.Option(
+            help="Pose estimator; auto: dwpose for the published weights if it is here, else mediapipe."
+        ),
+    ] = "auto",
+    driving_kind: Annotated[
+        Literal["auto", "video", "pose", "keypoints"],
+        typer.Option(help="Content of --driving: a film of a person, drawn poses, or a pose file."),
+    ] = "auto",
+    fps: Annotated[
+        float | None, typer.Option(min=0.1, max=1000, help="Rate of a folder of pictures. [default: 25]")
+    ] = None,
+    start: Annotated[float, typer.Option(min=0, help="Start in the driving video, in seconds.")] = 0.0,
+    duration: Annotated[
+        float | None, typer.Option(min=0.001, help="Length of the film in seconds. [default: all]")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Size of the film, WxH; black bars keep the shape of the portrait. [default: of the model]"
+        ),
+    ] = None,
     gain: Annotated[
         float | None, typer.Option(help="Feedback gain; 0 makes frames independent. [default: 0.05]")
     ] = None,
@@ -99,11 +126,20 @@ def animate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a missing part instead of a warning.")
     ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Make only OUT.preview.png, from the first frame.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="With --batch: make existing videos again.")] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", help="Start over instead of continuing; with --batch also make existing videos again."
+        ),
+    ] = False,
 ) -> int:
     """Animate a portrait with the poses of a driving video, at its frame rate.
 
+    The same command continues a film that was stopped. `tp-animate app` opens a page in the browser.
     Exit code 3: some videos of --batch failed.
     """
     if batch is not None:
@@ -114,8 +150,11 @@ def animate(
         raise AnimateError("--reference, --driving and --out: give all three, or --batch")
     else:
         jobs = [AnimateJob(reference, driving, out)]
+    if preview and batch is not None:
+        raise AnimateError("--preview: not together with --batch: leave one out")
 
-    from talkingpose.animate.animator import AnimateOptions, Animator
+    from talkingpose.animate.animator import AnimateOptions, Animator, preview_path
+    from talkingpose.animate.film_shape import parse_size
     from talkingpose.io.progress import ConsoleProgress
 
     options = AnimateOptions(
@@ -130,6 +169,12 @@ def animate(
         max_frames=max_frames,
         max_missing=max_missing,
         strict=strict,
+        pose=pose,
+        kind=driving_kind,
+        fps=None if fps is None else Fraction(fps).limit_denominator(100_000),
+        start=start,
+        duration=duration,
+        size=None if size is None else parse_size(size),
     )
     with ConsoleProgress() as progress:
         animator = Animator(
@@ -139,12 +184,17 @@ def animate(
             precision=precision,
             cpu_offload=cpu_offload,
             compiled=compiled,
-            overwrite=overwrite or batch is not None,
+            overwrite=overwrite or preview or batch is not None,
+            fresh=fresh,
             progress=progress,
         )
         if batch is not None:
             return _make_all(jobs, animator, fresh=fresh)
         animator.check(jobs[0])
+        if preview:
+            animator.preview(jobs[0])
+            print(preview_path(jobs[0]))
+            return console.EXIT_COMPLETE
         animator.make(jobs[0])
     print(jobs[0].out)
     return console.EXIT_COMPLETE
@@ -188,4 +238,4 @@ def _controller(text: str, gain: float | None) -> FeedbackController:
 
 def main() -> None:
     """Entry point of `tp-animate`."""
-    console.run(app, PROGRAM, stopped="an unfinished video is made again from its first frame")
+    console.run(app, PROGRAM, stopped="the same command continues")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from talkingpose.animate.driving_source import WHOLE, DrivingError, DrivingSource, Span
+from talkingpose.animate.pose_choice import SMALLEST_SIDE, PoseChoice
 from talkingpose.io.documents import read_arrays
-from talkingpose.io.errors import UserError
 from talkingpose.io.image import Image
 from talkingpose.io.progress import SILENT, Progress
+from talkingpose.pose.keypoints import NUM_KEYPOINTS
+
+if TYPE_CHECKING:
+    from talkingpose.pose import PoseEstimator
 
 Keypoints = npt.NDArray[np.float32]
 
@@ -21,10 +29,8 @@ _SHOULDERS = [5, 6]
 # Largest mean distance between two detections of the same person in the same place, as a share of the height.
 _SAME_POSE = 0.02
 _MIN_COMMON = 20
-
-
-class DrivingPosesError(UserError):
-    """A driving video, pose file or portrait that cannot be used."""
+# Deviation from a constant rate that is taken for rounding, as a share of a frame.
+_RATE_TOLERANCE = 0.75
 
 
 @dataclass(frozen=True)
@@ -56,33 +62,88 @@ class DrivingPoses:
         return replace(self, keypoints=keypoints, width=width, height=height)
 
 
-def read_driving(path: Path, *, max_frames: int | None = None, progress: Progress = SILENT) -> DrivingPoses:
-    """Read the poses of a driving video, frame by frame, or those of a file.
+@dataclass(frozen=True)
+class DrivingPictures:
+    """Drawn pose pictures, which are given to the model as they are.
 
-    Args:
-        path: a video, or an .npz with `keypoints` (T, 133, 3), `fps`, `width` and `height`.
-        max_frames: maximum number of frames to read.
-        progress: of the frames of a video.
+    Attributes:
+        source: of the pictures.
+        span: part of the source.
+    """
+
+    source: DrivingSource
+    span: Span
+
+    @property
+    def num_frames(self) -> int | None:
+        """Number of pictures, None if the source does not say."""
+        return self.source.count(self.span)
+
+
+def read_keypoints(path: Path, span: Span = WHOLE) -> DrivingPoses:
+    """Read a pose file: `.npz` with `keypoints` (T, 133, 3), `fps`, `width` and `height`.
 
     Raises:
-        DrivingPosesError: the file is of another kind, or no person is found in it.
-        DocumentError: the file of poses does not exist or is too large.
-        MediaError, PoseError: the video cannot be read; the keypoints are invalid.
+        DrivingError: it has other content, or no person in the span.
+        DocumentError: it does not exist or is too large.
+        PoseError: the keypoints are invalid.
     """
-    driving = _of_file(path, max_frames) if path.suffix == ".npz" else _of_video(path, max_frames, progress)
-    if not (driving.keypoints[..., 2] > 0).any():
-        raise DrivingPosesError(
-            f"driving {path}: no person found in {len(driving.keypoints)} frames: give another"
+    driving = _of_file(path)
+    first, count = span.frames(driving.fps, len(driving.keypoints))
+    kept = driving.keypoints[first:][:count]
+    _check_span(kept, f"driving {path}", len(driving.keypoints), driving.fps)
+    return replace(driving, keypoints=kept)
+
+
+def estimate_driving(
+    source: DrivingSource, span: Span, estimate: PoseEstimator, progress: Progress = SILENT
+) -> DrivingPoses:
+    """Estimate the poses of driving frames, one by one.
+
+    A variable frame rate becomes constant: at each time of the constant rate, the pose of the frame that is
+    shown then.
+
+    Raises:
+        DrivingError: no frame in the span, or no person in them.
+        MediaError, PoseError: the source cannot be read, or the estimator failed.
+    """
+    found, times = [], []
+    progress.start("poses", source.count(span), "frames")
+    for time, image in source.frames(span):
+        found.append(estimate(enlarged(image)))
+        times.append(time)
+        progress.advance()
+    keypoints = np.stack(found) if found else np.zeros((0, NUM_KEYPOINTS, 3), np.float32)
+    _check_span(keypoints, f"driving {source.name}", source.count(WHOLE), source.fps)
+    rows = _constant_rate(times, source.fps)
+    if rows is not None:
+        steps = [float(b - a) * 1000 for a, b in itertools.pairwise(times)]
+        progress.message(
+            f"driving {source.name}: variable frame rate, {min(steps):.0f} to {max(steps):.0f} ms a frame: "
+            f"the film has {float(source.fps):g} frames/s and keeps the timing"
         )
-    return driving
+        keypoints = keypoints[rows]
+    return DrivingPoses(keypoints, source.fps, source.width, source.height)
 
 
-def portrait_pose(portrait: Image) -> Keypoints:
+def enlarged(image: Image) -> Image:
+    """Return a picture of at least 512 pixels on its longer side, because detectors miss small faces."""
+    height, width = image.shape[:2]
+    scale = SMALLEST_SIDE / max(height, width)
+    if scale <= 1:
+        return image
+    from talkingpose.media import resize_image
+
+    return resize_image(image, (max(1, round(width * scale)), max(1, round(height * scale))), "bicubic")
+
+
+def portrait_pose(portrait: Image, choice: PoseChoice) -> Keypoints:
     """Estimate the keypoints (133, 3) of a picture, uint8 (H, W, 3) RGB; zeros where no person is found."""
-    from talkingpose.pose import HolisticEstimator
-
-    with HolisticEstimator(static_image_mode=True) as estimate:
-        return estimate(portrait)
+    estimate = choice.open(picture=True)
+    try:
+        return estimate(enlarged(portrait))
+    finally:
+        estimate.close()
 
 
 def missing_parts(keypoints: Keypoints) -> dict[str, float]:
@@ -127,46 +188,51 @@ def retargeted(driving: DrivingPoses, portrait: Keypoints, width: int, height: i
     return replace(framed, keypoints=moved)
 
 
-def _of_video(path: Path, max_frames: int | None, progress: Progress) -> DrivingPoses:
-    from talkingpose.media import VideoReader
-    from talkingpose.pose import HolisticEstimator
-
-    found = []
-    with VideoReader(path) as reader, HolisticEstimator() as estimate:
-        info = reader.info
-        total = info.num_frames
-        if max_frames is not None:
-            total = max_frames if total is None else min(max_frames, total)
-        progress.start("poses", total, "frames")
-        for frame in reader:
-            if max_frames is not None and frame.index >= max_frames:
-                break
-            found.append(estimate(frame.image))
-            progress.advance()
-    return DrivingPoses(np.stack(found), info.fps, info.width, info.height)
+def _check_span(keypoints: Keypoints, name: str, total: int | None, fps: Fraction) -> None:
+    """Raise DrivingError for a span without frames or without a person."""
+    if not len(keypoints):
+        length = "" if total is None else f" of {float(total / fps):.1f} s"
+        raise DrivingError(f"{name}: no frame in this part{length}: give a smaller --start")
+    if not (keypoints[..., 2] > 0).any():
+        raise DrivingError(f"{name}: no person found in {len(keypoints)} frames: give another")
 
 
-def _of_file(path: Path, max_frames: int | None) -> DrivingPoses:
+def _constant_rate(times: Sequence[Fraction], fps: Fraction) -> npt.NDArray[np.int64] | None:
+    """Return the frame that is shown at each time of a constant rate; None if the rate is constant."""
+    seconds = np.array([float(time - times[0]) for time in times])
+    grid = np.arange(len(times)) / float(fps)
+    if len(times) < 3 or np.abs(seconds - grid).max() < _RATE_TOLERANCE / float(fps):
+        return None
+    steps = np.diff(seconds)
+    if steps.max() < _RATE_TOLERANCE * 2 * max(steps.min(), 1e-6):
+        return None
+    count = round(seconds[-1] * float(fps)) + 1
+    if not 0 < count <= 2 * len(times):  # times of a damaged file
+        return None
+    grid = np.arange(count) / float(fps)
+    return np.clip(np.searchsorted(seconds, grid + 0.25 / float(fps), side="right") - 1, 0, len(times) - 1)
+
+
+def _of_file(path: Path) -> DrivingPoses:
     from talkingpose.pose import validate
 
     arrays = read_arrays(path, "driving")
     missing = {"keypoints", "fps", "width", "height"} - set(arrays)
     if missing:
-        raise DrivingPosesError(f"driving {path}: no {', '.join(sorted(missing))}: add them to the file")
+        raise DrivingError(f"driving {path}: no {', '.join(sorted(missing))}: add them to the file")
     keypoints = arrays["keypoints"]
     try:
-        keypoints = keypoints[:max_frames]
         fps = Fraction(float(arrays["fps"])).limit_denominator(100_000)
         width, height = int(arrays["width"]), int(arrays["height"])
     except (ValueError, TypeError, OverflowError, IndexError) as error:
-        raise DrivingPosesError(
+        raise DrivingError(
             f"driving {path}: invalid keypoints, fps, width or height: write it with numpy.savez"
         ) from error
     if keypoints.dtype == np.float16 or keypoints.dtype == np.float64:
         keypoints = keypoints.astype(np.float32)
     validate(keypoints, f"driving {path}: keypoints")
     if keypoints.ndim != 3 or not len(keypoints) or fps <= 0 or min(width, height) < 1:
-        raise DrivingPosesError(
+        raise DrivingError(
             f"driving {path}: keypoints {keypoints.shape}, {float(fps):g} fps, {width}x{height}: give "
             "(T, 133, 3), a rate and a size"
         )

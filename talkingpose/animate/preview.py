@@ -36,9 +36,14 @@ class Preview:
         draw: Callable[[int], Image],
     ) -> None:
         self._path, self._portrait, self._progress, self._draw = path, portrait, progress, draw
-        self._shown = {0, round(_SECOND_ROW_S * fps)}
+        self._shown = self.rows(fps)
         self._rows: list[Image] = []
         self._num_frames = 0
+
+    @staticmethod
+    def rows(fps: Fraction) -> set[int]:
+        """Return the indices of the frames that a preview shows."""
+        return {0, round(_SECOND_ROW_S * fps)}
 
     def frame(self, frame: Image) -> None:
         """Take the next frame of the video."""
@@ -56,7 +61,9 @@ class Preview:
 
         from talkingpose.media import resize_image
 
-        portrait = resize_image(self._portrait, (frame.shape[1], frame.shape[0]))
+        portrait = self._portrait
+        if portrait.shape != frame.shape:
+            portrait = resize_image(portrait, (frame.shape[1], frame.shape[0]))
         self._rows.append(np.concatenate([portrait, pose, frame], axis=1))
         with atomic_write(self._path) as temporary:
             PIL.Image.fromarray(np.concatenate(self._rows)).save(temporary, format="PNG")

@@ -7,17 +7,6 @@ from collections.abc import Iterator
 from talkingpose.animate.driving_poses import DrivingPoses, Keypoints
 from talkingpose.io.image import Image
 
-# Longest side of a film; a larger portrait is reduced.
-_LONGEST = 1024
-
-
-def film_size(portrait: Image) -> tuple[int, int]:
-    """Return the size (width, height) of a film: that of the portrait, at most 1024, in even numbers."""
-    height, width = portrait.shape[:2]
-    scale = min(1.0, _LONGEST / max(height, width))
-    even_width, even_height = (max(2, int(side * scale) // 2 * 2) for side in (width, height))
-    return even_width, even_height
-
 
 def puppet_frames(
     portrait: Image, pose: Keypoints, driving: DrivingPoses, size: tuple[int, int]

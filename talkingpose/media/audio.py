@@ -18,7 +18,9 @@ _RATE = 48000
 _BIT_RATE = 160_000
 
 
-def add_audio(video: Path, audio: Path, out: Path, *, length: Fraction) -> None:
+def add_audio(
+    video: Path, audio: Path, out: Path, *, length: Fraction, start: Fraction = Fraction(0)
+) -> None:
     """Write an mp4 with the frames of one video and the audio of another, atomically.
 
     Video packets are copied without re-encoding. The first audio track is decoded, trimmed to the first video
@@ -29,6 +31,7 @@ def add_audio(video: Path, audio: Path, out: Path, *, length: Fraction) -> None:
         audio: video file with an audio track.
         out: file to write; may be `video` itself.
         length: maximum length of the audio in seconds.
+        start: of the audio, in seconds after the first video frame of its file.
 
     Raises:
         MediaError: there is no audio track, it cannot be decoded, or `out` cannot be written.
@@ -43,7 +46,7 @@ def add_audio(video: Path, audio: Path, out: Path, *, length: Fraction) -> None:
             if not sound.streams.audio:
                 raise MediaError(f"{audio}: no audio track: write the video without audio")
             with av.open(str(temporary.absolute()), "w", format="mp4", container_options=options) as output:
-                _mux(output, frames, sound, _first_time(audio), length)
+                _mux(output, frames, sound, _first_time(audio) + start, length)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{out}: cannot be written with the audio of {audio} ({error.strerror})") from error
 

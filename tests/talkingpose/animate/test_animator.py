@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import talkingpose.animate.animator
+import talkingpose.animate.unfinished_film
 from talkingpose import TalkingPosePipeline
 from talkingpose.animate import cli
 from talkingpose.animate.animator import AnimateOptions, Animator, _fit
@@ -33,7 +34,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipe: TalkingPosePipe
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 96, 3), np.uint8)).save(
         tmp_path / "a.png"
     )
-    monkeypatch.setattr(talkingpose.animate.animator, "portrait_pose", lambda picture: person(0.45, 0.3))
+    monkeypatch.setattr(talkingpose.animate.animator, "portrait_pose", lambda *_: person(0.45, 0.3))
     save(tmp_path / "p.npz", keypoints=np.stack([person(0.4 + k / 50) for k in range(3)]), fps=12.5)
     return tmp_path
 
@@ -56,7 +57,7 @@ class Lines(Progress):
 
 
 def animator(parity_folder: Path, progress: Progress = SILENT, **options: object) -> Animator:
-    chosen = AnimateOptions(feedback=FixedGain(), **{"steps": 1, "guidance": 1.0, **options})
+    chosen = AnimateOptions(**{"feedback": FixedGain(), "steps": 1, "guidance": 1.0, **options})
     return Animator(str(parity_folder), chosen, device="cpu", progress=progress)
 
 
@@ -151,7 +152,7 @@ def test_missing_parts_are_reported_before_the_model_is_loaded(
     faceless = person()
     faceless[23:91] = 0
     assert missing_parts(faceless)["face"] == 1
-    monkeypatch.setattr(talkingpose.animate.animator, "portrait_pose", lambda picture: faceless)
+    monkeypatch.setattr(talkingpose.animate.animator, "portrait_pose", lambda *_: faceless)
     handless = person()
     handless[91:] = 0
     save(place / "p.npz", keypoints=np.stack([person()] * 3 + [handless]))
@@ -201,23 +202,78 @@ def test_an_impossible_job_is_refused_at_once(
     assert {path: path.read_bytes() for path in place.iterdir()} == before
 
 
-def test_an_interrupted_video_leaves_nothing(
-    place: Path, parity_folder: Path, monkeypatch: pytest.MonkeyPatch
+class Stop(Lines):
+    """Stops at a frame as Ctrl-C does."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("window", [1, 2])
+def test_a_stopped_video_continues_and_equals_the_undisturbed_one(
+    place: Path, parity_folder: Path, window: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    save(place / "p.npz", keypoints=np.stack([person(0.4 + k / 50) for k in range(6)]), fps=12.5)
+    options = {"parallel_frames": window, "feedback": FixedGain(0.5)}
+    animator(parity_folder, **options).make(job(place, out="whole.mp4"))
+    before = {path.name for path in place.iterdir()}
+    # Pieces after every frame, as a slow model has them.
+    monkeypatch.setattr(talkingpose.animate.unfinished_film, "SAVE_EVERY_S", 0.0)
+    for stop in (3, 5):
+        with pytest.raises(KeyboardInterrupt):
+            animator(parity_folder, Stop(stop), **options).make(job(place))
+        assert {path.name for path in place.iterdir()} == before | {".f.mp4.unfinished"}
+    frames = count_calls(monkeypatch, TalkingPosePipeline, "encode_pose")
+    progress = Lines()
+    animator(parity_folder, progress, **options).make(job(place))
+    assert any(line.startswith("continuing at frame") for line in progress.lines)
+    assert frames[0] <= 2
+    assert (place / "f.mp4").read_bytes() == (place / "whole.mp4").read_bytes()
+    assert {path.name for path in place.iterdir()} == before | {"f.mp4", "f.preview.png"}
+
+
+def test_other_settings_and_fresh_start_over(place: Path, parity_folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        animator(parity_folder, Stop(2)).make(job(place))
+    progress = Lines()
+    with pytest.raises(KeyboardInterrupt):
+        animator(parity_folder, both := Stop(2), seed=1).make(job(place))
+    assert any("other settings (seed)" in line for line in both.lines)
+    one = Animator(
+        str(parity_folder),
+        AnimateOptions(feedback=FixedGain(), steps=1, guidance=1.0, seed=1),
+        device="cpu",
+        fresh=True,
+        progress=progress,
+    )
+    one.make(job(place))
+    assert not any("continuing" in line or "other settings" in line for line in progress.lines)
+
+
+def test_two_processes_do_not_make_one_film(place: Path, parity_folder: Path) -> None:
     one = animator(parity_folder)
+    with (
+        one._unfinished(job(place), one._setup(job(place))),
+        pytest.raises(UserError, match="another process"),
+    ):
+        animator(parity_folder).make(job(place))
 
-    def frames(*_: object) -> object:
-        poses = _[-1]
-        for _number in range(2):
-            next(poses)
-            yield np.zeros((128, 96, 3), np.uint8)
-        raise UserError("broken off")
 
-    monkeypatch.setattr(one, "_frames", frames)
-    before = set(place.iterdir())
-    with pytest.raises(UserError, match="broken off"):
-        one.make(job(place))
-    assert set(place.iterdir()) == before
+def count_calls(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[int]:
+    calls, method = [0], getattr(owner, name)
+
+    def counted(*args: object, **named: object) -> object:
+        calls[0] += 1
+        return method(*args, **named)
+
+    monkeypatch.setattr(owner, name, counted)
+    return calls
 
 
 def test_a_list_of_videos(place: Path, parity_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

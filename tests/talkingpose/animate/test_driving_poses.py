@@ -9,10 +9,11 @@ import pytest
 from talkingpose.animate.driving_poses import (
     DrivingPoses,
     missing_parts,
-    read_driving,
+    read_keypoints,
     retargeted,
     same_pose,
 )
+from talkingpose.animate.driving_source import Span
 from talkingpose.io.errors import UserError
 
 
@@ -35,10 +36,10 @@ def save(path: Path, **changes: object) -> Path:
 
 def test_a_file_of_poses_is_read_whole_or_in_part(tmp_path: Path) -> None:
     path = save(tmp_path / "p.npz", fps=30000 / 1001, keypoints=np.stack([person()] * 4).astype(np.float16))
-    driving = read_driving(path)
+    driving = read_keypoints(path)
     assert driving.fps == Fraction(30000, 1001) and driving.aspect == 640 / 480
     assert driving.keypoints.shape == (4, 133, 3) and driving.keypoints.dtype == np.float32
-    assert len(read_driving(path, max_frames=3).keypoints) == 3
+    assert len(read_keypoints(path, Span(max_frames=3)).keypoints) == 3
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_file_of_poses_is_read_whole_or_in_part(tmp_path: Path) -> None:
 def test_invalid_files_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     path = save(tmp_path / "p.npz", **changes)
     with pytest.raises(UserError, match=message) as caught:
-        read_driving(path)
+        read_keypoints(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
