@@ -6,21 +6,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from leaderboard.study.cli import study_command, votes_command
 from talkingpose.io import console
 
 if TYPE_CHECKING:
     from leaderboard.site import SiteReport
 
-app = console.application("Build a static page from runs: tables, curves, videos. It needs no server.")
+app = console.application("Show runs of tp-eval: a static board, and comparisons by people.")
 
 
-@app.command()
+class _BoardGroup(TyperGroup):
+    """Group of commands in which `RUN...` stands for `build RUN...`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Insert the default command."""
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+
+app.info.cls = _BoardGroup
+
+
+@app.command("build")
 def build(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders of such folders.")
-    ],
     out: Annotated[Path, typer.Option(help="Folder of the site; an earlier site in it is replaced.")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN...", help="Folders of runs, or folders of such folders."),
+    ] = None,
+    submissions: Annotated[
+        Path | None, typer.Option(help="Folder with archives of tp-eval submit, to verify and take in.")
+    ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "TalkingPose Bench",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> int:
@@ -31,10 +50,16 @@ def build(
     JavaScript and without a network. The same runs give the same bytes.
     """
     from leaderboard.site import build_site
+    from leaderboard.submissions import opened_submissions
+    from talkingpose.io.errors import UserError
     from talkingpose.io.progress import ConsoleProgress
 
-    with ConsoleProgress() as progress:
-        report = build_site(runs, out, title, progress)
+    if not runs and submissions is None:
+        raise UserError("no run: give folders of runs, or --submissions")
+    with ConsoleProgress() as progress, opened_submissions(submissions, out, progress) as opened:
+        for archive, reason in opened.refused:
+            console.note(f"refused: {archive}: {reason}")
+        report = build_site([*(runs or ()), *opened.folders], out, title, progress)
     for folder in report.left_out:
         console.note(f"left out: {folder}: no run.json in it")
     for run in report.refused:
@@ -46,7 +71,11 @@ def build(
         console.emit_json(_document(report))
     else:
         print(f"{report.site / 'index.html'}: {_counts(report)}")
-    return console.EXIT_PARTIAL if report.refused else console.EXIT_COMPLETE
+    return console.EXIT_PARTIAL if report.refused or opened.refused else console.EXIT_COMPLETE
+
+
+app.command("study")(study_command)
+app.command("votes")(votes_command)
 
 
 def _document(report: SiteReport) -> dict[str, Any]:

@@ -30,6 +30,7 @@ EXIT_CODES = "Exit codes: 0 complete, 2 wrong input, 3 some clips failed; they a
 app = console.application("Score models that animate a portrait, on clips of more than 100 frames.")
 app.add_typer(weights.app, name="weights", help="List, fetch and verify weight files.")
 app.command("report")(report.report_command)
+app.command("submit")(report.submit_command)
 
 Dataset = Annotated[str, typer.Option(help="tp-mini (bundled), a folder, or owner/name[@revision].")]
 Split = Annotated[str | None, typer.Option(help="[default: test if it has usable clips, else all]")]

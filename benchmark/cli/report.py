@@ -1,4 +1,4 @@
-"""Commands `tp-eval report` and the page of `tp-eval compare`."""
+"""Commands that hand a run on: `tp-eval report` and `tp-eval submit`."""
 
 from __future__ import annotations
 
@@ -43,4 +43,26 @@ def report_command(
     for line in report.remarks:
         console.note(f"tp-eval: {line}")
     print(f"\n{report.page}")
+    return console.EXIT_COMPLETE
+
+
+def submit_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a complete run.")],
+    out: Annotated[Path | None, typer.Option(help="Archive to write. [default: RUN.zip]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> int:
+    """Check a run and pack it into an archive for a board.
+
+    The archive lists the SHA-256 of every file. `tp-leaderboard --submissions DIR` verifies it.
+    """
+    from benchmark.submission import SUFFIX, write_submission
+
+    archive = out or run.resolve().with_name(run.resolve().name + SUFFIX)
+    manifest = write_submission(run, archive)
+    size = sum(file.bytes for file in manifest.files.values())
+    if as_json:
+        console.emit_json({"archive": str(archive), "bytes": size, "files": len(manifest.files)})
+    else:
+        facts = f"{manifest.name}, {manifest.protocol}, {len(manifest.files)} files"
+        print(f"{archive}: {facts}, {size / 1e6:.1f} MB")
     return console.EXIT_COMPLETE
