@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from leaderboard.columns import columns_of
+from leaderboard.columns import MetricColumn, columns_of
 from leaderboard.groups import BoardEntry, BoardGroup
+from leaderboard.pairs import BoardPairs
 from leaderboard.runs import RefusedRun
-from leaderboard.table import check_word, column_ranks, score_of
+from leaderboard.table import check_word, score_of
 
 BOARD_SCHEMA = "talkingpose.board/1"
+_PAIR_COLUMNS = (
+    *("metric", "unit", "direction", "role", "a", "b", "difference", "p", "p_adjusted", "n_cases"),
+    *("n_clusters", "verdict"),
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CSV_COLUMNS = (
     *("board", "ranked", "contestant", "label", "revision", "seed", "control", "origin"),
@@ -42,7 +47,7 @@ def board_json(title: str, groups: Sequence[BoardGroup], refused: Sequence[Refus
     return json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def board_csv(groups: Sequence[BoardGroup]) -> str:
+def board_csv(groups: Sequence[BoardGroup], pairs: Sequence[BoardPairs]) -> str:
     """Write one line per run and metric; a value that does not exist is empty, with `state` and `reason`.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
@@ -50,9 +55,28 @@ def board_csv(groups: Sequence[BoardGroup]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
-    for group in groups:
+    for group, of_group in zip(groups, pairs, strict=True):
+        columns = columns_of(entry.run for entry in group.entries)
+        ranks = {column: of_group.ranks(column) for column in columns} if group.ranked else {}
         for entry in group.entries:
-            writer.writerows(_lines(group, entry))
+            writer.writerows(_lines(group, entry, ranks))
+    return buffer.getvalue()
+
+
+def pairs_csv(groups: Sequence[BoardGroup], pairs: Sequence[BoardPairs]) -> str:
+    """Write one line per pair of models and metric: how `judged` differs from `baseline`."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("board", "baseline", "judged", *_PAIR_COLUMNS, "ci95_low", "ci95_high", "reason"))
+    for group, of_group in zip(groups, pairs, strict=True):
+        for (baseline, judged), rows in of_group.found.items():
+            for row in rows.values():
+                cells: list[object] = [group.number, baseline.label, judged.label]
+                cells += [getattr(row, name) for name in _PAIR_COLUMNS]
+                # The reason of a missing number names the folder of the run on the machine of the board.
+                reason = row.reason if row.difference is not None else "no number on every clip"
+                cells += [*(row.ci95 or (None, None)), reason if row.p is None else None]
+                writer.writerow([_csv_text(cell) for cell in cells])
     return buffer.getvalue()
 
 
@@ -71,12 +95,14 @@ def _run_document(entry: BoardEntry) -> dict[str, Any]:
     }
 
 
-def _lines(group: BoardGroup, entry: BoardEntry) -> Iterator[list[str]]:
+def _lines(
+    group: BoardGroup, entry: BoardEntry, ranks: Mapping[MetricColumn, Mapping[BoardEntry, tuple[int, int]]]
+) -> Iterator[list[str]]:
     run, who = entry.run, entry.run.contestant
     for column in columns_of([run]):
         summary = run.metrics[column.name]
         low, high = summary.ci95 or (None, None)
-        best, worst = column_ranks(group, column).get(entry, (None, None))
+        best, worst = ranks.get(column, {}).get(entry, (None, None))
         cells: list[object] = [group.number, group.ranked, who.name, entry.label, who.revision, run.seed]
         cells += [who.control, who.origin, column.name, column.version, column.unit, column.direction]
         cells += [

@@ -6,10 +6,8 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.results import Horizon, Run
 from leaderboard import figures, number_format, svg
@@ -17,19 +15,16 @@ from leaderboard.clip_tables import ClipTables, videos_of
 from leaderboard.columns import MetricColumn
 from leaderboard.cost_by_length import CostTable, cost_by_length
 from leaderboard.groups import BoardEntry, BoardGroup, setting_text
+from leaderboard.pair_page import PairMatrix, pair_matrices, pair_page_name
+from leaderboard.pairs import BoardPairs
 from leaderboard.published import published_tables
 from leaderboard.runs import RefusedRun
 from leaderboard.table import FACT_UNITS, FACTS, BoardTable, board_table
-
-if TYPE_CHECKING:
-    import jinja2
+from leaderboard.templating import asset, environment
 
 PAPER = "https://arxiv.org/abs/2512.00909"
 _AUDIT_SHOWN = 12
 _REASONS_SHOWN = 5
-# Control characters, and characters that reverse the order of the following text.
-_UNSHOWABLE = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
-_CLEAN = dict.fromkeys(_UNSHOWABLE, "�") | {ord("\n"): "\n", ord("\t"): " ", 0x85: " "}
 
 
 @dataclass(frozen=True)
@@ -51,6 +46,9 @@ class BoardView:
     lengths: CostTable | None
     clips: ClipTables
     players: Sequence[Sequence[tuple[BoardEntry, str | None]]]
+    matrices: Sequence[PairMatrix]
+    pair_page: str
+    pairs_why: str
 
 
 def render_page(
@@ -58,6 +56,7 @@ def render_page(
     groups: Sequence[BoardGroup],
     clips: Sequence[ClipTables],
     media: Mapping[tuple[Path, str], str | None],
+    pairs: Sequence[BoardPairs],
     refused: Sequence[RefusedRun] = (),
 ) -> str:
     """Render the whole page as HTML.
@@ -67,21 +66,22 @@ def render_page(
         groups: the boards.
         clips: of each board.
         media: (run folder, path of a video) -> its name under `media/`.
+        pairs: paired comparisons of each board.
         refused: runs that are not shown.
     """
     styles = svg.StyleSheet()
-    boards = [_board(group, of_group, media, styles) for group, of_group in zip(groups, clips, strict=True)]
+    boards = [
+        _board(group, clips_of, pairs_of, media, styles)
+        for group, clips_of, pairs_of in zip(groups, clips, pairs, strict=True)
+    ]
     shapes = _video_shapes(clips)
-    css = (
-        _asset("style.css") + styles.css() + "".join(_shape_rule(*item) for item in shapes.items())
-    ).strip()
-    script = _asset("board.js").strip()
-    template = _environment().get_template("index.html.j2")
+    css = (asset("style.css") + styles.css() + "".join(_shape_rule(*item) for item in shapes.items())).strip()
+    script = asset("board.js").strip()
+    template = environment().get_template("index.html.j2")
     return template.render(
         title=title,
         boards=boards,
         markers=[svg.marker_path(vertices) for vertices in figures.MARKERS],
-        style_of=figures.style_of,
         refused=refused,
         shapes=shapes,
         css=css,
@@ -89,7 +89,6 @@ def render_page(
         policy=_policy(css, script),
         published=published_tables(),
         paper=PAPER,
-        number_format=number_format,
         facts=list(zip(FACTS, FACT_UNITS, strict=True)),
         share=_share,
         dates=_dates,
@@ -100,25 +99,14 @@ def render_page(
     )
 
 
-def clean(value: Any) -> Any:
-    """Return what the template may print: texts without control characters, and whole numbers.
-
-    Raises:
-        TypeError: anything else, so that neither None nor an unrounded number can reach the page.
-    """
-    if hasattr(value, "__html__"):
-        return value
-    if isinstance(value, str):
-        return value.translate(_CLEAN).encode("utf-8", "replace").decode()
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise TypeError(f"not for the page: {value!r}")
-
-
 def _board(
-    group: BoardGroup, clips: ClipTables, media: Mapping[tuple[Path, str], str | None], styles: svg.StyleSheet
+    group: BoardGroup,
+    clips: ClipTables,
+    pairs: BoardPairs,
+    media: Mapping[tuple[Path, str], str | None],
+    styles: svg.StyleSheet,
 ) -> BoardView:
-    table = board_table(group)
+    table = board_table(group, pairs)
     names = [c.name for c in table.columns if any(c.name in entry.run.drift for entry in group.entries)]
     names += sorted({name for entry in group.entries for name in entry.run.drift} - set(names))
     measured = [entry for entry in group.entries if entry.run.long_form is not None]
@@ -153,6 +141,9 @@ def _board(
             [(entry, media[folder, video.path]) for entry, folder, video in videos_of(clip, group.entries)]
             for clip in clips.clips
         ],
+        matrices=pair_matrices(group, pairs),
+        pair_page=pair_page_name(group),
+        pairs_why=pairs.why,
     )
 
 
@@ -280,22 +271,3 @@ def _policy(css: str, script: str) -> str:
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _asset(name: str) -> str:
-    return resources.files("leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("leaderboard"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )

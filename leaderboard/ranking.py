@@ -1,38 +1,33 @@
-"""Ranks that claim no more than the intervals do."""
+"""Ranks that claim no more than the tests do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from typing import TypeVar
-
-from benchmark.results import Direction, MetricSummary
 
 _Name = TypeVar("_Name")
 
 
 def rank_ranges(
-    summaries: Mapping[_Name, MetricSummary], direction: Direction
+    names: Sequence[_Name], is_better: Callable[[_Name, _Name], bool]
 ) -> dict[_Name, tuple[int, int]]:
-    """Return the best and the worst rank that each contestant can have in one column.
+    """Return the best and the worst rank that each contestant can have.
 
-    One contestant is ahead of another only where their 95 % intervals do not touch; contestants whose
-    intervals overlap share ranks. A contestant without an interval, or with an incomplete value, has no rank.
-    Where fewer than two have an interval, nobody has a rank.
+    Args:
+        names: contestants that were all compared with each other.
+        is_better: `is_better(a, b)` is true where a test shows that `a` is better than `b`.
+
+    Returns:
+        Contestants without a shown difference share ranks. Fewer than two contestants have no ranks.
     """
-    if direction == "none":
-        return {}
-    sign = 1 if direction == "higher" else -1
-    intervals = {}
-    for name, summary in summaries.items():
-        if summary.state == "ok" and summary.value is not None and summary.ci95 is not None:
-            intervals[name] = sorted(sign * bound for bound in summary.ci95)
-    if len(intervals) < 2:
+    if len(names) < 2:
         return {}
     ranges = {}
-    for name, (low, high) in intervals.items():
-        ahead = sum(other[0] > high for other in intervals.values())
-        behind = sum(other[1] < low for other in intervals.values())
-        ranges[name] = (1 + ahead, len(intervals) - behind)
+    for name in names:
+        others = [other for other in names if other is not name]
+        ahead = sum(is_better(other, name) for other in others)
+        behind = sum(is_better(name, other) for other in others)
+        ranges[name] = (1 + ahead, len(names) - behind)
     return ranges
 
 

@@ -11,16 +11,24 @@ from pathlib import Path
 
 from benchmark.results import ResultError
 from leaderboard.clip_tables import ClipTables, clip_tables, videos_of
-from leaderboard.export import board_csv, board_json
+from leaderboard.export import board_csv, board_json, pairs_csv
 from leaderboard.groups import BoardGroup, group_runs
 from leaderboard.page import render_page
+from leaderboard.pair_page import render_pair_page
+from leaderboard.pairs import BoardPairs, compare_models
 from leaderboard.runs import RefusedRun, check_runs, find_runs
+from leaderboard.site_page import SitePage, asset_texts
 from leaderboard.videos import copy_video
 from talkingpose.io.errors import UserError
 from talkingpose.io.progress import SILENT, Progress
 
-_FILES = {"index.html", "data.json", "board.csv", "media"}
-_MEDIA_NAME = re.compile(r"[0-9a-f]{16}\.[a-z0-9]+")
+_FILES = {"index.html", "data.json", "board.csv", "pairs.csv", "media", "pages", "assets"}
+# Names of the files that a site has in its folders; anything else there is not this program's.
+_NAMES = {
+    "media": re.compile(r"[0-9a-f]{16}\.[a-z0-9]+"),
+    "pages": re.compile(r"b\d+-[a-z0-9-]+\.html"),
+    "assets": re.compile(r"[a-z]+\.(css|js)"),
+}
 
 
 class SiteError(UserError):
@@ -105,12 +113,29 @@ def _write(
     groups: Sequence[BoardGroup], refused: Sequence[RefusedRun], title: str, folder: Path
 ) -> tuple[int, int]:
     clips = [clip_tables(group) for group in groups]
+    pairs = [compare_models(group) for group in groups]
     media = _copy_videos(groups, clips, folder)
-    page = render_page(title, groups, clips, media, refused).encode("utf-8")
+    page = render_page(title, groups, clips, media, pairs, refused).encode("utf-8")
     (folder / "index.html").write_bytes(page)
+    for part, texts in _parts(title, groups, pairs).items():
+        (folder / part).mkdir()
+        for name, text in texts.items():
+            (folder / part / name).write_bytes(text.encode("utf-8"))
     (folder / "data.json").write_bytes(board_json(title, groups, refused).encode("utf-8"))
-    (folder / "board.csv").write_bytes(board_csv(groups).encode("utf-8", "backslashreplace"))
+    (folder / "board.csv").write_bytes(board_csv(groups, pairs).encode("utf-8", "backslashreplace"))
+    (folder / "pairs.csv").write_bytes(pairs_csv(groups, pairs).encode("utf-8", "backslashreplace"))
     return len(page), len({name for name in media.values() if name is not None})
+
+
+def _parts(
+    title: str, groups: Sequence[BoardGroup], pairs: Sequence[BoardPairs]
+) -> dict[str, dict[str, str]]:
+    """Render the pages beside the first one, and what they share: folder -> file name -> text."""
+    pages: list[SitePage] = []
+    for group, of_group in zip(groups, pairs, strict=True):
+        page = render_pair_page(title, group, of_group)
+        pages += [page] if page is not None else []
+    return {"pages": {page.name: page.html for page in pages}, "assets": asset_texts()} if pages else {}
 
 
 def _copy_videos(
@@ -134,12 +159,11 @@ def _check_place(out: Path) -> None:
     present = {child.name for child in out.iterdir()}
     if not present:
         return
-    media = out / "media"
     strange = present - _FILES
-    if media.is_dir():
-        strange |= {
-            f"media/{child.name}" for child in media.iterdir() if not _MEDIA_NAME.fullmatch(child.name)
-        }
+    for folder, names in _NAMES.items():
+        if (out / folder).is_dir():
+            children = (out / folder).iterdir()
+            strange |= {f"{folder}/{child.name}" for child in children if not names.fullmatch(child.name)}
     if strange or not _is_site(out):
         what = f" ({min(strange)} is in it)" if strange else ""
         raise SiteError(f"{out}: not a site of tp-leaderboard{what}: give another folder, or empty this one")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from benchmark.analysis.paired import MetricDifference
 from benchmark.results import MetricSummary, Run
 from benchmark.run_check import CheckedRun
 from leaderboard import number_format
 from leaderboard.columns import MetricColumn, column_of, columns_of
 from leaderboard.groups import BoardEntry, BoardGroup
-from leaderboard.ranking import rank_ranges, skill
+from leaderboard.pairs import BoardPairs
+from leaderboard.ranking import skill
 
 
 @dataclass
@@ -37,8 +39,9 @@ class TableCell:
         word: True for a word in place of a number.
         lines: small print under the value.
         rank: range of ranks, empty where there is none.
-        lead: True for the best value of its column, where no other interval touches its own.
+        lead: True for the model that the paired tests show to be better than every other.
         note: number of its footnote, 0 for none.
+        meaning: the comparisons that the rank follows from.
     """
 
     text: str
@@ -48,6 +51,7 @@ class TableCell:
     rank: str = ""
     lead: bool = False
     note: int = 0
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,17 +85,19 @@ NO_REASON = "the run gives no reason"
 FACTS = ("Check", "Time", "Device", "Peak memory", "Parameters", "Clips", "Coverage", "Seed")
 FACT_UNITS = ("", "s / frame", "", "", "", "clips \u00b7 clusters \u00b7 frames", "lowest", "")
 _REASONS_SHOWN = 3
+_NAMES_SHOWN = 5
 
 
-def board_table(group: BoardGroup) -> BoardTable:
+def board_table(group: BoardGroup, pairs: BoardPairs) -> BoardTable:
     """Build the table of a group: models ordered by the first column that is complete, then controls."""
     columns = columns_of(entry.run for entry in group.entries)
     notes = Footnotes()
-    ranks = {column: column_ranks(group, column) for column in columns}
+    ranks = {column: pairs.ranks(column) if group.ranked else {} for column in columns}
     shared = _shared_badges([entry.run for entry in group.entries])
     decimals = {column: _column_decimals(group, column) for column in columns}
     rows = {
-        entry: _row(entry, columns, ranks, group.frozen, notes, decimals, shared) for entry in group.entries
+        entry: _row(entry, columns, ranks, pairs, group.frozen, notes, decimals, shared)
+        for entry in group.entries
     }
     by = next((place for place, column in enumerate(columns) if _complete(group, column)), -1)
     models = [rows[entry] for entry in group.models]
@@ -156,21 +162,6 @@ def _value(entry: BoardEntry, column: MetricColumn) -> float:
     return summary.value
 
 
-def column_ranks(group: BoardGroup, column: MetricColumn) -> dict[BoardEntry, tuple[int, int]]:
-    """Return the ranges of ranks of a group's models in one column; empty where the group is not ranked.
-
-    Only verified runs are ranked, and only by metrics that the check computed again.
-    """
-    if not group.ranked:
-        return {}
-    summaries = {
-        entry: summary_of(entry.run, column)
-        for entry in group.models
-        if entry.checked.verified and column.name not in entry.checked.not_recomputable
-    }
-    return rank_ranges({e: s for e, s in summaries.items() if s is not None}, column.direction)
-
-
 def _complete(group: BoardGroup, column: MetricColumn) -> bool:
     summaries = [summary_of(entry.run, column) for entry in group.models]
     return column.direction != "none" and all(s is not None and s.value is not None for s in summaries)
@@ -180,6 +171,7 @@ def _row(
     entry: BoardEntry,
     columns: Sequence[MetricColumn],
     ranks: dict[MetricColumn, dict[BoardEntry, tuple[int, int]]],
+    pairs: BoardPairs,
     frozen: BoardEntry | None,
     notes: Footnotes,
     decimals: dict[MetricColumn, int | None],
@@ -189,7 +181,7 @@ def _row(
     cells = tuple(
         _cell(
             summary_of(entry.run, column),
-            ranks[column].get(entry),
+            _rank(entry, column, ranks[column], pairs),
             score_of(entry, column, frozen),
             usual,
             notes,
@@ -216,7 +208,7 @@ def _check(entry: BoardEntry, notes: Footnotes) -> TableCell:
 
 def _cell(
     summary: MetricSummary | None,
-    rank: tuple[int, int] | None,
+    rank: tuple[str, str, bool],
     against_frozen: float | None,
     usual: tuple[int, int, int],
     notes: Footnotes,
@@ -238,10 +230,49 @@ def _cell(
         word = summary.state if summary.state != "ok" else "no value"
         return TableCell(word, word=True, note=note)
     text = number_format.measured(summary.value, summary.ci95, decimals)
-    shown = ""
-    if rank is not None:
-        shown = f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]}\u2013{rank[1]}"
-    return TableCell(text, _order(summary.value), False, lines, shown, rank == (1, 1), note)
+    shown, meaning, lead = rank
+    return TableCell(text, _order(summary.value), False, lines, shown, lead, note, meaning)
+
+
+def _rank(
+    entry: BoardEntry,
+    column: MetricColumn,
+    ranks: Mapping[BoardEntry, tuple[int, int]],
+    pairs: BoardPairs,
+) -> tuple[str, str, bool]:
+    """Return the rank of an entry as text, the comparisons it follows from, and True for a clear lead."""
+    if entry not in ranks:
+        return "", "", False
+    best, worst = ranks[entry]
+    rows = [
+        (other, row)
+        for other in ranks
+        if other is not entry and (row := pairs.difference(other, entry, column)) is not None
+    ]
+    words = {"better": "better than", "worse": "worse than", "no difference shown": "undecided against"}
+    lines = [
+        f"{text} {_names([other.label for other, row in rows if row.verdict == verdict])}"
+        for verdict, text in words.items()
+        if any(row.verdict == verdict for _, row in rows)
+    ]
+    first = min(ranks, key=lambda one: (ranks[one], one.series))
+    nearest = next(((other, row) for other, row in rows if other is first), rows[0])
+    lines.append(f"difference from {nearest[0].label}: {difference_text(nearest[1])}")
+    return (f"{best}" if best == worst else f"{best}\u2013{worst}"), "; ".join(lines), worst == 1
+
+
+def difference_text(row: MetricDifference) -> str:
+    """Format a paired difference with its interval and sign."""
+    if row.difference is None:
+        return number_format.NOTHING
+    value = number_format.measured(row.difference, row.ci95)
+    sign = "+" if row.difference > 0 else ""
+    return f"{sign}{value}" + (f" {number_format.bounds(row.ci95)}" if row.ci95 is not None else "")
+
+
+def _names(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _NAMES_SHOWN} more" if len(labels) > _NAMES_SHOWN else ""
+    return ", ".join(label[:40] for label in labels[:_NAMES_SHOWN]) + more
 
 
 def verdict(kind: str, reason: str | None, default: str) -> str:

@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from benchmark.analysis.multiple_testing import ASSUMPTION, least_p, paired_test
+from benchmark.analysis.multiple_testing import ASSUMPTION, least_p
+from benchmark.analysis.paired import MetricDifference, ScoredRun, paired_differences, roles_of
 from benchmark.analysis.seeds import VarianceParts, variance_parts
-from benchmark.analysis.statistics import FEW_PERSONS, interval_method, intervals
+from benchmark.analysis.statistics import FEW_PERSONS
 from benchmark.errors import EvaluationError
 from benchmark.protocols.perturbations import is_perturbed
 from benchmark.protocols.protocol import load_protocol
-from benchmark.results import CaseResult, Direction, Document, Run, read_case, read_run
-from benchmark.rules import BOOTSTRAP_T, Aggregation
+from benchmark.results import CaseResult, Document, Run, read_case, read_run
 from benchmark.run_dir import RunDir, seed_folders
-
-Floats = npt.NDArray[np.float64]
-Verdict = Literal[
-    "better", "worse", "different", "no difference shown", "too few clusters to judge", "unknown"
-]
-
-Role = Literal["primary", "secondary"]
 
 
 class ComparisonError(EvaluationError):
     """Two runs that cannot be compared."""
-
-
-class MetricDifference(Document):
-    """How run B differs from run A in one metric.
-
-    Attributes:
-        role: primary metrics are those that `--metrics` or the protocol names. Each role is adjusted alone.
-        difference: mean over clips of B minus A; `ci95` is its interval over persons.
-        p: two-sided p-value of `multiple_testing.paired_test`; `p_adjusted` is adjusted for all metrics of
-            the role that have one.
-        verdict: judgement of B.
-        reason: cause of a null.
-    """
-
-    metric: str
-    role: Role = "primary"
-    unit: str
-    direction: Direction
-    a: float | None
-    b: float | None
-    difference: float | None = None
-    ci95: tuple[float, float] | None = None
-    interval: str | None = None
-    p: float | None = None
-    p_adjusted: float | None = None
-    n_cases: int
-    n_clusters: int
-    verdict: Verdict
-    reason: str | None = None
 
 
 class Side(Document):
@@ -97,12 +60,9 @@ class Comparison(Document):
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A run with its cases, by clip id; of several seeds, means over them, and the runs they are of."""
+class _Opened(ScoredRun):
+    """A run on disk; of several seeds, means over them, and the runs they are of."""
 
-    path: Path
-    run: Run
-    cases: Mapping[str, CaseResult]
     seeds: tuple[_Opened, ...] = ()
 
 
@@ -134,9 +94,14 @@ def compare(
     a, b = _open(Path(run_a)), _open(Path(run_b))
     _check_same(a, b)
     protocol = load_protocol(f"{a.run.protocol.id}@{a.run.protocol.version}")
-    rows = []
-    for role, names in _roles(a.run, b.run, metrics, protocol.primary).items():
-        rows += _judged(a, b, [_row(a, b, name, role, protocol.aggregation) for name in names], alpha)
+    names = _chosen(a.run, b.run, metrics)
+    rows = paired_differences(
+        a, b, roles_of(names, () if metrics is not None else protocol.primary), protocol.aggregation, alpha
+    )
+    for row in rows:
+        if row.difference is not None:
+            _check_stated(a, row.metric)
+            _check_stated(b, row.metric)
     found = Comparison(
         a=_side(a),
         b=_side(b),
@@ -150,17 +115,6 @@ def compare(
     return found if undecidable is None else found.model_copy(update={"notes": [undecidable, *found.notes]})
 
 
-def _roles(a: Run, b: Run, asked: Sequence[str] | None, primary: Sequence[str]) -> dict[Role, list[str]]:
-    """Metrics to compare, by role and in the order of run A."""
-    names = _chosen(a, b, asked)
-    if asked is not None or not primary:
-        return {"primary": names}
-    return {
-        "primary": [name for name in names if name in primary],
-        "secondary": [name for name in names if name not in primary],
-    }
-
-
 def _expanded(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
     """Ids for names of metrics and families: `tje` stands for `tje@1`, `tje@2`, ..."""
     found = []
@@ -169,32 +123,6 @@ def _expanded(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
         found += [name] if name in known else []
         found += family if "@" not in name and "." not in name else []
     return list(dict.fromkeys(found))
-
-
-def _judged(a: _Opened, b: _Opened, rows: Sequence[MetricDifference], alpha: float) -> list[MetricDifference]:
-    """The rows of one role with p-values and verdicts."""
-    tested = [row for row in rows if row.difference is not None and row.n_clusters >= FEW_PERSONS]
-    if not tested:
-        return list(rows)
-    clip_ids = sorted(a.cases)
-    persons = [a.cases[clip_id].cluster for clip_id in clip_ids]
-    table = np.column_stack([_differences(a, b, row.metric, clip_ids) for row in tested])
-    p = paired_test(table, persons)
-    found = {}
-    for index, row in enumerate(tested):
-        adjusted = float(p.adjusted[index])
-        found[row.metric] = row.model_copy(
-            update={
-                "p": float(p.raw[index]),
-                "p_adjusted": adjusted,
-                "verdict": _verdict(row, adjusted, alpha),
-            }
-        )
-    return [found.get(row.metric, row) for row in rows]
-
-
-def _differences(a: _Opened, b: _Opened, name: str, clip_ids: Sequence[str]) -> Floats:
-    return _values(b, name, clip_ids) - _values(a, name, clip_ids)
 
 
 def _undecidable(found: Comparison) -> str | None:
@@ -210,14 +138,6 @@ def _undecidable(found: Comparison) -> str | None:
         f"no difference can be shown: the smallest p-value of {persons} persons is {least_p(persons):.3g}, "
         f"--alpha is {found.alpha:g}"
     )
-
-
-def _verdict(row: MetricDifference, p: float, alpha: float) -> Verdict:
-    if p >= alpha or not row.difference:
-        return "no difference shown"
-    if row.direction == "none":
-        return "different"
-    return "better" if (row.difference > 0) == (row.direction == "higher") else "worse"
 
 
 def _open(path: Path) -> _Opened:
@@ -333,59 +253,16 @@ def _chosen(a: Run, b: Run, asked: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _row(a: _Opened, b: _Opened, name: str, role: Role, rule: Aggregation) -> MetricDifference:
-    """One metric with its interval, without a test."""
-    summary = a.run.metrics[name]
-    clip_ids = sorted(a.cases)
-    persons = [a.cases[clip_id].cluster for clip_id in clip_ids]
-    row = MetricDifference(
-        metric=name,
-        role=role,
-        unit=summary.unit,
-        direction=summary.direction,
-        a=summary.value,
-        b=b.run.metrics[name].value,
-        n_cases=len(clip_ids),
-        n_clusters=len(set(persons)),
-        verdict="unknown",
-    )
-    lack = _lacking(a, name) or _lacking(b, name)
-    if lack is not None:
-        return row.model_copy(update={"reason": lack})
-    differences = _differences(a, b, name, clip_ids)
-    # The interval of a difference is no number of the protocol: it takes the method that holds best.
-    rule = rule.model_copy(update={"interval": BOOTSTRAP_T})
-    found = {
-        "difference": float(differences.mean()),
-        "ci95": intervals(differences[:, None], persons, rule)[0],
-        "interval": interval_method(row.n_clusters, rule),
-    }
-    if row.n_clusters < FEW_PERSONS:
-        few = f"{row.n_clusters} persons, at least {FEW_PERSONS} are needed"
-        found |= {"verdict": "too few clusters to judge", "reason": few}
-    return row.model_copy(update=found)
-
-
-def _lacking(side: _Opened, name: str) -> str | None:
-    """Why there is no number for every clip, None where there is."""
-    for clip_id, case in sorted(side.cases.items()):
-        score = case.metrics.get(name)
-        if score is None or score.value is None:
-            given = "no score" if score is None else score.reason or "one number for all clips"
-            return f"{side.path}, clip {clip_id}: {given}"
-    return None
-
-
-def _values(side: _Opened, name: str, clip_ids: Sequence[str]) -> Floats:
-    """The clips' scores, whose mean must be the number of the run."""
-    values = np.array([side.cases[clip_id].metrics[name].value for clip_id in clip_ids], dtype=np.float64)
+def _check_stated(side: _Opened, name: str) -> None:
+    """Check that the mean over the clips is the number of the run."""
+    values = [side.cases[clip_id].metrics[name].value for clip_id in sorted(side.cases)]
+    mean = np.array(values, dtype=np.float64).mean()
     stated = side.run.metrics[name].value
-    if stated is None or not np.isclose(values.mean(), stated, rtol=1e-9, atol=1e-12):
+    if stated is None or not np.isclose(mean, stated, rtol=1e-9, atol=1e-12):
         raise ComparisonError(
-            f"{side.path}: {name} of its cases is {values.mean():.6g}, run.json says {stated}: the run was "
+            f"{side.path}: {name} of its cases is {mean:.6g}, run.json says {stated}: the run was "
             "changed: run tp-eval validate on it"
         )
-    return values
 
 
 def _side(side: _Opened) -> Side:

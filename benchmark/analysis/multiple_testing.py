@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -93,19 +94,26 @@ def bootstrap_t_test(data: PersonSums, draws: int = _RESAMPLES) -> PValues:
     return _scattered(PValues(p_observed, np.maximum(found.adjusted, p_observed)), tested)
 
 
+# A board tests hundreds of pairs with the same persons: patterns and draws are kept, read-only.
+@lru_cache(maxsize=4)
 def _sign_patterns(persons: int) -> Floats:
     """All patterns of signs, or random ones that include the observed pattern; (patterns, persons)."""
     if persons <= _EXACT_PERSONS:
         bits = np.arange(2**persons)[:, None] >> np.arange(persons)
         patterns: Floats = 1.0 - 2.0 * (bits & 1)
-        return patterns
-    drawn = np.random.default_rng(0).integers(0, 2, (_RANDOM_PATTERNS, persons))
-    return np.vstack([np.ones(persons), 1.0 - 2.0 * drawn])
+    else:
+        drawn = np.random.default_rng(0).integers(0, 2, (_RANDOM_PATTERNS, persons))
+        patterns = np.vstack([np.ones(persons), 1.0 - 2.0 * drawn])
+    patterns.flags.writeable = False
+    return patterns
 
 
+@lru_cache(maxsize=4)
 def _resamples(persons: int, draws: int) -> Floats:
     drawn = np.random.default_rng(0).multinomial(persons, [1 / persons] * persons, size=draws)
-    return drawn.astype(np.float64)
+    weights = drawn.astype(np.float64)
+    weights.flags.writeable = False
+    return weights
 
 
 def _two_tailed(null: Floats, observed: Floats | float) -> Floats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -177,9 +178,15 @@ def robust_mean(data: PersonSums) -> tuple[Floats, Floats]:
 
 
 def resamples(persons: int, rule: Aggregation) -> npt.NDArray[np.int64]:
-    """How often each person is in each draw of a bootstrap, int64 (resamples, persons)."""
-    generator = np.random.default_rng(rule.seed)
-    return generator.multinomial(persons, [1 / persons] * persons, size=rule.resamples)
+    """How often each person is in each draw of a bootstrap, int64 (resamples, persons), read-only."""
+    return _draws(persons, rule.resamples, rule.seed)
+
+
+@lru_cache(maxsize=4)
+def _draws(persons: int, number: int, seed: int) -> npt.NDArray[np.int64]:
+    drawn = np.random.default_rng(seed).multinomial(persons, [1 / persons] * persons, size=number)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def expanded_tail(num_persons: int, level: float) -> float:

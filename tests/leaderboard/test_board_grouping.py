@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from benchmark.results import Run
 from leaderboard import number_format
+from leaderboard.columns import columns_of
 from leaderboard.groups import BoardGroup, group_runs
+from leaderboard.pairs import compare_models
 from leaderboard.ranking import rank_ranges, skill
 from leaderboard.table import board_table
-from tests.leaderboard.run_documents import LOOKS, checked, make_run, summary
+from tests.leaderboard.run_documents import LOOKS, checked, make_case, make_run
 
 
 def groups_of(*runs: Run) -> list[BoardGroup]:
@@ -62,7 +64,11 @@ def test_incomplete_runs_are_not_ranked(change: dict, why: str):
     groups = groups_of(make_run("open-loop", **change), make_run())
     assert [group.ranked for group in groups] == [True, False]
     assert why in groups[1].why
-    assert all(not cell.rank for row in board_table(groups[1]).models for cell in row.metrics)
+    assert all(
+        not cell.rank
+        for row in board_table(groups[1], compare_models(groups[1])).models
+        for cell in row.metrics
+    )
 
 
 def test_runs_of_one_name_are_told_apart():
@@ -70,25 +76,40 @@ def test_runs_of_one_name_are_told_apart():
     assert [entry.label for entry in group.models] == [f"talkingpose (seed {seed})" for seed in range(3)]
 
 
-def test_overlapping_intervals_share_their_ranks():
-    def of(value: float, low: float, high: float):
-        return summary(value, "dB", "higher", ci95=(low, high))
-
-    scores = {"a": of(25, 24, 26), "b": of(23.5, 22, 25), "c": of(22, 21, 23), "d": of(10, 9, 11)}
-    assert rank_ranges(scores, "higher") == {"a": (1, 2), "b": (1, 3), "c": (2, 3), "d": (4, 4)}
-    assert rank_ranges(scores, "lower") == {"d": (1, 1), "c": (2, 3), "b": (2, 4), "a": (3, 4)}
-    assert rank_ranges(scores, "none") == {}
+def test_contestants_without_a_shown_difference_share_their_ranks():
+    better = {("a", "c"), ("a", "d"), ("b", "d"), ("c", "d")}
+    ranks = rank_ranges(["a", "b", "c", "d"], lambda one, other: (one, other) in better)
+    assert ranks == {"a": (1, 2), "b": (1, 3), "c": (2, 3), "d": (4, 4)}
+    assert rank_ranges(["a"], lambda one, other: True) == {}
 
 
-def test_without_an_interval_there_is_no_rank():
-    alone = summary(20.0, "dB", "higher", ci95=None)
-    partial = summary(30.0, "dB", "higher", state="partial", reason="one clip failed")
-    assert rank_ranges({"a": alone, "b": summary(21.0, "dB", "higher"), "c": partial}, "higher") == {}
+def with_cases(*runs: Run) -> BoardGroup:
+    """Group runs that have the scores of their clips."""
+    (group,) = group_runs([checked(run, [make_case(run, i) for i in range(len(run.cases))]) for run in runs])
+    return group
+
+
+def test_fewer_than_six_persons_have_no_ranks():
+    pairs = compare_models(with_cases(*(make_run(name, n_cases=5) for name in LOOKS)))
+    assert pairs.why == "5 persons, at least 6 are needed."
+    assert all(not pairs.ranks(column) for column in columns_of([make_run()]))
+
+
+def test_a_run_with_a_missing_number_has_no_rank_and_the_others_do():
+    runs = [make_run(f"model {n}", look=(20 + 2 * n, 0.7, 2.0, 0.5, 0.0)) for n in range(3)]
+    group = with_cases(*runs)
+    case = group.models[0].checked.cases["clip00"]
+    none = case.metrics["psnr"].model_copy(update={"value": None, "state": "failed", "reason": "broken"})
+    group.models[0].checked.cases["clip00"] = case.model_copy(
+        update={"metrics": case.metrics | {"psnr": none}}
+    )
+    (psnr, *_) = columns_of(runs)
+    assert set(compare_models(group).ranks(psnr)) == set(group.models[1:])
 
 
 def test_controls_are_never_ranked_and_only_a_clear_lead_is_bold():
-    (group,) = groups_of(*(make_run(name) for name in LOOKS))
-    table = board_table(group)
+    group = with_cases(*(make_run(name) for name in LOOKS))
+    table = board_table(group, compare_models(group))
     assert all(not cell.rank for row in table.controls for cell in row.metrics)
     psnr, _, tje = table.models[0].metrics[:3]
     assert (psnr.rank, psnr.lead, tje.rank, tje.lead) == ("1\u20132", False, "1", True)

@@ -13,8 +13,8 @@ import pytest
 
 from benchmark.results import ContestantRef, Curve, Horizon, LongForm
 from leaderboard.groups import group_runs
-from leaderboard.page import clean
 from leaderboard.published import published_tables
+from leaderboard.templating import clean
 from tests.leaderboard.html_outline import Outline
 from tests.leaderboard.run_documents import (
     DELTAS,
@@ -67,7 +67,7 @@ def test_nothing_comes_from_elsewhere(page: str, outline: Outline, site: Path):
 
 def test_videos_are_copied_and_never_preloaded(outline: Outline, site: Path, runs_folder: Path):
     videos = outline.all("video")
-    assert len(videos) == 8
+    assert len(videos) == 24
     assert all(video["preload"] == "none" and "controls" in video for video in videos)
     first = (runs_folder / "ground-truth/videos/clip00.mp4").read_bytes()
     sources = {(site / (video["src"] or "")).read_bytes() for video in videos}
@@ -216,10 +216,10 @@ def test_downloads_hold_the_numbers(site: Path):
     data = json.loads((site / "data.json").read_text())
     assert [board["ranked"] for board in data["boards"]] == [True, False]
     assert data["boards"][0]["runs"][0]["run"]["schema"] == "talkingpose.run/1"
-    assert len(data["boards"][0]["runs"][0]["cases"]) == 2
+    assert len(data["boards"][0]["runs"][0]["cases"]) == 6
     rows = list(csv.DictReader((site / "board.csv").open(newline="")))
     truth = next(r for r in rows if r["contestant"] == "ground-truth" and r["metric"] == "psnr")
-    assert (truth["value"], truth["n_infinite"], truth["control"]) == ("", "600", "true")
+    assert (truth["value"], truth["n_infinite"], truth["control"]) == ("", "1800", "true")
     model = next(r for r in rows if r["contestant"] == "talkingpose" and r["metric"] == "tje@2")
     assert (model["rank_best"], model["rank_worst"]) == ("1", "1")
     assert float(model["skill"]) == pytest.approx(1 - 1.62 / 3.1)
