@@ -1,28 +1,31 @@
-"""Metric columns of a board, with titles and meanings."""
+"""Metric columns of a board, with titles and explanations."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from benchmark.results import Direction, MetricSummary, Run
+from leaderboard.slugs import slug
+from leaderboard.templating import asset
 
 HEADLINE = ("psnr", "ssim", "lpips", "tje@2")
 _TITLES = {"psnr": "PSNR", "psnr_pooled": "PSNR, pooled", "ssim": "SSIM", "lpips": "LPIPS", "fid": "FID"}
 _TITLES |= {"fvd": "FVD", "csim": "CSIM", "akd": "AKD", "mkr": "MKR", "aed": "AED", "flicker": "Flicker"}
-_MEANINGS = {
-    "psnr": "Peak signal-to-noise ratio of a frame against the real frame, range 255. "
-    "Identical frames have an infinite ratio: they are counted, not averaged.",
-    "psnr_pooled": "PSNR from the squared error of all frames of a clip together: "
-    "identical frames count, as frames without error.",
-    "ssim": "Structural similarity of a frame to the real frame, on RGB with a Gaussian window.",
-    "lpips": "Learned perceptual image patch similarity: distance of two frames in AlexNet.",
-    "tje": "Temporal jittering error: how far the change over \u0394 frames is from the real change, "
-    "mean over time, pixels and channels, in levels of 0 to 255. At small \u0394 it detects neither slow "
-    "drift nor blur: read it together with large \u0394, the controls and the skill.",
-}
 _DELTA = re.compile(r"tje@(\d{1,6})")
+
+
+@dataclass(frozen=True)
+class MetricText:
+    """What a metric measures, what it does not see, and where it comes from."""
+
+    title: str
+    definition: str
+    blind_spots: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,39 @@ class MetricColumn:
         ]
 
     @property
-    def meaning(self) -> str | None:
-        """Explanation of the metric in a sentence or two; None for metrics unknown to this page."""
-        return _MEANINGS.get("tje" if self.delta is not None else self.name)
+    def base(self) -> str:
+        """Id without the distance in frames."""
+        return self.name.partition("@")[0]
+
+    @property
+    def family(self) -> str:
+        """Name that metrics of one kind share: `tje` of `tje@2`, `psnr` of `psnr.face`."""
+        return re.split(r"[@._]", self.name)[0]
+
+    @property
+    def anchor(self) -> str:
+        """Name of its explanation on the first page."""
+        return f"m-{slug(self.base)}"
+
+    @property
+    def text(self) -> MetricText | None:
+        """Explanation of the metric; None for metrics unknown to this page."""
+        found = _texts().get(self.base)
+        return None if found is None else MetricText(**found)
+
+    @property
+    def summary(self) -> str:
+        """Direction, version and blind spots in a line."""
+        text = f"{self.better}, version {self.version}"
+        return (
+            text if self.text is None else f"{self.text.title}: {text}. Does not see: {self.text.blind_spots}"
+        )
+
+
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    texts: dict[str, dict[str, str]] = json.loads(asset("metrics.json"))
+    return texts
 
 
 def column_of(name: str, summary: MetricSummary) -> MetricColumn:

@@ -76,7 +76,7 @@ def pairs_csv(groups: Sequence[BoardGroup], pairs: Sequence[BoardPairs]) -> str:
                 # The reason of a missing number names the folder of the run on the machine of the board.
                 reason = row.reason if row.difference is not None else "no number on every clip"
                 cells += [*(row.ci95 or (None, None)), reason if row.p is None else None]
-                writer.writerow([_csv_text(cell) for cell in cells])
+                writer.writerow([csv_text(cell) for cell in cells])
     return buffer.getvalue()
 
 
@@ -117,10 +117,11 @@ def _lines(
         cells += [summary.n_cases, summary.n_clusters, summary.n_frames, summary.n_infinite, summary.coverage]
         cells += [summary.state, summary.reason, run.protocol.sha256, run.dataset.cases_sha256]
         cells += [check_word(entry.checked)]
-        yield [_csv_text(cell) for cell in cells]
+        yield [csv_text(cell) for cell in cells]
 
 
-def _csv_text(cell: object) -> str:
+def csv_text(cell: object) -> str:
+    """Format a cell; a text that a spreadsheet would take for a formula gets an apostrophe in front."""
     if cell is None:
         return ""
     if isinstance(cell, str):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.results import Curve
+from benchmark.results import Curve, MetricSummary, Run
 from leaderboard import svg
 from leaderboard.columns import MetricColumn
 from leaderboard.groups import BoardEntry, BoardGroup
@@ -111,38 +111,71 @@ def spectrum_panels(
     return [panel for panel in panels if panel.markup]
 
 
+def _seconds(run: Run) -> float | None:
+    return run.cost.seconds_per_frame if run.cost is not None else None
+
+
+def _memory(run: Run) -> float | None:
+    """Peak memory in GB: of the device where it was measured, else of the process."""
+    if run.cost is None:
+        return None
+    return (run.cost.peak_device_mb or run.cost.peak_rss_mb) / 1000
+
+
+def _parameters(run: Run) -> float | None:
+    return run.contestant.parameters / 1e6
+
+
+# Axis of a cost -> how it is read from a run; 0 counts as unknown.
+COSTS: Mapping[str, Callable[[Run], float | None]] = {
+    "seconds per frame": _seconds,
+    "peak memory (GB)": _memory,
+    "parameters (millions)": _parameters,
+}
+
+
 def cost_panels(
     group: BoardGroup, columns: Sequence[MetricColumn], styles: svg.StyleSheet
-) -> list[FigurePanel]:
-    """Draw headline metrics against seconds per frame, where at least two models have both."""
-    panels = []
-    for place, column in enumerate(column for column in columns if column.headline):
-        points = [
-            (entry, entry.run.cost.seconds_per_frame, summary)
-            for entry in group.models
-            if entry.run.cost is not None
-            and entry.run.cost.seconds_per_frame
-            and (summary := summary_of(entry.run, column)) is not None
-            and summary.value is not None
-        ]
-        if len(points) < 2:
-            continue
-        with _axes() as (figure, axes):
-            for entry, seconds, summary in points:
-                style = _style(entry)
-                assert summary.value is not None
-                if summary.ci95 is not None:
-                    (line,) = axes.plot([seconds] * 2, summary.ci95, color=style["color"], lw=1, alpha=0.6)
-                    line.set_gid(_gid(entry))
-                (dot,) = axes.plot([seconds], [summary.value], **style | {"ls": "none"})
-                dot.set_gid(_gid(entry))
-            axes.set_xscale("log")
-            _plain_log(axes, [seconds for _, seconds, _ in points])
-            _label(axes, "seconds per frame", _ascii(column.unit_text))
-            title = f"{column.title} against seconds per frame"
-            markup = svg.figure_markup(figure, _ascii(title), f"g{group.number}q{place}", styles)
-        panels.append(FigurePanel(column.title, column.unit_text, column.arrow, markup))
-    return panels
+) -> dict[str, list[FigurePanel]]:
+    """Draw headline metrics against each cost that at least two models have and differ in."""
+    found: dict[str, list[FigurePanel]] = {}
+    for number, (axis, cost_of) in enumerate(COSTS.items()):
+        for place, column in enumerate(column for column in columns if column.headline):
+            points = [
+                (entry, cost, summary)
+                for entry in group.models
+                if (cost := cost_of(entry.run))
+                and (summary := summary_of(entry.run, column)) is not None
+                and summary.value is not None
+            ]
+            if len({cost for _, cost, _ in points}) > 1:
+                key = f"g{group.number}q{number}{place}"
+                found.setdefault(axis, []).append(_cost_panel(key, axis, column, points, styles))
+    return found
+
+
+def _cost_panel(
+    key: str,
+    axis: str,
+    column: MetricColumn,
+    points: Sequence[tuple[BoardEntry, float, MetricSummary]],
+    styles: svg.StyleSheet,
+) -> FigurePanel:
+    with _axes() as (figure, axes):
+        for entry, cost, summary in points:
+            style = _style(entry)
+            assert summary.value is not None
+            if summary.ci95 is not None:
+                (line,) = axes.plot([cost] * 2, summary.ci95, color=style["color"], lw=1, alpha=0.6)
+                line.set_gid(_gid(entry))
+            (dot,) = axes.plot([cost], [summary.value], **style | {"ls": "none"})
+            dot.set_gid(_gid(entry))
+        axes.set_xscale("log")
+        _plain_log(axes, [cost for _, cost, _ in points])
+        _label(axes, axis, _ascii(column.unit_text))
+        title = f"{column.title} against {axis}"
+        markup = svg.figure_markup(figure, _ascii(title), key, styles)
+    return FigurePanel(column.title, column.unit_text, column.arrow, markup)
 
 
 _KINDS = {

@@ -6,25 +6,27 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from benchmark.results import Horizon, Run
 from leaderboard import figures, number_format, svg
-from leaderboard.clip_tables import ClipTables, videos_of
-from leaderboard.columns import MetricColumn
+from leaderboard.clip_page import clip_list_name, clip_page_name
+from leaderboard.clip_tables import ClipTables
+from leaderboard.columns import MetricColumn, MetricText
+from leaderboard.contestant_page import contestant_page_name
 from leaderboard.cost_by_length import CostTable, cost_by_length
-from leaderboard.groups import BoardEntry, BoardGroup, setting_text
+from leaderboard.film_strip import FilmStrip
+from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.pair_page import PairMatrix, pair_matrices, pair_page_name
 from leaderboard.pairs import BoardPairs
 from leaderboard.published import published_tables
 from leaderboard.runs import RefusedRun
-from leaderboard.table import FACT_UNITS, FACTS, BoardTable, board_table
+from leaderboard.table import FACT_UNITS, FACTS, BoardTable
 from leaderboard.templating import asset, environment
 
 PAPER = "https://arxiv.org/abs/2512.00909"
-_AUDIT_SHOWN = 12
 _REASONS_SHOWN = 5
+_OPEN_PANELS = 3
+_PRIMARY_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class BoardView:
     group: BoardGroup
     table: BoardTable
     drift: Sequence[figures.FigurePanel]
+    drift_families: Sequence[tuple[str, Sequence[figures.FigurePanel]]]
     slopes: Sequence[tuple[BoardEntry, Sequence[str]]]
     slope_columns: Sequence[str]
     horizons: Sequence[tuple[BoardEntry, Sequence[str]]]
@@ -41,11 +44,15 @@ class BoardView:
     horizon_first: bool
     robustness: Sequence[figures.FigurePanel]
     spectrum: Sequence[figures.FigurePanel]
-    cost: Sequence[figures.FigurePanel]
+    cost: Mapping[str, Sequence[figures.FigurePanel]]
     devices: Sequence[str]
+    contestant_pages: Mapping[BoardEntry, str]
+    primary: frozenset[str]
     lengths: CostTable | None
     clips: ClipTables
-    players: Sequence[Sequence[tuple[BoardEntry, str | None]]]
+    strip: FilmStrip | None
+    clip_list: str
+    clip_pages: Sequence[str]
     matrices: Sequence[PairMatrix]
     pair_page: str
     pairs_why: str
@@ -55,8 +62,9 @@ def render_page(
     title: str,
     groups: Sequence[BoardGroup],
     clips: Sequence[ClipTables],
-    media: Mapping[tuple[Path, str], str | None],
     pairs: Sequence[BoardPairs],
+    tables: Sequence[BoardTable],
+    strips: Sequence[FilmStrip | None],
     refused: Sequence[RefusedRun] = (),
 ) -> str:
     """Render the whole page as HTML.
@@ -65,17 +73,14 @@ def render_page(
         title: of the page.
         groups: the boards.
         clips: of each board.
-        media: (run folder, path of a video) -> its name under `media/`.
         pairs: paired comparisons of each board.
+        tables: main table of each board.
+        strips: films of each board, None where there is no video.
         refused: runs that are not shown.
     """
     styles = svg.StyleSheet()
-    boards = [
-        _board(group, clips_of, pairs_of, media, styles)
-        for group, clips_of, pairs_of in zip(groups, clips, pairs, strict=True)
-    ]
-    shapes = _video_shapes(clips)
-    css = (asset("style.css") + styles.css() + "".join(_shape_rule(*item) for item in shapes.items())).strip()
+    boards = [_board(*parts, styles) for parts in zip(groups, clips, pairs, tables, strips, strict=True)]
+    css = (asset("style.css") + styles.css()).strip()
     script = asset("board.js").strip()
     template = environment().get_template("index.html.j2")
     return template.render(
@@ -83,7 +88,6 @@ def render_page(
         boards=boards,
         markers=[svg.marker_path(vertices) for vertices in figures.MARKERS],
         refused=refused,
-        shapes=shapes,
         css=css,
         script=script,
         policy=_policy(css, script),
@@ -92,8 +96,6 @@ def render_page(
         facts=list(zip(FACTS, FACT_UNITS, strict=True)),
         share=_share,
         dates=_dates,
-        settings=_settings,
-        audit_shown=_AUDIT_SHOWN,
         reasons_shown=_REASONS_SHOWN,
         meanings=_meanings(boards),
     )
@@ -103,20 +105,22 @@ def _board(
     group: BoardGroup,
     clips: ClipTables,
     pairs: BoardPairs,
-    media: Mapping[tuple[Path, str], str | None],
+    table: BoardTable,
+    strip: FilmStrip | None,
     styles: svg.StyleSheet,
 ) -> BoardView:
-    table = board_table(group, pairs)
     names = [c.name for c in table.columns if any(c.name in entry.run.drift for entry in group.entries)]
     names += sorted({name for entry in group.entries for name in entry.run.drift} - set(names))
     measured = [entry for entry in group.entries if entry.run.long_form is not None]
     bounded = sorted({name for entry in measured for name in _horizons(entry.run)})
     lasting = any(e.run.long_form is not None and e.run.long_form.usable is not None for e in measured)
     titles = {column.name: f"{column.title} {column.arrow}".strip() for column in table.columns}
+    drift = figures.drift_panels(group, table.columns, styles)
     return BoardView(
         group=group,
         table=table,
-        drift=figures.drift_panels(group, table.columns, styles),
+        drift=drift[:_OPEN_PANELS],
+        drift_families=_families(drift[_OPEN_PANELS:]),
         slopes=[(entry, [_slope(entry.run, name) for name in names]) for entry in group.entries],
         slope_columns=[titles.get(name, name) for name in names],
         horizons=[
@@ -135,26 +139,17 @@ def _board(
         spectrum=figures.spectrum_panels(group, table.columns, styles),
         cost=figures.cost_panels(group, table.columns, styles),
         devices=sorted({entry.run.cost.device for entry in group.models if entry.run.cost is not None}),
+        contestant_pages={entry: contestant_page_name(group, entry) for entry in group.entries},
+        primary=_primary(table, pairs),
         lengths=cost_by_length(group),
         clips=clips,
-        players=[
-            [(entry, media[folder, video.path]) for entry, folder, video in videos_of(clip, group.entries)]
-            for clip in clips.clips
-        ],
+        strip=strip,
+        clip_list=clip_list_name(group),
+        clip_pages=[clip_page_name(group, clip) for clip in clips.clips],
         matrices=pair_matrices(group, pairs),
         pair_page=pair_page_name(group),
         pairs_why=pairs.why,
     )
-
-
-def _video_shapes(clips: Sequence[ClipTables]) -> dict[tuple[int, int], str]:
-    """Return a class for every size of video, so that a player has its shape before its file is loaded."""
-    sizes = sorted({(clip.width, clip.height) for part in clips for clip in part.clips})
-    return {size: f"v{number}" for number, size in enumerate(sizes)}
-
-
-def _shape_rule(size: tuple[int, int], name: str) -> str:
-    return f".{name} video{{aspect-ratio:{max(1, size[0])}/{max(1, size[1])}}}\n"
 
 
 def _slope(run: Run, name: str) -> str:
@@ -199,16 +194,26 @@ def _horizon(found: Horizon | None) -> str:
     return f"{median} ({found.n_crossed} of {found.n_clips})"
 
 
-def _meanings(boards: Sequence[BoardView]) -> list[tuple[str, str]]:
-    """Explain the metrics of the page, each once; jittering errors share one entry."""
-    columns: list[MetricColumn] = [column for board in boards for column in board.table.columns]
-    return list(
-        dict.fromkeys(
-            ("TJE@\u0394" if column.delta is not None else column.title, column.meaning)
-            for column in columns
-            if column.meaning is not None
-        )
-    )
+def _meanings(boards: Sequence[BoardView]) -> list[tuple[MetricColumn, MetricText]]:
+    """Explain the metrics of the page, each once; those of several deltas share one entry."""
+    columns = {column.base: column for board in reversed(boards) for column in reversed(board.table.columns)}
+    return [(column, column.text) for column in reversed(columns.values()) if column.text is not None]
+
+
+def _primary(table: BoardTable, pairs: BoardPairs) -> frozenset[str]:
+    """Return the ids of the columns that are shown first: primary ones of the protocol, else the headline."""
+    shown = [column.name for column in table.columns if column.name in pairs.primary]
+    shown = shown or [column.name for column in table.columns if column.headline]
+    shown = shown or [column.name for column in table.columns]
+    return frozenset(shown[:_PRIMARY_COLUMNS])
+
+
+def _families(panels: Sequence[figures.FigurePanel]) -> list[tuple[str, list[figures.FigurePanel]]]:
+    """Group panels by family of metrics, in their order."""
+    families: dict[str, list[figures.FigurePanel]] = {}
+    for panel in panels:
+        families.setdefault(panel.title.partition("@")[0].partition(".")[0], []).append(panel)
+    return list(families.items())
 
 
 def _share(values: Iterable[object]) -> str:
@@ -223,48 +228,11 @@ def _dates(group: BoardGroup) -> str:
     return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
-def _settings(run: Run) -> list[tuple[str, str]]:
-    """List the remaining facts about a run, for its entry under the board."""
-    who = run.contestant
-    settings = [("Revision", who.revision), ("Licence", who.licence), ("Seed", str(run.seed))]
-    if who.args:
-        settings.append(
-            (
-                "Settings",
-                ", ".join(f"{name} = {setting_text(value)}" for name, value in sorted(who.args.items())),
-            )
-        )
-    if who.window is not None:
-        settings.append(("Window", f"{who.window} frames"))
-    if who.carry is not None:
-        settings.append(("Carried over", f"{who.carry} frames"))
-    if who.streams is not None:
-        settings.append(("Streams", "yes" if who.streams else "no, it reads all poses first"))
-    if who.memory is not None:
-        settings.append(("Memory", "constant" if who.memory == "constant" else "grows with the clip"))
-    if run.weights:
-        settings.append(("Weights", ", ".join(f"{w.name} ({w.sha256[:12]})" for w in run.weights)))
-    if run.finished_at:
-        settings.append(("Finished", run.finished_at))
-    if run.cost is not None:
-        times = f"{number_format.significant(run.cost.generation_s, 3)} s generating, "
-        settings.append(("Time", f"{times}{number_format.significant(run.cost.scoring_s, 3)} s scoring"))
-    return settings + [(name, text) for name, value in sorted(run.env.items()) if (text := _env_text(value))]
-
-
-def _env_text(value: Any) -> str:
-    """Format a part of the environment in one line; names and versions as `name version, ...`."""
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{name} {text}" for name, part in sorted(value.items()) if (text := _env_text(part))
-        )
-    return setting_text(value) if isinstance(value, str | int | float | bool) else ""
-
-
 def _policy(css: str, script: str) -> str:
-    """Return the policy that allows this page's own style and script, and videos beside it, only."""
+    """Return the policy that allows this page's own style and script, and media beside it, only."""
     return (
-        f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(script)}'; img-src data:; "
+        f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(script)}'; "
+        "img-src 'self' file: data:; "
         "media-src 'self' file:; base-uri 'none'; form-action 'none'"
     )
 

@@ -5,27 +5,35 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.results import ResultError
-from leaderboard.clip_tables import ClipTables, clip_tables, videos_of
+from leaderboard.clip_page import Media, render_clip_list, render_clip_page
+from leaderboard.clip_tables import ClipComparison, ClipTables, clip_tables, videos_of
+from leaderboard.contestant_page import contestant_files, render_contestant_page
+from leaderboard.cost_by_length import cost_by_length
 from leaderboard.export import board_csv, board_json, pairs_csv
+from leaderboard.film_strip import film_strip
 from leaderboard.groups import BoardGroup, group_runs
 from leaderboard.page import render_page
 from leaderboard.pair_page import render_pair_page
 from leaderboard.pairs import BoardPairs, compare_models
+from leaderboard.pictures import save_picture
 from leaderboard.runs import RefusedRun, check_runs, find_runs
 from leaderboard.site_page import SitePage, asset_texts
+from leaderboard.table import BoardTable, board_table
 from leaderboard.videos import copy_video
 from talkingpose.io.errors import UserError
 from talkingpose.io.progress import SILENT, Progress
 
-_FILES = {"index.html", "data.json", "board.csv", "pairs.csv", "media", "pages", "assets"}
+_FILES = {"index.html", "data.json", "board.csv", "pairs.csv", "media", "pages", "runs", "assets"}
+_PORTRAIT_WIDTH = 320
 # Names of the files that a site has in its folders; anything else there is not this program's.
 _NAMES = {
     "media": re.compile(r"[0-9a-f]{16}\.[a-z0-9]+"),
+    "runs": re.compile(r"b\d+-run-[a-z0-9-]+\.(csv|json)"),
     "pages": re.compile(r"b\d+-[a-z0-9-]+\.html"),
     "assets": re.compile(r"[a-z]+\.(css|js)"),
 }
@@ -115,27 +123,64 @@ def _write(
     clips = [clip_tables(group) for group in groups]
     pairs = [compare_models(group) for group in groups]
     media = _copy_videos(groups, clips, folder)
-    page = render_page(title, groups, clips, media, pairs, refused).encode("utf-8")
+    tables = [board_table(*parts) for parts in zip(groups, pairs, strict=True)]
+    strips = [
+        film_strip(group, clips_of, [row.entry for row in table.models], media, folder / "media")
+        for group, clips_of, table in zip(groups, clips, tables, strict=True)
+    ]
+    page = render_page(title, groups, clips, pairs, tables, strips, refused).encode("utf-8")
     (folder / "index.html").write_bytes(page)
-    for part, texts in _parts(title, groups, pairs).items():
-        (folder / part).mkdir()
-        for name, text in texts.items():
-            (folder / part / name).write_bytes(text.encode("utf-8"))
+    (folder / "assets").mkdir()
+    for name, text in asset_texts().items():
+        (folder / "assets" / name).write_text(text, encoding="utf-8")
+    (folder / "pages").mkdir()
+    (folder / "runs").mkdir()
+    for group, clips_of, pairs_of, table in zip(groups, clips, pairs, tables, strict=True):
+        for part in _pages(title, group, clips_of, pairs_of, table, media, folder / "media"):
+            (folder / "pages" / part.name).write_bytes(part.html.encode("utf-8"))
+        for entry in group.entries:
+            for name, text in contestant_files(group, entry).items():
+                (folder / "runs" / name).write_bytes(text.encode("utf-8", "backslashreplace"))
     (folder / "data.json").write_bytes(board_json(title, groups, refused).encode("utf-8"))
     (folder / "board.csv").write_bytes(board_csv(groups, pairs).encode("utf-8", "backslashreplace"))
     (folder / "pairs.csv").write_bytes(pairs_csv(groups, pairs).encode("utf-8", "backslashreplace"))
     return len(page), len({name for name in media.values() if name is not None})
 
 
-def _parts(
-    title: str, groups: Sequence[BoardGroup], pairs: Sequence[BoardPairs]
-) -> dict[str, dict[str, str]]:
-    """Render the pages beside the first one, and what they share: folder -> file name -> text."""
-    pages: list[SitePage] = []
-    for group, of_group in zip(groups, pairs, strict=True):
-        page = render_pair_page(title, group, of_group)
-        pages += [page] if page is not None else []
-    return {"pages": {page.name: page.html for page in pages}, "assets": asset_texts()} if pages else {}
+def _pages(
+    title: str,
+    group: BoardGroup,
+    clips: ClipTables,
+    pairs: BoardPairs,
+    table: BoardTable,
+    media: Media,
+    pictures: Path,
+) -> Iterator[SitePage]:
+    """Render the pages of a board beside the first page of the site."""
+    page = render_pair_page(title, group, pairs)
+    if page is not None:
+        yield page
+    lengths = cost_by_length(group)
+    for entry in group.entries:
+        yield render_contestant_page(title, group, entry, clips, table, pairs, lengths)
+    if clips.clips:
+        yield render_clip_list(title, group, clips)
+    for place, clip in enumerate(clips.clips):
+        portrait = _portrait(group, clip, media, pictures)
+        yield render_clip_page(title, group, clips, place, media, portrait)
+
+
+def _portrait(group: BoardGroup, clip: ClipComparison, media: Media, pictures: Path) -> str | None:
+    """Save the portrait of a clip: the first frame of the video of frozen, else of ground-truth."""
+    files = {
+        entry.run.contestant.name: file
+        for entry, folder, video in videos_of(clip, group.entries)
+        if entry.control and (file := media.get((folder, video.path)))
+    }
+    file = files.get("frozen") or files.get("ground-truth")
+    if file is None:
+        return None
+    return save_picture(pictures / file, 0, (clip.width, clip.height), pictures, _PORTRAIT_WIDTH)
 
 
 def _copy_videos(
@@ -164,12 +209,13 @@ def _check_place(out: Path) -> None:
         if (out / folder).is_dir():
             children = (out / folder).iterdir()
             strange |= {f"{folder}/{child.name}" for child in children if not names.fullmatch(child.name)}
-    if strange or not _is_site(out):
+    if strange or not is_site(out):
         what = f" ({min(strange)} is in it)" if strange else ""
         raise SiteError(f"{out}: not a site of tp-leaderboard{what}: give another folder, or empty this one")
 
 
-def _is_site(folder: Path) -> bool:
+def is_site(folder: Path) -> bool:
+    """Tell whether a folder holds a site of this program."""
     data = folder / "data.json"
     if not data.is_file():
         return False

@@ -16,7 +16,7 @@ _POLICY = (
     "default-src 'none'; style-src 'self' file:; script-src 'self' file:; img-src 'self' file: data:; "
     "media-src 'self' file:; base-uri 'none'; form-action 'none'"
 )
-ASSETS = {"site.css": "style.css"}
+ASSETS = {"site.css": "style.css", "board.js": "board.js", "clip.js": "clip.js"}
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,15 @@ clips have to be generated again.
 
 from benchmark.run_check.checked_run import CheckedRun
 from benchmark.run_check.problem import RunProblem
-from benchmark.run_check.single import check_run
+from benchmark.run_check.single import check_run, read_frame_scores
 from benchmark.run_check.summaries import installed_protocol
 from benchmark.run_check.together import check_together
 
-__all__ = ["CheckedRun", "RunProblem", "check_run", "check_together", "installed_protocol"]
+__all__ = [
+    "CheckedRun",
+    "RunProblem",
+    "check_run",
+    "check_together",
+    "installed_protocol",
+    "read_frame_scores",
+]

@@ -61,6 +61,19 @@ def check_run(folder: Path, controls: Sequence[Path] = ()) -> CheckedRun:
     return CheckedRun(folder, run, cases, not_recomputable=unknown).with_problems(problems)
 
 
+def read_frame_scores(checked: CheckedRun, clip_id: str) -> Mapping[str, Floats]:
+    """Read the frame scores of a clip of a checked run: column -> float64 (num_frames,), NaN for no score.
+
+    Raises:
+        ResultError: the file is missing, leads out of the run, or is no table of numbers of this clip.
+    """
+    place = RunDir(checked.folder)
+    problem = next(iter(check_place(place, clip_id)), None)
+    if problem is not None:
+        raise ResultError(f"{place.frames(clip_id)}: {problem.message}: give a folder that tp-eval wrote")
+    return read_frame_table(place, checked.cases[clip_id])
+
+
 def _read_cases(place: RunDir, run: Run, problems: list[RunProblem]) -> Iterator[tuple[str, CaseResult]]:
     """Yield the documents of the scored clips that can be read; note the others."""
     unscored = unscored_clips(run)

@@ -63,16 +63,115 @@
   }
   restore();
 
-  // Backbones: a choice above the table hides the models of other backbones; controls stay.
-  for (const table of Object.values(tables)) {
-    const models = all("tbody:not(.controls) tr", table);
-    const names = [...new Set(models.map((row) => row.dataset.backbone).filter(Boolean))].sort();
-    if (!names.length) continue;
-    const choice = make("select", {}, ...["", ...names].map((name) => make("option", { value: name, textContent: name || "all" })));
-    choice.addEventListener("change", () => {
-      for (const row of models) row.hidden = choice.value !== "" && row.dataset.backbone !== choice.value;
+  // Tools above a main table: search, filters, choice of columns, copies.
+  const FILTERS = { check: "Check", streams: "Streams", licence: "Licence", saw: "Saw", backbone: "Backbone" };
+  for (const table of all("table.board")) {
+    const rows = all("tbody tr:not(.head)", table);
+    const models = rows.filter((row) => !row.classList.contains("control"));
+    const tools = make("div", { className: "tools" });
+    const heads = all("thead th", table);
+
+    const search = make("input", { type: "search", placeholder: "Find a contestant" });
+    search.setAttribute("aria-label", "Find a contestant");
+    const choices = Object.entries(FILTERS).flatMap(([key, label]) => {
+      const values = [...new Set(models.map((row) => row.dataset[key] || ""))].sort();
+      if (values.length < 2) return [];
+      const select = make("select", {}, make("option", { value: "*", textContent: "all" }),
+        ...values.map((value) => make("option", { value, textContent: value || "none" })));
+      tools.append(make("label", {}, `${label} `, select));
+      return [[key, select]];
     });
-    table.closest(".scroll").before(make("label", { className: "choice" }, "Backbone ", choice));
+    const filter = () => {
+      const text = search.value.trim().toLowerCase();
+      for (const row of rows) {
+        const found = row.cells[0].textContent.toLowerCase().includes(text);
+        const kept = row.classList.contains("control") || choices.every(([key, select]) => select.value === "*" || (row.dataset[key] || "") === select.value);
+        row.hidden = !(found && kept);
+      }
+    };
+    search.addEventListener("input", filter);
+    for (const [, select] of choices) select.addEventListener("change", filter);
+    tools.prepend(search);
+
+    const show = (column, visible) => {
+      for (const row of table.rows) if (!row.classList.contains("head") && row.cells[column]) row.cells[column].hidden = !visible;
+    };
+    const boxes = heads.map((head, column) => {
+      if (!column) return null;
+      const box = make("input", { type: "checkbox", checked: head.dataset.primary !== undefined });
+      box.addEventListener("change", () => show(column, box.checked));
+      show(column, box.checked);
+      return box;
+    });
+    const every = make("button", { type: "button", textContent: "All columns" });
+    const primary = make("button", { type: "button", textContent: "Primary columns" });
+    const set = (want) => boxes.forEach((box, column) => {
+      if (!box) return;
+      box.checked = want(heads[column]);
+      show(column, box.checked);
+    });
+    every.addEventListener("click", () => set(() => true));
+    primary.addEventListener("click", () => set((head) => head.dataset.primary !== undefined));
+    const list = make("ul", {}, ...heads.slice(1).map((head, place) => {
+      const label = make("label", {}, boxes[place + 1], ` ${head.querySelector("span").textContent}`);
+      const item = make("li", {}, label);
+      if (head.dataset.about) {
+        const about = make("a", { href: `#${head.dataset.about}`, textContent: "explained" });
+        about.setAttribute("aria-label", `${head.querySelector("span").textContent} explained`);
+        item.append(" ", about);
+      }
+      return item;
+    }));
+    const hidden = boxes.filter((box) => box && !box.checked).length;
+    const columns = make("details", { className: "columns" }, make("summary", { textContent: hidden ? `Columns (${hidden} more)` : "Columns" }), every, " ", primary, list);
+    tools.append(columns);
+
+    // Copies hold what is visible: the value with its interval, without ranks and footnotes.
+    const text = (cell) => {
+      const copy = cell.cloneNode(true);
+      const interval = all("small", copy).map((small) => small.textContent).find((line) => line.startsWith("["));
+      all("small, sup, .rank, .badge, svg", copy).forEach((part) => part.remove());
+      return copy.textContent.replace(/\s+/g, " ").trim() + (interval && cell.tagName === "TD" ? ` ${interval}` : "");
+    };
+    const grid = () => [...table.rows].filter((row) => !row.hidden && !row.classList.contains("head"))
+      .map((row) => [...row.cells].filter((cell) => !cell.hidden).map(text));
+    const escapes = { "\\": "\\textbackslash{}", "{": "\\{", "}": "\\}", "↑": "$\\uparrow$", "↓": "$\\downarrow$", "∞": "$\\infty$", "−": "$-$", "–": "--", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "Δ": "$\\Delta$" };
+    const latex = (cell) => cell.replace(/[\\{}↑↓∞−–~^Δ&%$#_]/g, (sign) => escapes[sign] || `\\${sign}`);
+    const formats = {
+      Markdown: (lines) => {
+        const row = (cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+        return [row(lines[0]), row(lines[0].map((_, place) => (place ? "---:" : "---"))), ...lines.slice(1).map(row)].join("\n");
+      },
+      LaTeX: (lines) => {
+        const row = (cells) => `${cells.map(latex).join(" & ")} \\\\`;
+        return [`\\begin{tabular}{l${"r".repeat(lines[0].length - 1)}}`, "\\toprule", row(lines[0]), "\\midrule", ...lines.slice(1).map(row), "\\bottomrule", "\\end{tabular}"].join("\n");
+      },
+      CSV: (lines) => lines.map((cells) => cells.map((cell) => {
+        const safe = /^[=+\-@]/.test(cell) ? `'${cell}` : cell;
+        return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+      }).join(",")).join("\n"),
+    };
+    const said = make("output", {});
+    const area = make("textarea", { readOnly: true, hidden: true, rows: 8 });
+    area.setAttribute("aria-label", "Copy of the table");
+    for (const [format, write] of Object.entries(formats)) {
+      const button = make("button", { type: "button", textContent: `Copy ${format}` });
+      button.addEventListener("click", async () => {
+        area.value = write(grid()) + "\n";
+        try {
+          await navigator.clipboard.writeText(area.value);
+          area.hidden = true;
+          said.textContent = `${format} copied`;
+        } catch {
+          area.hidden = false;
+          area.select();
+          said.textContent = "Copy the marked text";
+        }
+      });
+      tools.append(button);
+    }
+    tools.append(said, area);
+    table.closest(".scroll").before(tools);
   }
 
   // A link to a clip opens it.
@@ -104,87 +203,42 @@
     }
   }
 
-  // Players of one clip share a clock. The longest video leads, so that every video reaches its end.
-  function players(clip) {
-    const videos = all("video", clip);
-    const fps = parseFloat(clip.dataset.fps);
-    const frame = fps > 0 ? 1 / fps : 0.04;
-    const button = (text, label) => {
-      const element = make("button", { type: "button", textContent: text });
-      element.setAttribute("aria-label", label);
-      return element;
-    };
-    const play = button("Play", "Play all videos of this clip");
-    const back = button("\u2212 1", "One frame back");
-    const forth = button("+ 1", "One frame forward");
-    const scrub = make("input", { type: "range", min: "0", max: "1", step: "any", value: "0" });
-    scrub.setAttribute("aria-label", "Time in the clip");
-    const clock = make("output", { textContent: "not loaded" });
-    clip.querySelector(".players").before(make("div", { className: "transport" }, play, back, forth, scrub, clock));
-    let playing = false, busy = false;
-
-    const length = (video) => (Number.isFinite(video.duration) ? video.duration : 0);
-    const leader = () => videos.reduce((best, video) => (length(video) > length(best) ? video : best));
-    const load = () => videos.forEach((video) => {
-      if (video.preload === "none") { video.preload = "auto"; video.load(); }
-    });
-    const show = () => {
-      const video = leader(), end = length(video);
-      if (!end) return;
-      scrub.max = String(end);
-      if (!busy) scrub.value = String(video.currentTime);
-      const count = Math.max(1, Math.round(end / frame));
-      const now = Math.min(count, Math.floor(video.currentTime / frame + 1e-3) + 1);
-      clock.textContent = `${video.currentTime.toFixed(2)} s, frame ${now} / ${count}`;
-    };
-    const seek = (time) => {
-      // Seek to the middle of a frame, so that rounding cannot select its neighbour.
-      const middle = (Math.floor(time / frame + 1e-3) + 0.5) * frame;
-      for (const video of videos) video.currentTime = Math.max(0, Math.min(middle, length(video) - frame / 2));
-    };
-    const stop = () => {
-      playing = false;
-      play.textContent = "Play";
-      videos.forEach((video) => video.pause());
-    };
-    const tick = () => {
-      if (!playing) return;
-      const lead = leader();
-      for (const video of videos) {
-        const behind = Math.abs(video.currentTime - lead.currentTime);
-        if (video !== lead && behind > 2 * frame && lead.currentTime < length(video)) video.currentTime = lead.currentTime;
-      }
-      show();
-      if (lead.ended) stop();
-      else requestAnimationFrame(tick);
-    };
-    const step = (frames) => { load(); stop(); seek(Math.max(0, leader().currentTime + frames * frame)); };
-
-    for (const video of videos) {
+  // Films play while they are pointed at, focused or tapped, all from the same moment.
+  for (const strip of all(".strip")) {
+    const films = all("video", strip);
+    for (const video of films) {
+      const start = parseFloat(video.dataset.start), end = parseFloat(video.dataset.end);
       video.controls = false;
       video.muted = video.playsInline = true;
-      for (const event of ["loadedmetadata", "seeked", "timeupdate"]) video.addEventListener(event, show);
+      video.tabIndex = 0;
+      const rewind = () => { if (!(video.currentTime >= start && video.currentTime < end)) video.currentTime = start; };
+      const run = () => {
+        for (const other of films) if (other !== video) other.pause();
+        if (video.readyState) rewind();
+        video.play().catch(() => {});
+      };
+      video.addEventListener("loadedmetadata", rewind);
+      video.addEventListener("timeupdate", () => { if (!video.paused && video.currentTime >= end) video.currentTime = start; });
+      video.addEventListener("ended", () => { video.currentTime = start; video.play().catch(() => {}); });
+      video.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") run(); });
+      video.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") video.pause(); });
+      video.addEventListener("blur", () => video.pause());
+      const toggle = () => (video.paused ? run() : video.pause());
+      video.addEventListener("pointerup", (event) => { if (event.pointerType !== "mouse") toggle(); });
+      video.addEventListener("keydown", (event) => {
+        if (event.key === " " || event.key === "Enter") { event.preventDefault(); toggle(); }
+      });
     }
-    play.addEventListener("click", async () => {
-      load();
-      if (playing) return stop();
-      const lead = leader();
-      if (lead.ended) videos.forEach((video) => { video.currentTime = 0; });
-      playing = true;
-      play.textContent = "Pause";
-      await Promise.allSettled(videos.map((video) => video.play()));
-      tick();
+    const button = make("button", { type: "button", textContent: "Play all" });
+    button.addEventListener("click", () => {
+      const playing = films.some((video) => !video.paused);
+      for (const video of films) {
+        if (playing) { video.pause(); continue; }
+        if (video.readyState) video.currentTime = parseFloat(video.dataset.start);
+        video.play().catch(() => {});
+      }
+      button.textContent = playing ? "Play all" : "Pause all";
     });
-    back.addEventListener("click", () => step(-1));
-    forth.addEventListener("click", () => step(1));
-    scrub.addEventListener("pointerdown", () => { busy = true; load(); });
-    scrub.addEventListener("change", () => { busy = false; });
-    scrub.addEventListener("input", () => { load(); stop(); seek(parseFloat(scrub.value)); });
-    clip.addEventListener("toggle", () => { if (!clip.open) stop(); });
-    // Load videos only when the clip becomes visible.
-    new IntersectionObserver((entries) => {
-      if (clip.open && entries.some((entry) => entry.isIntersecting)) load();
-    }).observe(clip.querySelector(".players"));
+    strip.before(make("p", { className: "choice" }, button));
   }
-  all(".clip").filter((clip) => clip.querySelector("video")).forEach(players);
 })();

@@ -18,7 +18,7 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models and three controls, with clips of six persons and small videos, and three limited runs."""
     folder = tmp_path_factory.mktemp("board") / "runs"
     for name in LOOKS:
-        write_run(folder / name, make_run(name), video=name != "frozen", seconds=0.2, size=64)
+        write_run(folder / name, make_run(name), video=name != "frozen", frames=True, seconds=0.2)
     for name in ("frozen", "talkingpose", "ground-truth"):
         run = make_run(name, n_cases=2, limit=2, max_frames=120, comparable=False)
         headline = {"psnr", "ssim", "tje@2"}

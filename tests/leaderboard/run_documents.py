@@ -10,6 +10,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmark.protocols.protocol import load_protocol
@@ -203,7 +205,14 @@ def make_case(run: Run, number: int, video: Video | None = None) -> CaseResult:
 
 
 def write_run(
-    folder: Path, run: Run, *, cases: bool = True, video: bool = False, seconds: float = 1.0, size: int = 256
+    folder: Path,
+    run: Run,
+    *,
+    cases: bool = True,
+    video: bool = False,
+    frames: bool = False,
+    seconds: float = 1.0,
+    size: int = 256,
 ) -> Path:
     """Write the folder of a run, with its clips and optionally a short H.264 video of each."""
     (folder / "cases").mkdir(parents=True)
@@ -214,9 +223,23 @@ def write_run(
             (folder / "videos").mkdir(exist_ok=True)
             path = f"videos/{run.cases[number]}.mp4"
             encode(folder / path, hue=len(run.contestant.name) * 40 + number * 25, seconds=seconds, size=size)
+            if frames:
+                write_frames(folder, run, number)
             found = Video(path=path, sha256=hashlib.sha256((folder / path).read_bytes()).hexdigest())
         write_document(make_case(run, number, found), folder / "cases" / f"{run.cases[number]}.json")
     return folder
+
+
+def write_frames(folder: Path, run: Run, number: int) -> None:
+    """Write frame scores of a clip: a steady value with one bad frame, 100 + 10 * number."""
+    (folder / "frames").mkdir(exist_ok=True)
+    columns: dict[str, np.ndarray] = {"t": np.arange(300)}
+    for name, found in run.metrics.items():
+        if found.value is not None:
+            values = np.full(300, found.value)
+            values[100 + 10 * number] *= 0.5 if found.direction == "higher" else 2
+            columns[name] = values
+    pq.write_table(pa.table(columns), folder / f"frames/{run.cases[number]}.parquet")
 
 
 def encode(path: Path, *, hue: int, seconds: float, size: int = 256) -> None:

@@ -47,8 +47,9 @@ def runs(honest: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("drift_panels", "spectrum_panels", "cost_panels"):
+    for name in ("drift_panels", "spectrum_panels"):
         monkeypatch.setattr(f"leaderboard.figures.{name}", lambda *arguments: [])
+    monkeypatch.setattr("leaderboard.figures.cost_panels", lambda *arguments: {})
 
 
 def test_honest_runs_are_verified(honest: Path, tmp_path: Path):

@@ -139,9 +139,10 @@ def test_a_missing_video_is_reported(small_run: Path, tmp_path: Path):
     run = shutil.copytree(small_run, tmp_path / "run")
     (run / "videos/clip01.mp4").unlink()
     (run / "cases/clip00.json").unlink()
-    page = (build_site([run], tmp_path / "site", "t").site / "index.html").read_text("utf-8")
-    assert "The video is not in the run's folder." in page
-    assert "1 clip file listed by the runs could not be found" in page
+    site = build_site([run], tmp_path / "site", "t").site
+    (clip,) = (site / "pages").glob("b1-clip-*.html")
+    assert "The video is not in the run's folder." in clip.read_text("utf-8")
+    assert "1 clip file listed by the runs could not be found" in (site / "index.html").read_text("utf-8")
 
 
 def test_folders_without_a_run(tmp_path: Path, small_run: Path):

@@ -15,6 +15,7 @@ from benchmark.results import (
     RobustnessCurve,
 )
 from leaderboard.groups import group_runs
+from leaderboard.pairs import compare_models
 from leaderboard.table import board_table
 from tests.leaderboard.run_documents import RULES, build_trusted, checked, make_run, summary, write_run
 
@@ -23,7 +24,7 @@ def test_a_column_has_one_number_of_decimals() -> None:
     wide = make_run("talkingpose", metrics={"psnr": summary(24.812, "dB", "higher", spread=0.05)})
     narrow = make_run("open-loop", metrics={"psnr": summary(26.65512, "dB", "higher", spread=0.0004)})
     (group,) = group_runs([checked(wide), checked(narrow)])
-    table = board_table(group)
+    table = board_table(group, compare_models(group))
     shown = [row.metrics[0].text for row in table.models]
     assert len({len(text.partition(".")[2]) for text in shown}) == 1
     ends = re.findall(r"\.(\d+)", " ".join(row.metrics[0].lines[0] for row in table.models))
@@ -33,7 +34,7 @@ def test_a_column_has_one_number_of_decimals() -> None:
 def test_a_flag_of_all_rows_stands_once_above_the_table() -> None:
     runs = [make_run(name, limit=3, comparable=False) for name in ("talkingpose", "open-loop", "frozen")]
     (group,) = group_runs([checked(run) for run in runs])
-    table = board_table(group)
+    table = board_table(group, compare_models(group))
     assert table.shared_badges == ("limit 3 clips",)
     assert all("limit 3 clips" not in row.badges for row in (*table.models, *table.controls))
 
