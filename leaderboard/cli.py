@@ -57,8 +57,8 @@ def build(
     if not runs and submissions is None:
         raise UserError("no run: give folders of runs, or --submissions")
     with ConsoleProgress() as progress, opened_submissions(submissions, out, progress) as opened:
-        for archive, reason in opened.refused:
-            console.note(f"refused: {archive}: {reason}")
+        for _, reason in opened.refused:
+            console.note(f"refused: {reason}")
         report = build_site([*(runs or ()), *opened.folders], out, title, progress)
     for folder in report.left_out:
         console.note(f"left out: {folder}: no run.json in it")

@@ -86,7 +86,8 @@ def votes_command(
     if out is not None:
         write_text(out, document + "\n")
     for refused in result.refused:
-        console.note(f"refused: {refused.file}: {refused.reason}")
+        where = "" if refused.file in refused.reason else f"{refused.file}: "
+        console.note(f"refused: {where}{refused.reason}")
     for excluded in result.excluded:
         console.note(f"not counted: rater {excluded.rater}: {excluded.reason}")
     if as_json:

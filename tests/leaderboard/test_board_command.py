@@ -205,4 +205,4 @@ def test_help_imports_nothing_heavy():
         "finally: print({'numpy', 'pydantic', 'matplotlib', 'jinja2', 'av', 'torch'} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "--out" in done.stdout and done.stdout.endswith("set()\n")
+    assert "build" in done.stdout and done.stdout.endswith("set()\n")
