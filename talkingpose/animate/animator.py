@@ -175,6 +175,7 @@ class Animator:
         overwrite: replace videos that exist; otherwise `check` refuses them.
         fresh: do not continue an unfinished video.
         progress: of the poses and frames, and messages.
+        pipelines: models that are loaded already, by name; takes those that are loaded here.
 
     Raises:
         CheckpointError, InferenceSettingsError, DeviceError: checkpoint or device cannot be used.
@@ -192,11 +193,12 @@ class Animator:
         overwrite: bool = True,
         fresh: bool = False,
         progress: Progress = SILENT,
+        pipelines: dict[str, TalkingPosePipeline] | None = None,
     ) -> None:
         self.options, self.progress = options, progress
         self._model, self._device = model, device
         self._precision, self._cpu_offload, self._compiled = precision, cpu_offload, compiled
-        self._pipelines: dict[str, TalkingPosePipeline] = {}
+        self._pipelines = {} if pipelines is None else pipelines
         self._overwrite, self._fresh = overwrite, fresh
         self._device_checked = False
         if model == WARP:
@@ -262,8 +264,8 @@ class Animator:
             scene = self._scene(job, setup, self.driving(job, setup))
             make = self._warp_frames if setup.model == WARP else self._model_frames
             film = make(scene, setup)
-            with closing(film.frames) as frames:
-                frame, _ = next(frames)
+            frame, _ = next(film.frames)
+            film.close()
             preview = Preview(preview_path(job), scene.portrait, scene.fps, self.progress, film.draw)
             preview.frame(frame)
         finally:
@@ -337,13 +339,13 @@ class Animator:
         pose = portrait_pose(setup.portrait, setup.choice)
         height, width = setup.portrait.shape[:2]
         if isinstance(driving, DrivingPictures):
-            self._report(job, pose, None)
+            self._report(job, setup.portrait, pose, None)
             aspect = driving.source.width / driving.source.height
             portrait, how = setup.portrait, "drawn poses as they are"
             if abs(width / height / aspect - 1) > _ASPECT_TOLERANCE:
                 portrait, how = letterbox_to_aspect(portrait, aspect), f"{how}, bars around the portrait"
             return _Scene(portrait, pose, driving, how, driving.source.width, driving.source.height)
-        self._report(job, pose, driving)
+        self._report(job, setup.portrait, pose, driving)
         driving, how, own = _fit(driving, pose, width, height, self.options.retarget)
         if own:
             pose = driving.keypoints[0]
@@ -370,14 +372,20 @@ class Animator:
         }
         return UnfinishedFilm(job.out, poses=poses, film=film, fresh=self._fresh, progress=self.progress)
 
-    def _report(self, job: AnimateJob, pose: Keypoints, driving: DrivingPoses | None) -> None:
+    def _report(
+        self, job: AnimateJob, portrait: Image, pose: Keypoints, driving: DrivingPoses | None
+    ) -> None:
         """Warn of parts that the portrait or too many driving frames lack; raise with `strict`."""
         allowed = self.options.max_missing
-        lines = [
-            f"portrait {job.reference}: no {part} found"
-            for part, share in missing_parts(pose).items()
-            if share > 0
-        ]
+        from talkingpose.animate.portrait_check import portrait_remarks
+
+        lines = [f"portrait {job.reference}: {remark}" for remark in portrait_remarks(portrait, pose)]
+        if (pose[:, 2] > 0).any():
+            lines += [
+                f"portrait {job.reference}: no {part} found"
+                for part, share in missing_parts(pose).items()
+                if share > 0
+            ]
         if driving is not None:
             lines += [
                 f"driving {job.driving}: no {part} in {100 * share:.0f} % of {len(driving.keypoints)} frames"
@@ -431,7 +439,7 @@ class Animator:
             def draw(index: int) -> Image:
                 return inference.draw(keypoints[index], size[1], size[0])
 
-            pictures = map(draw, range(first, len(keypoints)))
+            pictures: Iterator[Image] = map(draw, range(first, len(keypoints)))
         else:
             drawn = _Pictures(scene.driving, size)
             draw, pictures = drawn.of_preview, drawn.frames(first)
@@ -576,6 +584,12 @@ class _Film:
     frames: Iterator[tuple[Image, StreamState | None]]
     draw: Callable[[int], Image]
     first: int = 0
+
+    def close(self) -> None:
+        """Free what the model holds for the film."""
+        close = getattr(self.frames, "close", None)
+        if close is not None:
+            close()
 
 
 class _Pictures:

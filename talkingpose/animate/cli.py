@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,6 +23,7 @@ PROGRAM = "tp-animate"
 _DEFAULT_FEEDBACK = "proportional"
 
 app = console.application("Animate a portrait with the poses of a driving video.")
+page = console.application("Animate portraits on a page in the browser, on this machine.")
 
 
 class AnimateError(UserError):
@@ -200,6 +202,28 @@ def animate(
     return console.EXIT_COMPLETE
 
 
+@page.command()
+def open_page(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="[default: the first free one from 7860]")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Selected model: auto, warp, tiny, hub or a folder. [default: auto]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+) -> None:
+    """Serve a page on 127.0.0.1 until Ctrl-C: portrait and driving video in, film out.
+
+    It needs gradio: pip install 'talkingpose[app]'.
+    """
+    from talkingpose.animate.app import serve
+
+    serve(model, device, port, browser)
+
+
 def _make_all(jobs: Sequence[AnimateJob], animator: Animator, *, fresh: bool) -> int:
     """Make the videos of a list that do not exist yet, or all with `fresh`."""
     due = [job for job in jobs if fresh or not job.out.is_file()]
@@ -237,5 +261,9 @@ def _controller(text: str, gain: float | None) -> FeedbackController:
 
 
 def main() -> None:
-    """Entry point of `tp-animate`."""
+    """Run the command line; `tp-animate app` serves a page."""
+    if sys.argv[1:2] == ["app"]:
+        # A page without options shows itself, not its help.
+        page.info.no_args_is_help = False
+        console.run(page, f"{PROGRAM} app", sys.argv[2:], stopped="the page is closed")
     console.run(app, PROGRAM, stopped="the same command continues")

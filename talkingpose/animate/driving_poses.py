@@ -171,7 +171,7 @@ def same_pose(a: Keypoints, b: Keypoints) -> bool:
 
 
 def retargeted(driving: DrivingPoses, portrait: Keypoints, width: int, height: int) -> DrivingPoses:
-    """Return driving poses with position, size and proportions of the portrait, in the portrait's frame.
+    """Return driving poses with position, size, proportions and face of the portrait, in its frame.
 
     Args:
         driving: poses in a frame of any shape.
@@ -180,12 +180,13 @@ def retargeted(driving: DrivingPoses, portrait: Keypoints, width: int, height: i
     Raises:
         PoseError: as for `talkingpose.pose.retarget.retarget`.
     """
+    from talkingpose.pose.face_retarget import retarget_face
     from talkingpose.pose.retarget import fullest_frame, retarget
 
     framed = driving.in_frame(width, height)
     driver = framed.keypoints[fullest_frame(framed.keypoints)]
     moved = retarget(framed.keypoints, driver, portrait, aspect=width / height)
-    return replace(framed, keypoints=moved)
+    return replace(framed, keypoints=retarget_face(moved, portrait, aspect=width / height))
 
 
 def _check_span(keypoints: Keypoints, name: str, total: int | None, fps: Fraction) -> None:

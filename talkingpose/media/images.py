@@ -21,6 +21,7 @@ Filter = Literal["lanczos", "bicubic", "area"]
 
 # Formats of strangers' files; others, such as EPS, start external programs.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _MAX_PIXELS = 64_000_000
 _MAX_BYTES = 256 << 20
 
@@ -29,14 +30,15 @@ def read_image(source: str | Path | bytes, *, name: str | None = None) -> Image:
     """Read a picture as uint8 RGB (height, width, 3).
 
     The EXIF orientation is applied. Transparent pixels are blended with white. Grey and palette pictures are
-    converted to RGB; 16-bit grey keeps its upper 8 bits. Only the first frame of an animation is read.
+    converted to RGB; 16-bit grey keeps its upper 8 bits. Only the first frame of an animation is read. HEIC
+    needs the package pillow-heif.
 
     Args:
         source: path of a regular file, or its content.
         name: name of the picture in messages; by default the path, or "picture of N bytes".
 
     Raises:
-        MediaError: the file cannot be read, or has more than 64 megapixels or 256 MB.
+        MediaError: the file cannot be read, has more than 64 megapixels or 256 MB, or pillow-heif is missing.
     """
     from PIL import Image as Pil
     from PIL import ImageOps
@@ -52,14 +54,14 @@ def read_image(source: str | Path | bytes, *, name: str | None = None) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Pil.DecompressionBombWarning)
-            picture = Pil.open(io.BytesIO(content), formats=_FORMATS)
+            picture = Pil.open(io.BytesIO(content), formats=(*_FORMATS, *_heif(content, name)))
         with picture:
             if picture.width * picture.height > _MAX_PIXELS:
                 size = f"{picture.width}x{picture.height}"
                 raise MediaError(f"{name}: {size} pixels: give at most {_MAX_PIXELS // 10**6} megapixels")
             return np.array(_as_rgb(ImageOps.exif_transpose(picture)))
-    except MediaError:
-        raise
+    except MediaError as error:
+        raise MediaError(str(error) if name in str(error) else f"{name}: {error}") from error
     except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise MediaError(f"{name}: not a readable picture ({reason}): give a complete PNG or JPEG") from error
@@ -94,9 +96,29 @@ def resize_image(
     return np.array(Pil.fromarray(image).resize(size, kernel))
 
 
+def _heif(content: bytes, name: str) -> tuple[str, ...]:
+    """Return the format of a HEIF file, after its reader is registered; none for another file.
+
+    Raises:
+        MediaError: pillow-heif is not installed.
+    """
+    if content[4:8] != b"ftyp" or content[8:12] not in _HEIF_BRANDS:
+        return ()
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise MediaError(
+            f"{name}: HEIC needs pillow-heif: pip install 'talkingpose[heic]', or export a JPEG or PNG"
+        ) from error
+    register_heif_opener(thumbnails=False)
+    return ("HEIF",)
+
+
 def _as_rgb(picture: PilImage) -> PilImage:
     from PIL import Image as Pil
 
+    if picture.mode == "F":
+        raise MediaError("floating-point levels: export it with 8 or 16 bits")
     if picture.mode.startswith("I;16") or picture.mode == "I":
         grey = (np.asarray(picture, np.uint32) >> 8).clip(0, 255)
         return Pil.fromarray(grey.astype(np.uint8)).convert("RGB")
