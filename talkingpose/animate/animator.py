@@ -80,6 +80,7 @@ class AnimateOptions:
         fps: rate of a folder of pictures; None for 25.
         start, duration: part of the driving source, in seconds; None for all.
         size: width and height of the film; None for the native size of the model.
+        keep_background: paste the background of the portrait into the frames of a model.
     """
 
     feedback: FeedbackController | None = None
@@ -98,6 +99,7 @@ class AnimateOptions:
     start: float = 0.0
     duration: float | None = None
     size: tuple[int, int] | None = None
+    keep_background: bool = False
 
     @property
     def span(self) -> Span:
@@ -364,6 +366,7 @@ class Animator:
         model = setup.model
         weights = model if model == WARP else f"{model} {fingerprint(checkpoint_folder(model))}"
         names = ("feedback", "steps", "guidance", "retarget", "seed", "parallel_frames", "size")
+        names += ("keep_background",)
         film = poses | {name: as_text(getattr(options, name)) for name in names}
         film |= {
             "reference": fingerprint(job.reference),
@@ -443,7 +446,10 @@ class Animator:
         else:
             drawn = _Pictures(scene.driving, size)
             draw, pictures = drawn.of_preview, drawn.frames(first)
-        return _Film(shape, self._frames(pipeline, inference, scene.portrait, pictures, state), draw, first)
+        frames = self._frames(pipeline, inference, scene.portrait, pictures, state)
+        if self.options.keep_background:
+            frames = _on_background(frames, scene, size, first)
+        return _Film(shape, frames, draw, first)
 
     def _say_shape(self, scene: _Scene, shape: FilmShape) -> None:
         count = "" if scene.num_frames is None else f"{scene.num_frames} frames, "
@@ -618,6 +624,19 @@ class _Pictures:
         if index not in self._kept:
             next(itertools.islice(self.frames(index), 1), None)
         return self._kept[index]
+
+
+def _on_background(
+    frames: Iterator[tuple[Image, StreamState | None]], scene: _Scene, size: tuple[int, int], first: int
+) -> Iterator[tuple[Image, StreamState | None]]:
+    """Paste the background of the portrait into frames, the first of which has an index."""
+    from talkingpose.animate.background import PortraitBackground
+    from talkingpose.media import resize_image
+
+    keypoints = scene.driving.keypoints if isinstance(scene.driving, DrivingPoses) else None
+    with PortraitBackground(resize_image(scene.portrait, size), scene.pose) as background:
+        for index, (frame, state) in enumerate(frames, start=first):
+            yield background.pasted(frame, None if keypoints is None else keypoints[index]), state
 
 
 def preview_path(job: AnimateJob) -> Path:

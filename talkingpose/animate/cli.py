@@ -99,6 +99,10 @@ def animate(
             help="Adapt poses to the portrait; auto: unless the portrait is the first driving frame."
         ),
     ] = "auto",
+    keep_background: Annotated[
+        bool,
+        typer.Option("--keep-background", help="Paste the background of the portrait into the frames."),
+    ] = False,
     audio: Annotated[bool, typer.Option("--audio", help="Keep the audio of the driving video.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 42,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -177,6 +181,7 @@ def animate(
         start=start,
         duration=duration,
         size=None if size is None else parse_size(size),
+        keep_background=keep_background,
     )
     with ConsoleProgress() as progress:
         animator = Animator(

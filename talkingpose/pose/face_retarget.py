@@ -1,7 +1,7 @@
 """Expressions of a driving face on the face of a portrait, feature by feature.
 
 Own definition. `retarget` scales the driver's face to the size of the portrait's and keeps its shape. Here
-the shape is the portrait's: only what moves in the driving face (head, eyes, brows, mouth, jaw) is transferred.
+the shape is the portrait's: only the motion of head, eyes, brows, mouth and jaw is taken over.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _UPPER_GAP, _LOWER_GAP, _CORNERS = (61, 62, 63), (67, 66, 65), (48, 54)
 _CHIN = np.array([0.1, 0.3, 0.6, 0.9, 1.0, 0.9, 0.6, 0.3, 0.1])
 # Range of the size of a feature relative to the face, and of the deformation of a turned head.
 _FEATURE_RANGE, _TURN_RANGE = (0.5, 2.0), (0.5, 1.5)
+# Distance of the rigid points, in sizes of the face, up to which a head counts as turned like the portrait's,
+# and from which it is turned away from it and its shape says nothing about the person.
+_SAME_TURN, _OTHER_TURN = 0.2, 0.3
 # Body points of the head and the face points whose motion they share.
 _HEAD = ((1, _EYES[1]), (2, _EYES[0]), (3, (16,)), (4, (0,)))
 _EDGE = 1e-6
@@ -41,7 +44,8 @@ def retarget_face(
     for the portrait's expression. Every frame is compared with it: an affine map of the rigid points is the
     motion of the head, the rest is expression. Eyes close in proportion to their own opening; brows, mouth
     and jaw move in proportion to their size; the mouth opens as far as the driver's relative to its width.
-    Frames that lack a face point are unchanged, as is everything if the portrait lacks one.
+    Frames that lack a face point are unchanged, as is everything if the portrait lacks one, or if no driving
+    head is turned nearly like the portrait's: a profile says little about a face seen from the front.
 
     Args:
         driving: (T, 133, 3) floating point, with the place and size of the portrait; see `retarget`.
@@ -65,10 +69,13 @@ def retarget_face(
     unit = np.array([aspect, 1.0])
     faces = driving[complete][:, FACE, :2].astype(np.float64) * unit
     own = portrait[FACE, :2].astype(np.float64) * unit
-    transfer = _Transfer(faces[_neutral(faces, own)], own)
+    neutral, turn = _neutral(faces, own)
+    weight = float(np.clip((_OTHER_TURN - turn) / (_OTHER_TURN - _SAME_TURN), 0, 1))
+    if not weight:
+        return result
+    transfer = _Transfer(faces[neutral], own)
     for row, face in zip(complete, faces, strict=True):
-        moved = transfer.apply(face)
-        shift = (moved - face) / unit
+        shift = weight * (transfer.apply(face) - face) / unit
         result[row, FACE, :2] += shift
         for point, rows in _HEAD:
             if driving[row, point, 2] > 0:
@@ -118,11 +125,11 @@ class _Transfer:
         self._gain[list(rows)] = np.clip(ratio, *_FEATURE_RANGE)
 
 
-def _neutral(faces: Points, portrait: Points) -> int:
-    """Return the index of the face (T, 68, 2) that is most like the portrait's in turn and expression."""
+def _neutral(faces: Points, portrait: Points) -> tuple[int, float]:
+    """Return the index of the face (T, 68, 2) most like the portrait's, and how differently it is turned."""
     rigid = list(_RIGID)
     size = float(np.sqrt(np.square(portrait - portrait.mean(axis=0)).sum(axis=1).mean()))
-    costs = []
+    costs, turns = [], []
     for face in faces:
         linear = _similarity(face[rigid], portrait[rigid])
         aligned = (face[rigid] - face[rigid].mean(axis=0)) @ linear.T
@@ -130,7 +137,9 @@ def _neutral(faces: Points, portrait: Points) -> int:
         turn = float(np.sqrt(np.square(away).sum(axis=1).mean())) / max(size, 1e-6)
         eyes = sum(abs(_openness(face, eye) - _openness(portrait, eye)) for eye in _EYES)
         costs.append(turn + 0.2 * abs(_opening(face) - _opening(portrait)) + 0.2 * eyes)
-    return int(np.argmin(costs))
+        turns.append(turn)
+    best = int(np.argmin(costs))
+    return best, turns[best]
 
 
 def _similarity(source: Points, target: Points) -> Points:

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -148,3 +149,28 @@ def test_resize_uses_the_named_filter(picture: np.ndarray) -> None:
 def test_resize_refuses_invalid_input(image: np.ndarray, size: tuple[int, int], kind: str) -> None:
     with pytest.raises(MediaError):
         resize_image(image, size, kind)
+
+
+def test_heic_is_read_upright_or_named(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    heif = pillow_heif.from_pillow(Image.fromarray(picture))
+    buffer = io.BytesIO()
+    heif.save(buffer, quality=-1)
+    read = read_image(buffer.getvalue())
+    assert read.shape == picture.shape and np.abs(read.astype(int) - picture).mean() < 8
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MediaError, match=r"talkingpose\[heic\]"):
+        read_image(buffer.getvalue())
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "F", "I;16"])
+def test_other_colour_modes_become_rgb_or_are_named(mode: str) -> None:
+    kind = {"CMYK": (np.uint8, 4), "F": (np.float32, 1), "I;16": (np.uint16, 1)}[mode]
+    array = np.zeros((4, 5, kind[1]), kind[0]).squeeze()
+    buffer = io.BytesIO()
+    Image.fromarray(array, mode=mode).save(buffer, format="TIFF")
+    if mode == "F":
+        with pytest.raises(MediaError, match="floating-point"):
+            read_image(buffer.getvalue())
+        return
+    assert read_image(buffer.getvalue()).shape == (4, 5, 3)
