@@ -16,10 +16,9 @@ _CONFIDENCE = 0.3
 # Points of a hand inside the outline of the face that make it covered.
 _HAND_POINTS = 4
 # Rows within the 68 face points: jaw, nose bridge, inner eye corners, outer lips.
-_CHIN, _BRIDGE, _LIPS = (4, 5, 6, 7, 8, 9, 10, 11, 12), (27, 28, 29, 30), (54, 55, 56, 57, 58, 59, 48)
-_CHEEKS = ((1, 2, 31, 40), (15, 14, 35, 47))
-# Distance of the colours of chin and cheeks in CIE Lab (chroma) above which the chin is not skin.
-_NOT_SKIN = 18.0
+_CHIN, _LIPS, _BETWEEN_EYES = (5, 6, 7, 8, 9, 10, 11), (54, 55, 56, 57, 58, 59, 48), (27, 28, 29, 39, 42)
+# Distance of the colours of chin and nose bridge (chroma of CIE Lab) above which the chin is not skin.
+_NOT_SKIN = 24.0
 
 
 def portrait_remarks(portrait: Image, pose: Keypoints) -> list[str]:
@@ -63,7 +62,7 @@ def covered_face(portrait: Image, pose: Keypoints) -> str | None:
     face = pose[FACE, :2] * (width, height)
     if _hand_points(pose, face, width, height) >= _HAND_POINTS:
         return "hand in front of the face"
-    if _chin_is_other(portrait, face):
+    if chin_distance(portrait, face) > _NOT_SKIN:
         return "mouth or chin covered"
     return None
 
@@ -78,14 +77,10 @@ def _hand_points(pose: Keypoints, face: npt.NDArray[np.float64], width: int, hei
     return sum(cv2.pointPolygonTest(outline, (float(x), float(y)), False) > 0 for x, y in seen)
 
 
-def _chin_is_other(portrait: Image, face: npt.NDArray[np.float64]) -> bool:
-    """Return True if the colour below the mouth is not that of the cheeks and the nose."""
-    skin = [_colour(portrait, face[list(rows)]) for rows in (*_CHEEKS, (*_BRIDGE, 39, 42))]
-    chin = _colour(portrait, face[[*_CHIN, *_LIPS]])
-    known = [colour for colour in skin if colour is not None]
-    if chin is None or len(known) < 2:
-        return False
-    return float(min(np.linalg.norm(chin - colour) for colour in known)) > _NOT_SKIN
+def chin_distance(portrait: Image, face: npt.NDArray[np.float64]) -> float:
+    """Return the difference in colour between chin and nose bridge; 0 if one is too small to see."""
+    skin, chin = (_colour(portrait, face[list(rows)]) for rows in (_BETWEEN_EYES, (*_CHIN, *_LIPS)))
+    return 0.0 if skin is None or chin is None else float(np.linalg.norm(chin - skin))
 
 
 def _colour(portrait: Image, corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:

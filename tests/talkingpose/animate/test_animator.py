@@ -24,6 +24,7 @@ from talkingpose.io.progress import SILENT, Progress
 from talkingpose.media import VideoReader, VideoWriter
 from talkingpose.model.inference_settings import InferenceSettings
 from talkingpose.pipeline.feedback import FixedGain, LowPass
+from talkingpose.pose import draw_pose
 from tests.talkingpose.animate.test_driving_poses import person, save
 
 
@@ -236,6 +237,44 @@ def test_a_stopped_video_continues_and_equals_the_undisturbed_one(
     assert frames[0] <= 2
     assert (place / "f.mp4").read_bytes() == (place / "whole.mp4").read_bytes()
     assert {path.name for path in place.iterdir()} == before | {"f.mp4", "f.preview.png"}
+
+
+def test_drawn_poses_go_to_the_model_as_they_are(
+    place: Path, parity_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place / "poses"
+    folder.mkdir()
+    drawn = [draw_pose(person(0.4 + k / 50), 128, 128) for k in range(3)]
+    for number, picture in enumerate(drawn):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    seen: list[np.ndarray] = []
+    encode = TalkingPosePipeline.encode_pose
+    monkeypatch.setattr(
+        TalkingPosePipeline,
+        "encode_pose",
+        lambda self, pixels: (seen.extend(pixels.numpy()), encode(self, pixels))[1],
+    )
+    progress = Lines()
+    animator(parity_folder, progress, fps=Fraction(5)).make(job(place, driving="poses"))
+    assert np.array_equal(seen, drawn)
+    info = VideoReader(place / "f.mp4").info
+    assert (info.width, info.height, info.fps, info.num_frames) == (128, 128, Fraction(5), 3)
+    assert "drawn poses as they are, bars around the portrait" in "\n".join(progress.lines)
+    with pytest.raises(UserError, match="warp needs keypoints"):
+        Animator("warp", AnimateOptions()).check(job(place, driving="poses"))
+
+
+def test_a_size_gets_bars_and_a_preview_makes_no_video(place: Path, parity_folder: Path) -> None:
+    options = {"size": (160, 128), "max_frames": 1, "keep_background": True}
+    animator(parity_folder, **options).make(job(place))
+    (frame,) = VideoReader(place / "f.mp4")
+    assert frame.image.shape == (128, 160, 3)
+    assert frame.image[:, :28].max() < 20 and frame.image[:, 40:120].max() > 60
+    with pytest.raises(UserError, match="nearest is 96x80"):
+        animator(parity_folder, size=(97, 81)).check(job(place))
+    animator(parity_folder).preview(job(place, out="g.mp4"))
+    assert Image.open(place / "g.preview.png").size == (3 * 96, 128)
+    assert not (place / "g.mp4").exists() and not (place / ".g.mp4.unfinished").exists()
 
 
 def test_other_settings_and_fresh_start_over(place: Path, parity_folder: Path) -> None:

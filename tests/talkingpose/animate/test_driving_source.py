@@ -41,7 +41,7 @@ def test_pictures_of_a_folder_are_ordered_by_number(tmp_path: Path) -> None:
     assert [int(i[0, 0, 0]) for _, i in source.frames(Span(start=0.2, duration=0.2))] == [40]
     Image.fromarray(levels(1)[:8]).save(tmp_path / "pose 11.png")
     with pytest.raises(DrivingError, match=r"pose 11.png: 16x8"):
-        list(source.frames(WHOLE))
+        list(FolderSource(tmp_path).frames(WHOLE))
 
 
 def test_an_empty_folder_and_a_rate_for_a_video_are_refused(tmp_path: Path) -> None:

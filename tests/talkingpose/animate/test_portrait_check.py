@@ -43,7 +43,7 @@ def test_a_covered_face_is_named(speaker: Portrait) -> None:
     hand[91:112] = [*pose[23 + 51, :2], 1.0]
     assert "hand" in str(covered_face(image, hand))
     masked = image.copy()
-    jaw = pose[23 + np.arange(2, 15), :2] * (640, 360)
+    jaw = pose[23 + np.arange(3, 14), :2] * (640, 360)
     left, top = jaw.min(axis=0).astype(int)
     right, bottom = jaw.max(axis=0).astype(int)
     masked[top:bottom, left:right] = (60, 120, 200)
