@@ -56,6 +56,12 @@ Retarget = Literal["auto", "on", "off"]
 _ASPECT_TOLERANCE = 0.03
 
 
+# Options that determine the frames, besides those of the poses.
+_FRAME_OPTIONS = (
+    "feedback", "steps", "guidance", "retarget", "seed", "parallel_frames", "size", "keep_background",
+)  # fmt: skip
+
+
 class AnimatorError(UserError):
     """A portrait or driving video that does not fit, or a video that cannot be written."""
 
@@ -334,7 +340,10 @@ class Animator:
             read_keypoints(path, self.options.span)
             return None, False
         source = open_source(path, self.options.fps)
-        return source, is_drawn(source) if kind == "auto" else kind == "pose"
+        drawn = is_drawn(source) if kind == "auto" else kind == "pose"
+        if source.count(self.options.span) == 0:
+            raise AnimatorError(f"driving {path}: no frame in this part: give a smaller --start")
+        return source, drawn
 
     def _scene(self, job: AnimateJob, setup: _Setup, driving: DrivingPoses | DrivingPictures) -> _Scene:
         """Fit portrait and poses into one frame, and report missing parts."""
@@ -365,9 +374,7 @@ class Animator:
         }
         model = setup.model
         weights = model if model == WARP else f"{model} {fingerprint(checkpoint_folder(model))}"
-        names = ("feedback", "steps", "guidance", "retarget", "seed", "parallel_frames", "size")
-        names += ("keep_background",)
-        film = poses | {name: as_text(getattr(options, name)) for name in names}
+        film = poses | {name: as_text(getattr(options, name)) for name in _FRAME_OPTIONS}
         film |= {
             "reference": fingerprint(job.reference),
             "model": weights,

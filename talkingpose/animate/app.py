@@ -32,6 +32,10 @@ _WAITING = 8
 # Longer side of the driving video and the skeleton beside the film.
 _SHOWN_SIDE = 512
 _REPORT_EVERY_S = 0.25
+# Values of the page in their order, by the names of the command's options.
+_SETTINGS = (
+    "start", "duration", "model", "pose", "retarget", "size", "steps", "guidance", "gain", "seed", "audio",
+)  # fmt: skip
 _TITLE = "TalkingPose: animate a portrait"
 # On a Space the address is that of its container.
 _ON_SPACE = "SPACE_ID" in os.environ
@@ -272,15 +276,13 @@ def build(studio: Studio) -> Any:
         download = gr.File(label="Download", interactive=False, elem_id="download")
 
         values = [start, duration, model, pose, retarget, size, steps, guidance, gain, seed, audio]
-        names = ("start", "duration", "model", "pose", "retarget", "size")
-        names += ("steps", "guidance", "gain", "seed", "audio")
 
         # gradio passes the request by its annotation and the progress by its default.
         shown_progress = gr.Progress()
 
         def run(request: Any, progress: Any = shown_progress, *given: Any) -> tuple[Any, ...]:
             image, video, *rest = given
-            settings = dict(zip(names, rest, strict=True))
+            settings = dict(zip(_SETTINGS, rest, strict=True))
 
             def report(share: float | None, line: str) -> None:
                 progress(share, desc=line)
