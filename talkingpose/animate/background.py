@@ -23,7 +23,7 @@ _FAINT, _FULL = 0.2, 0.6
 _MARGIN, _SOFT = 0.025, 0.01
 # Widths of the parts around the keypoints, in shoulder widths.
 _ARM, _HEAD, _HAND = 0.3, 0.6, 0.2
-_LIMBS = ((5, 7), (7, 9), (6, 8), (8, 10))
+_LIMBS = ((5, 6), (5, 7), (7, 9), (6, 8), (8, 10))
 _TORSO = (5, 6, 12, 11)
 # Shoulder width where it is not known, as a share of the width of the frame.
 _SHOULDERS = 0.3
