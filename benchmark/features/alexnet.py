@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.features.contract import FeatureError, FeatureSpec, FrameWindow, Side
+from benchmark.features.contract import FeatureSpec, FrameWindow, Side
 from talkingpose.io.image import Image
 from talkingpose.weights import find
 
-if TYPE_CHECKING:
-    import torch
-
-# Indices into torchvision's `alexnet().features`: the slice ends after each ReLU that LPIPS reads.
-_SLICES = ((0, 2), (2, 5), (5, 8), (8, 10), (10, 12))
-_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 # The deeper pools of AlexNet reduce smaller frames to nothing.
 MIN_SIDE = 32
 
@@ -41,13 +32,15 @@ class LpipsAlex:
     def __init__(self) -> None:
         import torch
 
+        from talkingpose.model.lpips import SCALE, SHIFT, load_heads, load_trunk
+
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._layers = _trunk(find("lpips-alex", needed_by="lpips")).to(
+        self._layers = load_trunk(find("lpips-alex", needed_by="lpips")).to(
             self._device, memory_format=torch.channels_last
         )
-        self._heads = [head.to(self._device) for head in _heads()]
-        self._shift = torch.tensor(_SHIFT, device=self._device).view(1, 3, 1, 1)
-        self._scale = torch.tensor(_SCALE, device=self._device).view(1, 3, 1, 1)
+        self._heads = [head.to(self._device) for head in load_heads()]
+        self._shift = torch.tensor(SHIFT, device=self._device).view(1, 3, 1, 1)
+        self._scale = torch.tensor(SCALE, device=self._device).view(1, 3, 1, 1)
 
     def extract(self, window: FrameWindow, side: Side, back: int) -> npt.NDArray[np.float32] | None:
         """Return float32 (dimensions,), None for frames below 32 pixels per side."""
@@ -58,6 +51,8 @@ class LpipsAlex:
         """Return float32 (dimensions,) for a uint8 RGB (H, W, 3) picture of at least 32 pixels per side."""
         import torch
 
+        from talkingpose.model.lpips import SLICES
+
         # TF32 would move scores between kinds of GPU.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             # A permuted view of (H, W, 3) has the memory format that convolutions are fastest in.
@@ -65,44 +60,10 @@ class LpipsAlex:
             value = pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
             value = (value - self._shift) / self._scale
             slices = []
-            for (first, end), head in zip(_SLICES, self._heads, strict=True):
+            for (first, end), head in zip(SLICES, self._heads, strict=True):
                 value = self._layers[first:end](value)
                 length = torch.sqrt((value**2).sum(dim=1, keepdim=True)) + 1e-10
                 weighted = value / length * torch.sqrt(head / value[0, 0].numel())
                 slices.append(weighted.permute(0, 2, 3, 1).flatten())
             vector: npt.NDArray[np.float32] = torch.cat(slices).cpu().numpy()
         return vector
-
-
-def _trunk(path: Path) -> Any:
-    """Return the five convolutions of AlexNet, from torchvision's file or from the bundled one."""
-    import torch
-    from safetensors.torch import load_file
-    from torchvision.models import alexnet
-
-    try:
-        bundled = path.suffix == ".safetensors"
-        state = load_file(path) if bundled else torch.load(path, map_location="cpu", weights_only=True)
-        # Without memory of its own: initialising the unused classifier takes most of the time.
-        with torch.device("meta"):
-            features = alexnet(weights=None).features
-        prefix = "features."
-        convolutions = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
-        features.load_state_dict(convolutions, assign=True)
-    except Exception as error:  # torch has no common class for errors of a damaged file
-        raise FeatureError(
-            f"lpips-alex: {path.name} is not AlexNet of torchvision ({type(error).__name__}): "
-            "tp-eval weights fetch lpips-alex"
-        ) from error
-    return features.float().eval().requires_grad_(False)
-
-
-def _heads() -> list[torch.Tensor]:
-    """Return the weights (1, C, 1, 1) of each slice, from torchmetrics' copy of LPIPS v0.1."""
-    import torch
-    import torchmetrics.functional.image.lpips as lpips
-
-    state = torch.load(
-        Path(lpips.__file__).with_name("lpips_models") / "alex.pth", map_location="cpu", weights_only=True
-    )
-    return [state[f"lin{index}.model.1.weight"] for index in range(len(_SLICES))]

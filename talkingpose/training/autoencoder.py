@@ -18,6 +18,8 @@ from torch import nn
 
 from talkingpose.training import loss
 from talkingpose.training.config import TrainConfig
+from talkingpose.training.parameters import freeze, stored_copy
+from talkingpose.training.picture_loss import PictureLoss, mean_figures
 from talkingpose.training.samples import Sample, Samples, validation_samples
 from talkingpose.training.sheets import save_sheet
 
@@ -54,6 +56,10 @@ class AutoencoderTask:
             start_as_pyramid(self.model.vae)
         if config.gradient_checkpointing:
             self.model.vae.enable_gradient_checkpointing()
+        freeze(self.model, config.model.freeze)
+        options = config.picture
+        self._picture_loss = PictureLoss(config, device) if options.is_used else None
+        self._figures: list[dict[str, float]] = []
         self._validation = validation_samples(config, config.size)
 
     def weight_map(self) -> tuple[int, tuple[float, float]]:
@@ -76,14 +82,25 @@ class AutoencoderTask:
         noise = torch.randn(shape, generator=generator).to(self._device)
         output, mean, logvar = (part.float() for part in model(pictures, noise))
         region = batch["weight"].to(self._device)
-        distance = loss.reconstruction_loss(
-            output, pictures, region, options.edge_weight, options.gradient_weight
-        )
+        if self._picture_loss is None:
+            distance = loss.reconstruction_loss(
+                output, pictures, region, options.edge_weight, options.gradient_weight
+            )
+        else:
+            with torch.autocast(self._device.type, enabled=False):
+                distance, figures = self._picture_loss(
+                    output, pictures, region, batch["keypoints"], generator
+                )
+            self._figures.append(figures)
         return distance + options.kl_weight * loss.kl_per_value(mean, logvar)
+
+    def figures(self) -> dict[str, float]:
+        """Return the means of LPIPS since the last call; nothing where it is no part of the loss."""
+        return mean_figures(self._figures)
 
     @torch.no_grad()
     def validate(self, step: int, folder: Path) -> dict[str, float]:
-        """Write the sheet of the fixed validation frames and return their mean PSNR in dB."""
+        """Write the sheet of the fixed validation frames and return their PSNR in dB and, if trained, LPIPS."""
         self.model.eval()
         target = self._validation["target"]
         posterior = self.model.vae.encode(target.to(self._device).float() / 127.5 - 1).latent_dist
@@ -94,13 +111,23 @@ class AutoencoderTask:
         rows = [part.permute(0, 2, 3, 1).numpy()[:8] for part in (target, decoded, difference)]
         save_sheet(folder / f"step-{step:06d}.png", rows)
         noise_share = posterior.std.mean() / posterior.mean.std()
-        return {"psnr": float(loss.psnr(decoded, target).mean()), "noise_share": float(noise_share)}
+        scores = {"psnr": float(loss.psnr(decoded, target).mean()), "noise_share": float(noise_share)}
+        if self._picture_loss is not None:
+            scores |= self._picture_loss.figures(decoded, target, self._validation["keypoints"])
+        return scores
 
     def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None:
-        """Write the current autoencoder with standardised latents to `folder/vae`."""
+        """Write the current autoencoder to `folder/vae`.
+
+        Latents are standardised, unless a part of the encoder is frozen: UNets may know these latents.
+        """
         vae = copy.deepcopy(self.model.vae).eval()
-        standardise(vae, (samples[number]["target"] for number in range(_STATISTICS_FRAMES)), self._device)
-        vae.to("cpu", dtype).save_pretrained(folder / "vae")
+        before = [p for n, p in vae.named_parameters() if n.startswith(("encoder.", "quant_conv."))]
+        if all(parameter.requires_grad for parameter in before):
+            pictures = (samples[number]["target"] for number in range(_STATISTICS_FRAMES))
+            standardise(vae, pictures, self._device)
+        stored: Any = stored_copy(vae, dtype)
+        stored.save_pretrained(folder / "vae")
 
 
 @torch.no_grad()

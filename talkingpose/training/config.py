@@ -1,7 +1,8 @@
 """Configuration of a training: one YAML file of what differs from `default.yaml`.
 
-Two stages share one vocabulary: `vae` trains the autoencoder on single frames, `denoiser` trains reference
-UNet, denoising UNet, pose guider and optionally the image encoder on pairs of frames.
+Three stages share one vocabulary: `vae` trains the autoencoder on single frames, `denoiser` trains reference
+UNet, denoising UNet, pose guider and optionally the image encoder on pairs of frames, `perceptual` trains
+them and the decoder of the autoencoder end to end on the pictures of the sampler.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class PartConfig(_Section):
     """Origin of a part of the model: a folder, a Hub repository, or a configuration for random weights.
 
     Attributes:
-        pretrained: folder or `owner/name`.
+        pretrained: folder, `owner/name`, or `tiny` for the bundled checkpoint.
         subfolder, revision: inside it.
         config: arguments of the diffusers or transformers class for random weights.
     """
@@ -109,9 +110,14 @@ class PoolConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """AdamW and its schedule. With `decay: cosine` the rate falls to `final` of its value at the end."""
+    """AdamW and its schedule. With `decay: cosine` the rate falls to `final` of its value at the end.
+
+    Attributes:
+        rates: learning rate of a part, by a prefix of its parameter names; the longest prefix wins.
+    """
 
     learning_rate: Positive
+    rates: dict[str, Positive] = {}
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     betas: tuple[Share, Share] = (0.9, 0.999)
     warmup_steps: Annotated[int, Field(ge=0)] = 0
@@ -153,6 +159,49 @@ class AutoencoderConfig(_Section):
     kl_weight: Annotated[float, Field(ge=0)] = 1e-5
 
 
+class PictureConfig(_Section):
+    """Objective on pictures, of stage `perceptual`, and of stage `vae` if a weight of LPIPS is above 0.
+
+    Attributes:
+        lpips_weight: of LPIPS with more weight on regions.
+        face_weight, hand_weight, mouth_weight: added to the weight of a pixel of a region; 0 adds nothing.
+        closeup_weight: of LPIPS of a square around a face or hand, enlarged to twice its side.
+        closeup_side: of the square, in pixels.
+        mse_weight: of the squared error of pixels in [-1, 1].
+        background_weight: of the root of the squared error of the background.
+    """
+
+    lpips_weight: Annotated[float, Field(ge=0)] = 0.0
+    face_weight: Annotated[float, Field(ge=0)] = 2.0
+    hand_weight: Annotated[float, Field(ge=0)] = 3.0
+    mouth_weight: Annotated[float, Field(ge=0)] = 2.0
+    closeup_weight: Annotated[float, Field(ge=0)] = 0.0
+    closeup_side: Annotated[int, Field(ge=16)] = 48
+    mse_weight: Annotated[float, Field(ge=0)] = 0.0
+    background_weight: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def is_used(self) -> bool:
+        """True if any of its terms counts."""
+        return any((self.lpips_weight, self.closeup_weight, self.mse_weight, self.background_weight))
+
+
+class SamplingConfig(_Section):
+    """Sampler of stage `perceptual`, and the objective that keeps the denoiser a denoiser.
+
+    Attributes:
+        steps: of the sampler; the last has a gradient. Give the number of steps of inference.
+        latent_weight: of the squared error of the latents, and of the error of v.
+        v_share: share of the samples that also get the error of v, at one noise level each.
+        last_timestep_share: share of these at the last timestep, which the sampler starts from.
+    """
+
+    steps: Count = 2
+    latent_weight: Annotated[float, Field(ge=0)] = 0.5
+    v_share: Share = 0.25
+    last_timestep_share: Share = 0.6
+
+
 class ValidationConfig(_Section):
     """Fixed validation set: a sample sheet and a PSNR every `every` steps."""
 
@@ -177,7 +226,7 @@ class TrainConfig(_Section):
         threads: of torch on the CPU; null leaves the choice to torch.
     """
 
-    stage: Literal["vae", "denoiser"]
+    stage: Literal["vae", "denoiser", "perceptual"]
     out: str
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     size: Count
@@ -199,16 +248,23 @@ class TrainConfig(_Section):
     optimizer: OptimizerConfig
     diffusion: DiffusionConfig = DiffusionConfig()
     autoencoder: AutoencoderConfig = AutoencoderConfig()
+    picture: PictureConfig = PictureConfig()
+    sampling: SamplingConfig = SamplingConfig()
     validation: ValidationConfig = ValidationConfig()
 
     @model_validator(mode="after")
     def _complete(self) -> TrainConfig:
-        if self.stage == "denoiser":
+        if self.stage != "vae":
             for name in ("unet", "image_encoder", "pose_guider"):
                 if getattr(self.model, name) is None:
-                    raise ValueError(f"model.{name}: required by stage denoiser")
+                    raise ValueError(f"model.{name}: required by stage {self.stage}")
             if self.model.vae.pretrained is None:
-                raise ValueError("model.vae: stage denoiser needs a trained one: give pretrained")
+                raise ValueError(f"model.vae: stage {self.stage} needs a trained one: give pretrained")
+        if self.stage == "perceptual" and not self.picture.is_used:
+            raise ValueError("picture: every weight is 0: start from base: tiny-perceptual")
+        closeup = self.picture.closeup_side
+        if self.picture.is_used and self.stage != "denoiser" and not (closeup <= self.size >= 32):
+            raise ValueError(f"size: {self.size} must be at least 32 and picture.closeup_side {closeup}")
         shared = self.targets_per_portrait
         if self.batch_size % shared:
             raise ValueError(f"targets_per_portrait: {shared} does not divide batch_size {self.batch_size}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from talkingpose.pipeline.talkingpose_pipeline import TalkingPosePipeline
 from talkingpose.training import loss
 from talkingpose.training.config import TrainConfig
 from talkingpose.training.models import vae_factor
+from talkingpose.training.parameters import freeze, frozen_parts, stored_copy
 from talkingpose.training.samples import Sample, Samples, validation_samples
 from talkingpose.training.sheets import save_sheet
 
@@ -107,25 +107,19 @@ def start_as_identity(unet: UNet2DConditionModel) -> None:
         nn.init.zeros_(last.bias)
 
 
-def freeze(model: DenoiserModel, prefixes: Sequence[str]) -> None:
-    """Exclude parameters with these prefixes from the training; `unet` is the denoising UNet."""
-    for name, parameter in model.named_parameters():
-        full = name.removeprefix("denoising_")
-        parameter.requires_grad_(not any(full == p or full.startswith(f"{p}.") for p in prefixes))
-
-
 class DenoiserTask:
     """Stage `denoiser` of the training; see `talkingpose.training.loop.Task`."""
 
     def __init__(self, config: TrainConfig, parts: dict[str, Any], device: torch.device) -> None:
-        self._config = config
-        self._vae = parts["vae"].to(device).eval().requires_grad_(False)
-        self.model = DenoiserModel(parts).train()
+        self._config, self._device = config, device
+        self._vae = parts["vae"].to(device).eval()
+        self.scheduler = loss.make_scheduler(config.diffusion.beta_schedule)
+        self.model = self.make_model(parts).train()
         for name in ("unet", "reference_unet"):
             origin = getattr(config.model, name) or config.model.unet
             if origin is not None and origin.config is not None:
                 start_as_identity(parts[name])
-        freeze(self.model, config.model.freeze)
+        freeze(self.model, frozen_parts(config))
         if config.gradient_checkpointing:
             self.model.denoising_unet.enable_gradient_checkpointing()
             self.model.reference_unet.enable_gradient_checkpointing()
@@ -134,18 +128,21 @@ class DenoiserTask:
         self._processor = CLIPImageProcessor(
             size={"shortest_edge": side}, crop_size={"height": side, "width": side}
         )
-        self.scheduler = loss.make_scheduler(config.diffusion.beta_schedule)
         self._alphas = self.scheduler.alphas_cumprod.to(device)
-        self._device = device
-        self._validation = validation_samples(config, config.size // vae_factor(self._vae.config))
+        self._latent_side = config.size // vae_factor(self._vae.config)
+        self._validation = validation_samples(config, self._latent_side)
         self._latents: torch.Tensor | None = None
         self._encoded = torch.zeros(0, dtype=torch.bool)
+
+    def make_model(self, parts: dict[str, Any]) -> DenoiserModel:
+        """Make the model in training; the autoencoder is no part of it."""
+        self._vae.requires_grad_(False)
+        return DenoiserModel(parts)
 
     def weight_map(self) -> tuple[int, tuple[float, float]]:
         """Return the side of the weight map of a sample, and the weights of faces and hands."""
         diffusion = self._config.diffusion
-        side = self._config.size // vae_factor(self._vae.config)
-        return side, (diffusion.face_weight, diffusion.hand_weight)
+        return self._latent_side, (diffusion.face_weight, diffusion.hand_weight)
 
     def loss(
         self,
@@ -160,12 +157,9 @@ class DenoiserTask:
         # Samples without their condition come first, as the attention processors expect. The order of a batch
         # is random already; the number of these samples is rounded up or down at random.
         dropped = int(count * diffusion.condition_dropout + float(torch.rand((), generator=generator)))
-        # Samples with the same portrait share one pass of the reference UNet.
-        _, rows = torch.unique(batch["pair"], return_inverse=True)
-        first = torch.tensor([int((rows == row).nonzero()[0]) for row in range(int(rows.max()) + 1)])
+        shown, rows = self.portraits(batch)
 
         target = self._encode(batch, "target", "frame", samples)
-        shown = {name: batch[name][first] for name in ("reference", "group", "portrait")}
         portraits = self._encode(shown, "reference", "portrait", samples)
         noise = torch.randn(target.shape, generator=generator).to(device)
         noise = loss.offset_noise(noise, diffusion.noise_offset, generator)
@@ -186,6 +180,19 @@ class DenoiserTask:
             batch["weight"].to(device),
         )
 
+    def figures(self) -> dict[str, float]:
+        """Return further columns of the log: none."""
+        return {}
+
+    def portraits(self, batch: Sample) -> tuple[Sample, torch.Tensor]:
+        """Return the portraits of a batch, each once, and the position of each sample's portrait.
+
+        Samples with the same portrait share one pass of the reference UNet.
+        """
+        _, rows = torch.unique(batch["pair"], return_inverse=True)
+        first = torch.tensor([int((rows == row).nonzero()[0]) for row in range(int(rows.max()) + 1)])
+        return {name: batch[name][first] for name in ("reference", "group", "portrait")}, rows
+
     def clip_pixels(self, pictures: torch.Tensor) -> torch.Tensor:
         """Convert portraits uint8 (k, 3, S, S) as the pipeline does for the image encoder, (k, 3, s, s)."""
         shape = (self._side, self._side)
@@ -198,6 +205,10 @@ class DenoiserTask:
 
     def validate(self, step: int, folder: Path) -> dict[str, float]:
         """Write the sheet of the fixed validation pairs and return their mean PSNR in dB."""
+        return self.scores(self.generate_validation(step, folder))
+
+    def generate_validation(self, step: int, folder: Path) -> torch.Tensor:
+        """Write the sheet of the fixed validation pairs and return its pictures, uint8 (n, 3, S, S)."""
         self.model.eval()
         batch = self._validation
         arrays = {name: batch[name].permute(0, 2, 3, 1).numpy() for name in ("reference", "pose", "target")}
@@ -214,9 +225,15 @@ class DenoiserTask:
         self.model.train()
         rows = [*arrays.values(), generated]
         save_sheet(folder / f"step-{step:06d}.png", [row[:8] for row in rows])
-        scores = loss.psnr(torch.from_numpy(generated).permute(0, 3, 1, 2), batch["target"])
-        copied = loss.psnr(batch["reference"], batch["target"])
-        return {"psnr": float(scores.mean()), "psnr_of_reference": float(copied.mean())}
+        return torch.from_numpy(generated).permute(0, 3, 1, 2)
+
+    def scores(self, generated: torch.Tensor) -> dict[str, float]:
+        """Return the mean PSNR of the validation pictures, and of copies of the portraits."""
+        batch = self._validation
+        return {
+            "psnr": float(loss.psnr(generated, batch["target"]).mean()),
+            "psnr_of_reference": float(loss.psnr(batch["reference"], batch["target"]).mean()),
+        }
 
     def pipeline(self) -> TalkingPosePipeline:
         """Return the modules in training as a pipeline; they are shared, not copied."""
@@ -236,7 +253,7 @@ class DenoiserTask:
     def save(self, folder: Path, dtype: torch.dtype, samples: Samples) -> None:
         """Write the current weights in the diffusers layout, and their inference settings."""
         parts: dict[str, Any] = {
-            name: copy.deepcopy(part).to("cpu", dtype).eval() if isinstance(part, nn.Module) else part
+            name: stored_copy(part, dtype) if isinstance(part, nn.Module) else part
             for name, part in self.pipeline().components.items()
         }
         TalkingPosePipeline(**parts).save_pretrained(folder)
@@ -254,7 +271,7 @@ class DenoiserTask:
         pool = self._config.pool
         assert pool is not None
         if self._latents is None:
-            shape = (self._vae.config.latent_channels, *(self.weight_map()[0],) * 2)
+            shape = (self._vae.config.latent_channels, *(self._latent_side,) * 2)
             self._latents = torch.zeros(pool.groups, pool.frames, *shape, device=self._device)
             self._encoded = torch.zeros(pool.groups, dtype=torch.bool)
         missing = [index for index in torch.unique(batch["group"]).tolist() if not self._encoded[index]]

@@ -19,7 +19,13 @@ from talkingpose.training.source import AnnotatedFrame, FrameSource
 
 Keypoints = npt.NDArray[Any]
 
+REGIONS = ("face", "hands", "mouth", "background")
+MOUTH = slice(FACE.start + 48, FACE.stop)
+
 _MIN_CONFIDENCE = 0.3
+_SHOULDERS, _ARMS = (5, 6), ((5, 7), (7, 9), (6, 8), (8, 10))
+# Thickness of an arm and margin of a person, in shoulder widths; head per face.
+_LIMB, _MARGIN, _HEAD_SCALE = 0.4, 0.15, 2.0
 
 
 @dataclass(frozen=True)
@@ -151,13 +157,56 @@ def region_weights(keypoints: Keypoints, size: int, face: float, hand: float) ->
     scale = max(1, 64 // size)
     weights: Any = np.ones((size * scale, size * scale), np.float32)
     for part, weight in ((FACE, face), (LEFT_HAND, hand), (RIGHT_HAND, hand)):
-        points = keypoints[part]
-        seen = points[points[:, 2] >= _MIN_CONFIDENCE, :2]
-        if weight > 1 and len(seen) >= 3:
-            hull = cv2.convexHull((seen * size * scale).astype(np.float32))
-            cv2.fillConvexPoly(weights, hull.round().astype(np.int32), (weight,))
+        if weight > 1:
+            _fill_hull(weights, keypoints[part], weight)
     result: npt.NDArray[np.float32] = weights
     return cv2.resize(weights, (size, size), interpolation=cv2.INTER_AREA) if scale > 1 else result
+
+
+def region_masks(keypoints: Keypoints, size: int) -> npt.NDArray[np.float32]:
+    """Return face, hands, mouth and background of a picture as masks.
+
+    The first three are convex hulls of keypoints. The background is what is left of head, torso, arms and
+    hands, each with a margin.
+
+    Args:
+        keypoints: (133, 3).
+        size: side of the picture.
+
+    Returns:
+        float32 (4, size, size), 0 or 1, in the order of `REGIONS`; a region that cannot be seen is 0.
+    """
+    masks: Any = np.zeros((len(REGIONS), size, size), np.float32)
+    for row, part in ((0, FACE), (1, LEFT_HAND), (1, RIGHT_HAND), (2, MOUTH)):
+        _fill_hull(masks[row], keypoints[part], 1)
+    points, seen = keypoints[:, :2] * size, keypoints[:, 2] >= _MIN_CONFIDENCE
+    left, right = _SHOULDERS
+    if seen[left] and seen[right]:
+        width = float(np.hypot(*(points[left] - points[right])))
+        person = masks[:2].max(axis=0)
+        torso = [points[left], points[right], (points[right][0], size), (points[left][0], size)]
+        cv2.fillPoly(person, [np.array(torso).round().astype(np.int32)], (1,))
+        for start, end in _ARMS:
+            if seen[start] and seen[end]:
+                ends = [[round(float(value)) for value in points[joint]] for joint in (start, end)]
+                cv2.line(person, ends[0], ends[1], (1,), max(1, round(_LIMB * width)))
+        face = points[FACE][seen[FACE]]
+        if len(face):
+            middle = face.mean(axis=0)
+            head = cv2.convexHull((middle + _HEAD_SCALE * (face - middle)).astype(np.float32))
+            cv2.fillConvexPoly(person, head.round().astype(np.int32), (1,))
+        margin = np.ones((2 * round(_MARGIN * width) + 1,) * 2, np.uint8)
+        masks[3] = 1 - cv2.dilate(person, margin)
+    result: npt.NDArray[np.float32] = masks
+    return result
+
+
+def _fill_hull(canvas: Any, points: Keypoints, value: float) -> None:
+    """Fill the convex hull of the confident points (m, 3) on a square float32 canvas."""
+    seen = points[points[:, 2] >= _MIN_CONFIDENCE, :2]
+    if len(seen) >= 3:
+        hull = cv2.convexHull((seen * len(canvas)).astype(np.float32))
+        cv2.fillConvexPoly(canvas, hull.round().astype(np.int32), (value,))
 
 
 def _crop(

@@ -28,6 +28,8 @@ from talkingpose.training.denoiser import DenoiserTask
 from talkingpose.training.errors import TrainingError
 from talkingpose.training.memory import check_memory, estimate
 from talkingpose.training.models import build_parts, check_fit
+from talkingpose.training.parameters import longest_prefix
+from talkingpose.training.perceptual import PerceptualTask
 from talkingpose.training.samples import Sample, Samples, batches
 from talkingpose.training.sheets import save_curves
 from talkingpose.training.training_folder import TrainingFolder
@@ -44,6 +46,8 @@ class Task(Protocol):
     def loss(  # noqa: D102
         self, model: Callable[..., Any], batch: Sample, samples: Samples, generator: torch.Generator
     ) -> torch.Tensor: ...
+
+    def figures(self) -> dict[str, float]: ...  # noqa: D102
 
     def validate(self, step: int, folder: Path) -> dict[str, float]: ...  # noqa: D102
 
@@ -89,8 +93,10 @@ def train(config: TrainConfig, *, fresh: bool = False, progress: Progress = SILE
     # 2. Model, data and optimizer; random weights depend on the seed.
     torch.manual_seed(config.seed)
     parts = build_parts(config)
-    stage = DenoiserTask if config.stage == "denoiser" else AutoencoderTask
-    task: Task = stage(config, parts, accelerator.device)
+    stages = {"vae": AutoencoderTask, "denoiser": DenoiserTask, "perceptual": PerceptualTask}
+    task: Task = stages[config.stage](config, parts, accelerator.device)
+    if accelerator.device.type == "cpu":
+        task.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     samples = Samples(config, *task.weight_map())
     if accelerator.is_main_process:
         folder.claim(config)
@@ -114,8 +120,10 @@ class _Trainer:
         self.trained = {n: p for n, p in task.model.named_parameters() if p.requires_grad}
         self.ema = EMAModel(self.trained.values(), decay=config.ema_decay, foreach=True)
         options = config.optimizer
+        groups = _parameter_groups(self.trained, options)
+        self.factors = [group.pop("factor") for group in groups]
         optimizer = torch.optim.AdamW(
-            self.trained.values(),
+            groups,
             lr=options.learning_rate,
             betas=options.betas,
             weight_decay=options.weight_decay,
@@ -159,8 +167,8 @@ class _Trainer:
     def _one_step(self, micro_batches: Iterator[Sample]) -> dict[str, Any]:
         config, accelerator = self.config, self.accelerator
         rate = learning_rate(config.optimizer, self.step, config.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for group, factor in zip(self.optimizer.param_groups, self.factors, strict=True):
+            group["lr"] = rate * factor
         total = torch.zeros((), device=accelerator.device)
         for micro in range(config.accumulate):
             batch = next(micro_batches)
@@ -189,6 +197,7 @@ class _Trainer:
             "loss": f"{loss:.6g}",
             "grad_norm": f"{float(norm):.4g}",
             "rate": f"{rate:.4g}",
+            **{name: f"{value:.4f}" for name, value in self.task.figures().items()},
         }
 
     def _backward(self, batch: Sample, generator: torch.Generator) -> torch.Tensor:
@@ -211,9 +220,10 @@ class _Trainer:
             save_curves(self.folder.folder / "loss.svg", losses, validation)
             write_text(self.folder.folder / "training.json", json.dumps(self._summary(), indent=2) + "\n")
             pace = (self.seconds - self.start[1]) / max(1, self.step - self.start[0])
+            distance = f"LPIPS {figures['lpips']}, " if "lpips" in figures else ""
             self.progress.message(
                 f"step {self.step} of {self.config.steps}: loss {losses[-1]['loss']}, "
-                f"PSNR {figures['psnr']} dB, {pace:.2f} s/step"
+                f"PSNR {figures['psnr']} dB, {distance}{pace:.2f} s/step"
             )
         self.accelerator.wait_for_everyone()
 
@@ -273,6 +283,16 @@ class _Trainer:
                 "transformers": transformers.__version__,
             },
         }
+
+
+def _parameter_groups(trained: dict[str, nn.Parameter], options: OptimizerConfig) -> list[dict[str, Any]]:
+    """Return groups of parameters, each with its learning rate as a factor of `options.learning_rate`."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in trained.items():
+        prefix = longest_prefix(name.removeprefix("denoising_"), options.rates)
+        rate = options.rates[prefix] if prefix else options.learning_rate
+        groups.setdefault(rate / options.learning_rate, []).append(parameter)
+    return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
 
 
 def learning_rate(options: OptimizerConfig, step: int, steps: int) -> float:

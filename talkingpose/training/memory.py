@@ -9,11 +9,15 @@ import psutil
 import torch
 from torch import nn
 
+from talkingpose.pipeline.ddim import make_sampler
 from talkingpose.training.autoencoder import AutoencoderModel
 from talkingpose.training.config import TrainConfig
-from talkingpose.training.denoiser import DenoiserModel, freeze
+from talkingpose.training.denoiser import DenoiserModel
 from talkingpose.training.errors import TrainingError
+from talkingpose.training.loss import make_scheduler
 from talkingpose.training.models import vae_factor
+from talkingpose.training.parameters import freeze, frozen_parts
+from talkingpose.training.perceptual import PerceptualModel
 
 # Bytes per trained parameter: weight, gradient, two moments of AdamW, moving average; all float32.
 _TRAINED = 20
@@ -38,16 +42,27 @@ def estimate(config: TrainConfig, parts: Mapping[str, Any]) -> int:
         model, frozen = AutoencoderModel(parts["vae"]), 0
         inputs = [(1, 3, config.size, config.size), (1, channels, side, side)]
     else:
-        model = DenoiserModel(dict(parts)).train()
-        freeze(model, config.model.freeze)
-        frozen = sum(p.numel() for p in parts["vae"].parameters())
+        if config.stage == "perceptual":
+            sampler = make_sampler(make_scheduler("linear"), config.sampling.steps, torch.device("meta"))
+            model, frozen = PerceptualModel(dict(parts), sampler).train(), 0
+        else:
+            model = DenoiserModel(dict(parts)).train()
+            frozen = sum(p.numel() for p in parts["vae"].parameters())
         if config.gradient_checkpointing:
             model.denoising_unet.enable_gradient_checkpointing()
             model.reference_unet.enable_gradient_checkpointing()
         image = model.image_encoder.config.image_size
         latents = (1, channels, side, side)
-        inputs = [latents, (1,), (1, 3, config.size, config.size), latents, (1, 3, image, image)]
+        picture, pixels = (1, 3, config.size, config.size), (1, 3, image, image)
+        if config.stage == "perceptual":
+            inputs = [latents, picture, latents, pixels]
+        else:
+            inputs = [latents, (1,), picture, latents, pixels]
+    freeze(model, frozen_parts(config))
     tensors = [torch.zeros(shape, device="meta") for shape in inputs]
+    if config.stage == "perceptual":
+        row = torch.zeros(1, dtype=torch.long, device="meta")
+        tensors += [row, tensors[0], row]
     kept = saved_bytes(model, tensors)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen += sum(p.numel() for p in model.parameters() if not p.requires_grad)

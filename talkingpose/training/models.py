@@ -11,11 +11,18 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from talkingpose.io.documents import DocumentError
-from talkingpose.model.checkpoint_folder import CheckpointError, download_repository, is_repository
+from talkingpose.model.checkpoint_folder import (
+    DEFAULT_CHECKPOINT,
+    CheckpointError,
+    checkpoint_folder,
+    download_repository,
+    is_repository,
+)
 from talkingpose.model.model_files import describe_model, load_weights, read_config, read_weights
 from talkingpose.model.pose_guider import PoseGuider
 from talkingpose.training.config import PartConfig, TrainConfig
 from talkingpose.training.errors import TrainingError
+from talkingpose.training.parameters import longest_prefix
 
 _KINDS: dict[str, Any] = {
     "vae": AutoencoderKL,
@@ -86,6 +93,7 @@ def check_fit(config: TrainConfig, parts: Mapping[str, Any]) -> None:
     factor = vae_factor(vae)
     if config.stage == "vae":
         _check_size(config.size, factor, "the autoencoder divides it")
+        _check_prefixes(config, [f"vae.{name}" for name, _ in parts["vae"].named_parameters()])
         return
     unet, reference = parts["unet"].config, parts["reference_unet"].config
     levels = 2 ** (len(unet.block_out_channels) - 1)
@@ -107,9 +115,14 @@ def check_fit(config: TrainConfig, parts: Mapping[str, Any]) -> None:
         if value != expected:
             raise TrainingError(f"{key}: {value}, but {other}: {expected}: make them equal")
     names = [f"{part}.{name}" for part, module in parts.items() for name, _ in module.named_parameters()]
-    for prefix in config.model.freeze:
-        if not any(name == prefix or name.startswith(f"{prefix}.") for name in names):
-            raise TrainingError(f"model.freeze: {prefix}: no parameter has this prefix: correct it")
+    _check_prefixes(config, names)
+
+
+def _check_prefixes(config: TrainConfig, names: list[str]) -> None:
+    for key, prefixes in (("model.freeze", config.model.freeze), ("optimizer.rates", config.optimizer.rates)):
+        for prefix in prefixes:
+            if all(longest_prefix(name, [prefix]) is None for name in names):
+                raise TrainingError(f"{key}: {prefix}: no parameter has this prefix: correct it")
 
 
 def vae_factor(vae_config: Any) -> int:
@@ -165,6 +178,8 @@ def _embedding_of_controlnet(config: Mapping[str, Any], folder: Path, weights: b
 def _folder(part: PartConfig) -> Path:
     assert part.pretrained is not None
     subfolder = part.subfolder or ""
+    if part.pretrained == DEFAULT_CHECKPOINT and not Path(part.pretrained).exists():
+        return checkpoint_folder(part.pretrained) / subfolder
     if is_repository(part.pretrained):
         return download_repository(part.pretrained, part.revision, subfolder)
     return Path(part.pretrained) / subfolder

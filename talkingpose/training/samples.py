@@ -25,7 +25,8 @@ _INTERLEAVED = 4
 class Samples(Dataset[Sample]):
     """Pairs of frames (stage denoiser) or single frames (stage vae).
 
-    A sample has `reference`, `target`, `pose` uint8 (3, S, S), `weight` float32 (1, h, h), `pair`, the number
+    A sample has `reference`, `target`, `pose` uint8 (3, S, S), `weight` float32 (1, h, h), `keypoints` of the
+    target float32 (133, 3), `pair`, the number
     of its portrait (common to the samples with this portrait), and `group`, `portrait`, `frame`, the
     positions of the two pictures in the pool (-1 without one).
 
@@ -63,7 +64,7 @@ class Samples(Dataset[Sample]):
             index = -1
             group = self._fresh_group(pair, 2 * shared)
             portrait, frame = _choose(group, shared, rng)[target]
-        elif config.stage == "denoiser":
+        elif config.stage != "vae":
             index = self._shuffled(pair, config.pool.groups)
             group = self.group(index)
             portrait, frame = _choose(group, shared, rng)[target]
@@ -119,6 +120,7 @@ def make_sample(
         "target": _tensor(group.images[frame]),
         "pose": _tensor(group.poses[frame]),
         "weight": torch.from_numpy(weight)[None],
+        "keypoints": torch.from_numpy(np.array(group.keypoints[frame], np.float32)),
         **{name: torch.tensor(value) for name, value in positions.items()},
     }
 
