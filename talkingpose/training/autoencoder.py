@@ -100,7 +100,7 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def validate(self, step: int, folder: Path) -> dict[str, float]:
-        """Write the sheet of the fixed validation frames and return their PSNR in dB and, if trained, LPIPS."""
+        """Write the sheet of the fixed validation frames and return their PSNR and, if trained, LPIPS."""
         self.model.eval()
         target = self._validation["target"]
         posterior = self.model.vae.encode(target.to(self._device).float() / 127.5 - 1).latent_dist

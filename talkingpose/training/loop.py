@@ -95,8 +95,6 @@ def train(config: TrainConfig, *, fresh: bool = False, progress: Progress = SILE
     parts = build_parts(config)
     stages = {"vae": AutoencoderTask, "denoiser": DenoiserTask, "perceptual": PerceptualTask}
     task: Task = stages[config.stage](config, parts, accelerator.device)
-    if accelerator.device.type == "cpu":
-        task.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     samples = Samples(config, *task.weight_map())
     if accelerator.is_main_process:
         folder.claim(config)

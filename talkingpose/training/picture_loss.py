@@ -101,9 +101,7 @@ class PictureLoss:
             draw = float(torch.rand((), generator=generator))
             if seen:
                 centre = seen[min(int(draw * len(seen)), len(seen) - 1)].mean(dim=0) * self._size
-                left, top = (
-                    int((value - side / 2).round().clamp(0, self._size - side)) for value in centre
-                )
+                left, top = (int((value - side / 2).round().clamp(0, self._size - side)) for value in centre)
                 squares.append((row, slice(top, top + side), slice(left, left + side)))
         if not squares:
             return output.new_zeros(())
