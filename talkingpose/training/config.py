@@ -35,12 +35,14 @@ class PartConfig(_Section):
         pretrained: folder, `owner/name`, or `tiny` for the bundled checkpoint.
         subfolder, revision: inside it.
         config: arguments of the diffusers or transformers class for random weights.
+        zero_output: the last layer of a pose guider starts at zero, so that it adds nothing at first.
     """
 
     pretrained: str | None = None
     subfolder: str | None = None
     revision: str | None = None
     config: dict[str, Any] | None = None
+    zero_output: bool = False
 
     @model_validator(mode="after")
     def _one_origin(self) -> PartConfig:
@@ -131,6 +133,7 @@ class DiffusionConfig(_Section):
 
     Attributes:
         condition_dropout: share of the samples of a batch without their portrait.
+        sample_latents: draw latents from the posterior of the autoencoder instead of taking its mean.
         face_weight, hand_weight: weight of a latent of a face or hand; 1 is that of any other.
     """
 
@@ -138,6 +141,7 @@ class DiffusionConfig(_Section):
     min_snr_gamma: Positive = 5.0
     noise_offset: Annotated[float, Field(ge=0)] = 0.05
     condition_dropout: Share = 0.1
+    sample_latents: bool = False
     face_weight: Annotated[float, Field(ge=1)] = 1.0
     hand_weight: Annotated[float, Field(ge=1)] = 1.0
 
@@ -260,6 +264,14 @@ class TrainConfig(_Section):
                     raise ValueError(f"model.{name}: required by stage {self.stage}")
             if self.model.vae.pretrained is None:
                 raise ValueError(f"model.vae: stage {self.stage} needs a trained one: give pretrained")
+        for name in ("vae", "unet", "reference_unet", "image_encoder"):
+            part = getattr(self.model, name)
+            if part is not None and part.zero_output:
+                raise ValueError(f"model.{name}: zero_output is for a pose guider: remove it")
+        if self.diffusion.sample_latents and self.pool is not None:
+            raise ValueError(
+                "diffusion.sample_latents: latents of a pool are stored: set pool: null or false"
+            )
         if self.stage == "perceptual" and not self.picture.is_used:
             raise ValueError("picture: every weight is 0: start from base: tiny-perceptual")
         closeup = self.picture.closeup_side
@@ -286,7 +298,9 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(Path(f.name).stem for f in folder.iterdir() if f.name.endswith(".yaml")))
 
 
-def load_config(location: str, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
+def load_config(
+    location: str, overrides: Mapping[str, Any] | None = None, *, start: Mapping[str, Any] | None = None
+) -> TrainConfig:
     """Read a configuration: a YAML file, or the name of a shipped one.
 
     A file with `base: NAME` contains only what differs from the shipped configuration NAME. Sections are
@@ -295,6 +309,7 @@ def load_config(location: str, overrides: Mapping[str, Any] | None = None) -> Tr
     Args:
         location: path, or one of `shipped()`.
         overrides: top-level keys that override the file.
+        start: keys that override the shipped configuration, and that the file overrides.
 
     Raises:
         TrainingError: no such file or base, an unknown key, or an invalid value; names the key.
@@ -302,7 +317,7 @@ def load_config(location: str, overrides: Mapping[str, Any] | None = None) -> Tr
     """
     path = Path(location)
     if location in shipped() and not path.is_file():
-        content = _read_shipped(location)
+        content: Any = {"base": location}
     elif path.exists():
         content = read_yaml(path, "config")
     else:
@@ -313,7 +328,7 @@ def load_config(location: str, overrides: Mapping[str, Any] | None = None) -> Tr
     if base is not None:
         if base not in shipped():
             raise TrainingError(f"config {location}: base {base}: unknown: give {', '.join(shipped())}")
-        content = _merged(_read_shipped(base), content)
+        content = _merged(_merged(_read_shipped(base), start or {}), content)
     return checked({**content, **(overrides or {})}, location)
 
 

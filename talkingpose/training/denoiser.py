@@ -159,8 +159,8 @@ class DenoiserTask:
         dropped = int(count * diffusion.condition_dropout + float(torch.rand((), generator=generator)))
         shown, rows = self.portraits(batch)
 
-        target = self._encode(batch, "target", "frame", samples)
-        portraits = self._encode(shown, "reference", "portrait", samples)
+        target = self._encode(batch, "target", "frame", samples, generator)
+        portraits = self._encode(shown, "reference", "portrait", samples, generator)
         noise = torch.randn(target.shape, generator=generator).to(device)
         noise = loss.offset_noise(noise, diffusion.noise_offset, generator)
         timesteps = torch.randint(0, len(self._alphas), (count,), generator=generator).to(device)
@@ -264,10 +264,13 @@ class DenoiserTask:
             pose_picture="proportional",
         ).write(folder)
 
-    def _encode(self, batch: Sample, picture: str, position: str, samples: Samples) -> torch.Tensor:
+    def _encode(
+        self, batch: Sample, picture: str, position: str, samples: Samples, generator: torch.Generator
+    ) -> torch.Tensor:
         """Return the scaled latents of the pictures; those of a pool are computed once."""
         if samples.pool is None:
-            return self._latents_of(batch[picture].to(self._device))
+            drawn = generator if self._config.diffusion.sample_latents else None
+            return self._latents_of(batch[picture].to(self._device), drawn)
         pool = self._config.pool
         assert pool is not None
         if self._latents is None:
@@ -284,7 +287,11 @@ class DenoiserTask:
         return self._latents[batch["group"].to(self._device), batch[position].to(self._device)]
 
     @torch.no_grad()
-    def _latents_of(self, pictures: torch.Tensor) -> torch.Tensor:
-        latents = self._vae.encode(pictures.float() / 127.5 - 1).latent_dist.mean
+    def _latents_of(self, pictures: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        posterior = self._vae.encode(pictures.float() / 127.5 - 1).latent_dist
+        latents = posterior.mean
+        if generator is not None:
+            noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+            latents = latents + posterior.std * noise
         scaled: torch.Tensor = latents.float() * self._vae.config.scaling_factor
         return scaled

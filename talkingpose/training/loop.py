@@ -81,7 +81,7 @@ def train(config: TrainConfig, *, fresh: bool = False, progress: Progress = SILE
     # 1. All checks that need no weights.
     described = build_parts(config, weights=False)
     check_fit(config, described)
-    check_memory(estimate(config, described), accelerator.device)
+    progress.message(check_memory(estimate(config, described), accelerator.device))
     folder = TrainingFolder(config.out)
     if fresh and accelerator.is_main_process:
         folder.clear()

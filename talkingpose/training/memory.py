@@ -89,15 +89,16 @@ def saved_bytes(model: nn.Module, inputs: list[torch.Tensor]) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
 
 
-def check_memory(needed: int, device: torch.device) -> None:
-    """Refuse a training that does not fit into memory.
+def check_memory(needed: int, device: torch.device) -> str:
+    """Refuse a training that does not fit into memory; return the estimate as a sentence.
 
     Raises:
         TrainingError: names both numbers.
     """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    estimated = f"memory: about {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free on {device}"
     if needed > free:
         raise TrainingError(
-            f"memory: about {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free on {device}: "
-            "set a smaller batch_size with more accumulate, or gradient_checkpointing: true"
+            f"{estimated}: set a smaller batch_size with more accumulate, or gradient_checkpointing: true"
         )
+    return estimated

@@ -54,6 +54,9 @@ def build_part(name: str, part: PartConfig, *, weights: bool = True) -> Any:
             model = _random(name, part.config, weights)
     except (CheckpointError, DocumentError) as error:
         raise TrainingError(f"model.{name}: {error}") from error
+    if part.zero_output and weights:
+        torch.nn.init.zeros_(model.conv_out.weight)
+        torch.nn.init.zeros_(model.conv_out.bias)
     return model.float()
 
 

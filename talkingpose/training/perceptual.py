@@ -105,8 +105,8 @@ class PerceptualTask(DenoiserTask):
         options, device = self._config.sampling, self._device
         count = len(batch["pair"])
         shown, rows = self.portraits(batch)
-        target = self._encode(batch, "target", "frame", samples)
-        portraits = self._encode(shown, "reference", "portrait", samples)
+        target = self._encode(batch, "target", "frame", samples, generator)
+        portraits = self._encode(shown, "reference", "portrait", samples, generator)
         noise = torch.randn(target.shape, generator=generator).to(device)
         # The order of a batch is random, except that samples of one portrait are neighbours.
         size = int(count * options.v_share + float(torch.rand((), generator=generator)))
