@@ -75,7 +75,7 @@ def finetune(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Train a finished checkpoint further on a dataset, and write both layouts."""
+    """Train a checkpoint further on a dataset."""
     from talkingpose.io.progress import ConsoleProgress
     from talkingpose.training.finetune import finetune as run
 
