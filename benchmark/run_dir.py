@@ -78,16 +78,19 @@ class RunDir:
                 )
 
     @contextmanager
-    def locked(self, shard: tuple[int, int] | None = None) -> Iterator[None]:
+    def locked(
+        self, shard: tuple[int, int] | None = None, worker: tuple[int, int] | None = None
+    ) -> Iterator[None]:
         """Create the folder and lock it; the lock ends with the process.
 
         Args:
             shard: (index, count) of this process; other shards may work at the same time.
+            worker: (index, count) of this process among those of the shard, which work at the same time.
 
         Raises:
             EvaluationError: another process works in the folder, or it cannot be created.
         """
-        name = None if shard is None else f"{shard[0]}-of-{shard[1]}"
+        name = _part(shard, worker)
         try:
             for folder in (self.path, *(self.path / name for name, _ in _RESULTS)):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -116,10 +119,16 @@ class RunDir:
                 with contextlib.suppress(OSError):  # deleted, or another shard is at work
                     (self.path / _DRAFTS).rmdir()
 
+    def remove_drafts_of(self, shard: tuple[int, int] | None, worker: tuple[int, int]) -> None:
+        """Delete the unfinished files of a worker that was killed."""
+        shutil.rmtree(self.path / _DRAFTS / str(_part(shard, worker)), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (self.path / _DRAFTS).rmdir()
+
     @contextmanager
-    def updating(self, shard: tuple[int, int] | None) -> Iterator[None]:
-        """Read and write `run.json` while no other shard does; waits for them."""
-        if shard is None:
+    def updating(self, is_alone: bool) -> Iterator[None]:
+        """Read and write `run.json` while no other process does; waits for them unless there are none."""
+        if is_alone:
             yield
             return
         with FileLock(self.path / f"{_LOCK}-run"):
@@ -181,6 +190,13 @@ class RunDir:
             for path in folder.iterdir():
                 if _is_draft(path) and path.is_file():
                     path.unlink()
+
+
+def _part(shard: tuple[int, int] | None, worker: tuple[int, int] | None) -> str | None:
+    """Return the name of the locks and drafts of a process; None for one that works alone."""
+    names = [] if shard is None else [f"{shard[0]}-of-{shard[1]}"]
+    names += [] if worker is None else [f"worker-{worker[0]}-of-{worker[1]}"]
+    return "-".join(names) or None
 
 
 def seed_folders(path: Path) -> list[Path]:

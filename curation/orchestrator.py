@@ -153,14 +153,7 @@ class _Run:
         self._options = options
         self._progress = progress
         self._batches = _Batches(store.out, ledger, {one.key for one in inputs.remote})
-        has_tombstones = ledger.num_tombstones() > 0
-        self._curator = Curator(
-            store,
-            config,
-            options,
-            progress,
-            lambda sha256: has_tombstones and ledger.is_forgotten(f"sha256:{sha256}"),
-        )
+        self._curator = Curator(store, config, options, progress, ledger.barred_contents())
 
     def summary(self) -> CurationSummary:
         """Do the work and return the summary of the run."""

@@ -19,14 +19,15 @@ from curation.dataset.export import dropped_duplicates, export
 from curation.detect.detectors import Detectors
 from curation.detect.pose_backends import detectors_of
 from curation.download.access import Access
+from curation.download.ledger import nothing_barred
 from curation.download.status import DownloadReport
 from curation.executors.base import Executor, JobFailure, Limits
 from curation.executors.local_executor import LocalExecutor
 from curation.protocols import long_clips
 from curation.records import SourceRecord
-from curation.sources import LocalSource, Source
+from curation.sources import LocalSource, Source, UnreadFile, identify
 from curation.store import Store, StoreError
-from curation.worker import Job, failed, process
+from curation.worker import FileJob, Job, Skipped, failed, process_any, state_of
 from talkingpose.io.progress import SILENT, Progress
 from talkingpose.io.shard import Shard
 
@@ -75,13 +76,13 @@ class CurationPlan:
 
     Attributes:
         done: finished with the same settings and tools.
-        todo: not processed yet, or ended in an error.
+        todo: not processed yet, or ended in an error; the content of unread files is not known yet.
         same_content: names of files with the content of another file.
         quarantined: crashed their process or exceeded its time limit; not retried.
     """
 
     done: tuple[Source, ...]
-    todo: tuple[Source, ...]
+    todo: tuple[Source | UnreadFile, ...]
     same_content: tuple[str, ...]
     quarantined: tuple[Source, ...] = ()
 
@@ -180,26 +181,29 @@ def recipe_of(config: Config, versions: dict[str, str]) -> str:
 
 
 def plan_curation(
-    store: Store, sources: Iterable[Source], recipe: str, *, retry: bool = False
+    store: Store, sources: Iterable[Source | UnreadFile], recipe: str, *, retry: bool = False
 ) -> CurationPlan:
     """Compare sources with the records of the folder; `retry` includes quarantined sources."""
     done: dict[str, Source] = {}
-    todo: dict[str, Source] = {}
+    todo: dict[str, Source | UnreadFile] = {}
     same_content: list[str] = []
     contents: set[str] = set()
     quarantined: list[Source] = []
     for source in sources:
+        if isinstance(source, UnreadFile):
+            todo[str(source.file.path)] = source
+            continue
         if source.source_id in done or source.source_id in todo or source.sha256 in contents:
             same_content.append(source.name)
             continue
         contents |= {source.sha256} if source.sha256 else set()
-        record = store.record(source.source_id)
-        current = record is not None and record.recipe == recipe and record.spans == source.spans
-        if record is not None and current and record.quarantined and not retry:
+        state = state_of(store, source, recipe, retry=retry)
+        if state == "quarantined":
             quarantined.append(source)
-            continue
-        finished = record is not None and current and not record.errors
-        (done if finished else todo)[source.source_id] = source
+        elif state == "done":
+            done[source.source_id] = source
+        else:
+            todo[source.source_id] = source
     return CurationPlan(tuple(done.values()), tuple(todo.values()), tuple(same_content), tuple(quarantined))
 
 
@@ -224,7 +228,7 @@ class Curator:
         config: configuration.
         options: options of the run.
         progress: receives the plan, finished sources and errors.
-        is_forgotten: returns whether a content hash must not enter the dataset.
+        is_forgotten: returns whether a content hash must not enter the dataset; workers get a copy.
 
     Raises:
         WeightsError: weights that the configuration needs are missing.
@@ -236,7 +240,7 @@ class Curator:
         config: Config,
         options: RunOptions,
         progress: Progress = SILENT,
-        is_forgotten: Callable[[str | None], bool] = lambda sha256: False,
+        is_forgotten: Callable[[str | None], bool] = nothing_barred,
     ) -> None:
         self._begun = time.perf_counter()
         self._store = store
@@ -248,31 +252,39 @@ class Curator:
         self._versions = tool_versions(self._detectors)
         self._recipe = recipe_of(config, self._versions)
         self._summary = CurationSummary(store.out)
+        self._identified: list[Source] = []
 
     def work(self, found: Sequence[LocalSource]) -> set[str]:
         """Process files that are not finished yet; returns the names of those that failed."""
         store, summary = self._store, self._summary
-        sources = [one for one in store.identify(found) if not self._is_forgotten(one.sha256)]
+        sources = [
+            one
+            for one in store.recognise(found)
+            if isinstance(one, UnreadFile) or not self._is_forgotten(one.sha256)
+        ]
         plan = plan_curation(store, sources, self._recipe, retry=self._options.retry_dead)
-        if any(one.origin is None for one in sources):
+        if any(_is_local(one) for one in sources):
             self._progress.message(str(plan))
         self._progress.advance(len(found) - len(plan.todo))
-        # The id of a downloaded source does not depend on its content.
-        store.drop_failures([one for one in (*plan.done, *plan.todo) if one.origin is None])
         summary.done_before += len(plan.done)
-        summary.worked_on += len(plan.todo)
         before = len(summary.errors)
         for source in plan.quarantined:
-            known = store.record(source.source_id)
-            summary.errors += [(source.name, f"in quarantine: {m}") for m in (known.errors if known else ())]
+            self._add_quarantined(source.source_id, source.name)
+        self._identified = [one for one in plan.done if one.origin is None]
         for record in self._process(plan.todo):
             store.write(record)
+            summary.worked_on += 1
             summary.seconds.update(record.seconds)
             summary.errors += [(record.name, message) for message in record.errors]
-            self._progress.advance()
             for message in record.errors:
                 self._progress.message(f"error: {with_name(record.name, message)}")
+        # The id of a downloaded source does not depend on its content.
+        store.drop_failures(self._identified)
         return {name for name, _ in summary.errors[before:]}
+
+    def _add_quarantined(self, source_id: str, name: str) -> None:
+        known = self._store.record(source_id)
+        self._summary.errors += [(name, f"in quarantine: {m}") for m in (known.errors if known else ())]
 
     def finish(self) -> CurationSummary:
         """Export the dataset, unless this is a shard, and return the summary."""
@@ -286,30 +298,63 @@ class Curator:
         summary.wall_s = time.perf_counter() - self._begun
         return summary
 
-    def _process(self, todo: Sequence[Source]) -> Iterator[SourceRecord]:
-        jobs = [
-            Job(
-                source,
-                self._config,
-                self._recipe,
-                self._versions,
-                self._detectors,
-                self._store.clip_folder(source.source_id, self._recipe),
-            )
-            for source in todo
-        ]
+    def _process(self, todo: Sequence[Source | UnreadFile]) -> Iterator[SourceRecord]:
+        jobs = [self._job(one) for one in todo]
         workers = self._config.workers
         limits = Limits(
             self._options.num_workers, self._store.log, workers.source_limit_s, workers.sources_per_process
         )
         # A record states its versions, so they must be the same on every machine.
         versions = partial(tool_versions, self._detectors)
-        for number, result in self._options.executor.run(jobs, process, limits, versions=versions):
-            if isinstance(result, JobFailure):
-                message = f"{jobs[number].source.name}: {result.message}"
-                yield failed(jobs[number], message, quarantined=result.fatal)
-            else:
+        hashes: dict[Path, str] = {}
+        try:
+            for number, result in self._options.executor.run(jobs, process_any, limits, versions=versions):
+                self._progress.advance()
+                job = jobs[number]
+                if isinstance(result, Skipped):
+                    self._skip(job, result, hashes)
+                    continue
+                if isinstance(result, JobFailure):
+                    if isinstance(job, FileJob):
+                        job = job.job(identify(job.file.file))
+                    message = f"{job.source.name}: {result.message}"
+                    result = failed(job, message, quarantined=result.fatal)
+                self._note(todo[number], result.source_id, result.source_sha256, hashes)
                 yield result
+        finally:
+            self._store.remember(hashes)
+
+    def _job(self, source: Source | UnreadFile) -> Job | FileJob:
+        settings = (self._config, self._recipe, self._versions, self._detectors)
+        if isinstance(source, Source):
+            return Job(source, *settings, self._store.clip_folder(source.source_id, self._recipe))
+        return FileJob(source, *settings, self._store.out, self._options.retry_dead, self._is_forgotten)
+
+    def _skip(self, job: Job | FileJob, result: Skipped, hashes: dict[Path, str]) -> None:
+        """Count a file that needed no work."""
+        assert isinstance(job, FileJob)
+        self._progress.message(f"{job.file.name}: {result.state}")
+        if result.source_id is None:
+            return
+        self._note(job.file, result.source_id, result.sha256, hashes)
+        self._summary.done_before += result.state == "done"
+        if result.state == "quarantined":
+            self._add_quarantined(result.source_id, job.file.name)
+
+    def _note(
+        self, source: Source | UnreadFile, source_id: str, sha256: str | None, hashes: dict[Path, str]
+    ) -> None:
+        """Remember the content of a local file."""
+        if isinstance(source, UnreadFile):
+            source = Source(source.file.path, source.file.name, source_id, sha256)
+        if source.origin is None:
+            self._identified.append(source)
+            if sha256 is not None:
+                hashes[source.path] = sha256
+
+
+def _is_local(source: Source | UnreadFile) -> bool:
+    return isinstance(source, UnreadFile) or source.origin is None
 
 
 def export_folder(out: Path, config: Config) -> CurationSummary:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import filecmp
 import hashlib
 import os
 import stat
@@ -79,6 +81,32 @@ class Source:
     problem: str | None = None
     origin: Origin | None = None
     spans: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class UnreadFile:
+    """A local file whose content no run has read.
+
+    Attributes:
+        file: the file.
+        alike: files of the same size before it, which are processed in its place if their content is equal.
+    """
+
+    file: LocalSource
+    alike: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Readable name."""
+        return self.file.name
+
+    def copied(self) -> Path | None:
+        """Return the first of the files before it with the same content, None if there is none."""
+        for path in self.alike:
+            with contextlib.suppress(OSError):
+                if filecmp.cmp(path, self.file.path, shallow=False):
+                    return path
+        return None
 
 
 def find_sources(locations: Iterable[Path], notes: list[str] | None = None) -> list[LocalSource]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 
 from curation.records import SourceRecord
 from curation.settings import ExportSettings
-from curation.sources import LocalSource, Source, encodable, identify, name_problem
+from curation.sources import LocalSource, Source, UnreadFile, encodable, identify, name_problem
 from talkingpose.io.atomic import write_text
 from talkingpose.io.errors import UserError
 from talkingpose.io.shard import Shard
@@ -161,41 +161,57 @@ class Store:
 
     def identify(self, found: Iterable[LocalSource], *, remember: bool = True) -> Iterator[Source]:
         """Identify files by their content; a file of known path, size and time is not read again."""
-        known = self._known()
-        fresh: dict[str, list[Any]] = {}
+        hashes: dict[Path, str] = {}
         try:
-            for file in found:
-                if file.origin is not None:
-                    yield identify(file)
-                    continue
-                key = str(file.path.absolute())
-                try:
-                    status = file.path.stat()
-                    stamp = [status.st_size, status.st_mtime_ns]
-                except OSError:
-                    stamp = []
-                entry = known.get(key)
-                source = identify(file, entry[2] if entry and stamp and entry[:2] == stamp else None)
-                if source.sha256 is not None:
-                    fresh[key] = [*stamp, source.sha256]
+            for file in self.recognise(found):
+                source = identify(file.file) if isinstance(file, UnreadFile) else file
+                if source.sha256 is not None and source.origin is None:
+                    hashes[source.path] = source.sha256
                 yield source
         finally:
-            if remember and fresh != {key: known.get(key) for key in fresh}:
-                # Other shards may write at the same time, or have written in the meantime.
-                with FileLock(self.state / "lock-hashes") if self._is_shared else nullcontext():
-                    merged = self._known() | fresh
-                    write_text(self._hashes, json.dumps(merged, indent=0, ensure_ascii=True))
+            if remember:
+                self.remember(hashes)
+
+    def recognise(self, found: Iterable[LocalSource]) -> list[Source | UnreadFile]:
+        """Identify downloads and files that an earlier run has read; no file is opened.
+
+        The others are returned with the files of equal size before them, which may have the same content.
+        """
+        known = self._known()
+        sizes: dict[int, list[Path]] = {}
+        unread: set[int] = set()
+        recognised: list[Source | UnreadFile] = []
+        for file in found:
+            if file.origin is not None:
+                recognised.append(identify(file))
+                continue
+            stamp = _stamp(file.path)
+            entry = known.get(str(file.path.absolute()))
+            alike = sizes.setdefault(stamp[0], []) if stamp else []
+            # After an unread file of its size even a known file is compared: the first of two copies counts.
+            if entry and stamp and entry[:2] == stamp and stamp[0] not in unread:
+                recognised.append(identify(file, entry[2]))
+            else:
+                recognised.append(UnreadFile(file, tuple(alike)))
+                unread |= set(stamp[:1])
+            alike.append(file.path)
+        return recognised
+
+    def remember(self, hashes: Mapping[Path, str]) -> None:
+        """Store the SHA-256 of files, for later runs."""
+        known = self._known()
+        fresh = {str(path.absolute()): [*_stamp(path), sha256] for path, sha256 in hashes.items()}
+        if fresh != {key: known.get(key) for key in fresh}:
+            # Other shards may write at the same time, or have written in the meantime.
+            with FileLock(self.state / "lock-hashes") if self._is_shared else nullcontext():
+                write_text(self._hashes, json.dumps(self._known() | fresh, indent=0, ensure_ascii=True))
 
     def known_files(self) -> dict[str, Path]:
         """Return unchanged source files of earlier runs by the SHA-256 of their content."""
         found = {}
         for name, (*stamp, sha256) in self._known().items():
             path = Path(name)
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            if stamp == [status.st_size, status.st_mtime_ns]:
+            if stamp and stamp == _stamp(path):
                 found[sha256] = path
         return found
 
@@ -287,6 +303,15 @@ class Store:
         except (FileNotFoundError, IsADirectoryError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return size and time of a file; empty if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _acquire(held: ExitStack, path: Path, busy: StoreError, timeout: float = 0) -> None:

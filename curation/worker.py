@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,9 +27,12 @@ from curation.detect.scan import Scan, scan
 from curation.detect.transitions import edges_of
 from curation.filters.length import LengthFilter, LengthSettings
 from curation.records import ClipRecord, FilterResult, ShotVerdict, SourceRecord, Step
-from curation.sources import Source
+from curation.sources import Source, UnreadFile, identify
+from curation.store import Store
 from talkingpose.media import MediaError, PacketIndex, VideoReader, read_index
 from talkingpose.pose import PoseError
+
+SourceState = Literal["done", "quarantined", "same content", "forgotten"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,78 @@ class Job:
     tool_versions: dict[str, str]
     detectors: Detectors
     folder: Path
+
+
+@dataclass(frozen=True)
+class FileJob:
+    """Job of a local file that no run has read: the worker identifies it.
+
+    Attributes:
+        file: the file.
+        config, recipe, tool_versions, detectors: as in `Job`.
+        out: output folder.
+        retry: process quarantined content.
+        is_forgotten: returns whether a content hash must not enter the dataset.
+    """
+
+    file: UnreadFile
+    config: Config
+    recipe: str
+    tool_versions: dict[str, str]
+    detectors: Detectors
+    out: Path
+    retry: bool
+    is_forgotten: Callable[[str | None], bool]
+
+    def job(self, source: Source) -> Job:
+        """Return the job of the identified file."""
+        folder = Store(self.out).clip_folder(source.source_id, self.recipe)
+        return Job(source, self.config, self.recipe, self.tool_versions, self.detectors, folder)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A local file with nothing to do.
+
+    Attributes:
+        state: of its content, see `curation.run.CurationPlan`; `forgotten` if it must not be processed.
+        sha256: hash of the content; None if it was not needed.
+        source_id: id of the content; None as above.
+    """
+
+    state: SourceState
+    sha256: str | None = None
+    source_id: str | None = None
+
+
+def state_of(
+    store: Store, source: Source, recipe: str, *, retry: bool
+) -> Literal["done", "quarantined", "todo"]:
+    """Compare a source with its record in the folder; `retry` includes quarantined sources."""
+    record = store.record(source.source_id)
+    if record is None or record.recipe != recipe or record.spans != source.spans:
+        return "todo"
+    if record.quarantined:
+        return "todo" if retry else "quarantined"
+    return "todo" if record.errors else "done"
+
+
+def process_file(job: FileJob) -> SourceRecord | Skipped:
+    """Identify a local file, and process it unless its content is known."""
+    if job.file.copied() is not None:
+        return Skipped("same content")
+    source = identify(job.file.file)
+    if job.is_forgotten(source.sha256):
+        return Skipped("forgotten", source.sha256, source.source_id)
+    state = state_of(Store(job.out), source, job.recipe, retry=job.retry)
+    if state != "todo":
+        return Skipped(state, source.sha256, source.source_id)
+    return process(job.job(source))
+
+
+def process_any(job: Job | FileJob) -> SourceRecord | Skipped:
+    """Process a source or an unread file."""
+    return process(job) if isinstance(job, Job) else process_file(job)
 
 
 def process(job: Job) -> SourceRecord:

@@ -20,6 +20,7 @@ from talkingpose.io.progress import ConsoleProgress
 
 if TYPE_CHECKING:
     from benchmark.results import Run
+    from benchmark.runner.devices import WorkerDevice
     from benchmark.runner.run_settings import RunSettings
     from talkingpose.data.contestant import FramesSeen
     from talkingpose.pose.styles import PoseStyle
@@ -47,7 +48,10 @@ PredictionMap = Annotated[
     Path | None,
     typer.Option("--map", help="CSV with the columns clip_id and prediction, such as cases.csv."),
 ]
-Workers = Annotated[int, typer.Option(help="Number of processes; each loads the model.")]
+Workers = Annotated[
+    int,
+    typer.Option(help="Number of processes on the device; each loads the model and takes the next clips."),
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")]
 InProcess = Annotated[
     bool,
@@ -88,10 +92,17 @@ def run_command(
     batch_size: Annotated[
         int | None, typer.Option(help="Clips generated together. [default: the model's own]")
     ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(help="One process per device: all, GPUs such as 0,1, or cpu:N; the same result."),
+    ] = None,
     workers: Workers = 1,
     fresh: Fresh = False,
     shard: Annotated[
-        str | None, typer.Option(help="Part of the work, such as 2/4; all parts share one --out.")
+        str | None,
+        typer.Option(
+            help="Part of the work, such as 2/4, or auto (Slurm array, RANK); all parts share one --out."
+        ),
     ] = None,
     keep_frames: Annotated[
         bool, typer.Option("--keep-frames", help="Store the frames without loss, for tp-eval rescore.")
@@ -120,7 +131,7 @@ def run_command(
         limit=limit,
         max_frames=max_frames,
         seed=seed,
-        device=device or ("cpu" if dataset == TP_MINI else "auto"),
+        device=device or _default_device(dataset, shard),
         batch_size=batch_size,
         fresh=fresh,
         shard=_shard(shard),
@@ -129,9 +140,12 @@ def run_command(
         in_process=in_process or None,
         timeout_s=timeout,
     )
-    if seeds is not None and not dry_run:
-        return _evaluate_seeds(settings, seeds, workers, as_json)
-    return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json)
+    if dry_run:
+        return _dry_run(settings, as_json)
+    places = _devices(devices, device, settings, workers)
+    if seeds is not None:
+        return _evaluate_seeds(settings, seeds, places, as_json)
+    return _evaluate(settings, places, as_json)
 
 
 @app.command("score", epilog=EXIT_CODES)
@@ -183,7 +197,9 @@ def score_command(
         driving_frames=cast("FramesSeen", driving_frames),
         backbone=backbone,
     )
-    return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json)
+    if dry_run:
+        return _dry_run(settings, as_json)
+    return _evaluate(settings, _devices(None, None, settings, workers), as_json)
 
 
 @app.command("cases", epilog=EXIT_CODES)
@@ -460,12 +476,39 @@ def _dry_run(settings: RunSettings, as_json: bool) -> int:
     return console.EXIT_COMPLETE
 
 
-def _evaluate_seeds(settings: RunSettings, seeds: int, workers: int, as_json: bool) -> int:
+def _default_device(dataset: str, shard: str | None) -> str:
+    """Return `cpu` on the bundled dataset, else `auto`; torchrun gives each process a GPU of its machine."""
+    if dataset == TP_MINI:
+        return "cpu"
+    local = os.environ.get("LOCAL_RANK", "")
+    if shard != "auto" or not local.isdecimal():
+        return "auto"
+    from talkingpose.pipeline.device import pick_device
+
+    return f"cuda:{local}" if pick_device("auto") != "cpu" else "auto"
+
+
+def _devices(
+    devices: str | None, device: str | None, settings: RunSettings, workers: int
+) -> list[WorkerDevice]:
+    """Return the devices of the processes of a run."""
+    from benchmark.errors import EvaluationError
+    from benchmark.runner.devices import parse_devices, same_device
+
+    if devices is None:
+        return same_device(settings.device, workers, f"--workers {workers}")
+    if device is not None or workers != 1:
+        other = "--workers" if device is None else "--device"
+        raise EvaluationError(f"--devices {devices}: not together with {other}: give one of them")
+    return parse_devices(devices)
+
+
+def _evaluate_seeds(settings: RunSettings, seeds: int, devices: list[WorkerDevice], as_json: bool) -> int:
     """Evaluate with several seeds, print each result, and return the exit code."""
     from benchmark.runner.seeds import evaluate_seeds
 
     with _stdout_for_results(), _Progress() as progress:
-        runs = evaluate_seeds(settings, seeds, workers, progress)
+        runs = evaluate_seeds(settings, seeds, devices, progress)
     if as_json:
         console.emit_json([run.model_dump(mode="json", by_alias=True) for run in runs])
     else:
@@ -476,12 +519,12 @@ def _evaluate_seeds(settings: RunSettings, seeds: int, workers: int, as_json: bo
     return console.EXIT_COMPLETE if all(run.status == "complete" for run in runs) else console.EXIT_PARTIAL
 
 
-def _evaluate(settings: RunSettings, workers: int, as_json: bool) -> int:
+def _evaluate(settings: RunSettings, devices: list[WorkerDevice], as_json: bool) -> int:
     """Run or score, print the result, and return the exit code."""
     from benchmark.runner.workers import evaluate_in_workers
 
     with _stdout_for_results(), _Progress() as progress:
-        run = evaluate_in_workers(settings, workers, progress)
+        run = evaluate_in_workers(settings, devices, progress)
     _print_run(run, as_json)
     for entry in run.audit:
         if entry.kind in ("lag", "swapped"):
@@ -536,13 +579,11 @@ def _stdout_for_results() -> Iterator[None]:
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
-    """Parse `2/4` as (2, 4)."""
-    if text is None:
-        return None
-    which, slash, number = text.partition("/")
-    if not (slash and which.isdecimal() and number.isdecimal() and len(text) < 12):
-        raise typer.BadParameter(f"--shard {text!r}: give index and count, such as 2/4")
-    return int(which), int(number)
+    """Parse `2/4` or `auto` as (2, 4)."""
+    from talkingpose.io.shard import parse_shard
+
+    found = None if text is None else parse_shard(text)
+    return None if found is None else (found.number, found.of)
 
 
 def _names(text: str) -> list[str] | None:

@@ -33,6 +33,16 @@ def environment() -> dict[str, Any]:
     }
 
 
+def device_facts(device: str) -> dict[str, Any]:
+    """Return kind and model of a device, not its index: equal models give equal bits."""
+    kind = device.partition(":")[0]
+    if kind == "cpu":
+        return {"device": kind}
+    import torch
+
+    return {"device": kind, "device_model": torch.cuda.get_device_name(device)}
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,16 +84,24 @@ class PreparedRun:
         )
 
     @property
-    def batches(self) -> Iterator[tuple[PlannedCase, ...]]:
-        """Batches of this process: all, or every n-th if it is one of n shards."""
-        everything = batches(self.plan.cases, self.settings.batch_size or self.info.batch_size)
+    def is_alone(self) -> bool:
+        """Whether no other process may work in the folder."""
+        return self.settings.shard is None and self.settings.worker is None
+
+    def all_batches(self) -> list[tuple[PlannedCase, ...]]:
+        """Return the batches of the whole run, in the same order in every process."""
+        return list(batches(self.plan.cases, self.settings.batch_size or self.info.batch_size))
+
+    def own_batches(self) -> range:
+        """Return the numbers of the batches of this shard: every n-th, or all."""
         index, count = self.settings.shard or (1, 1)
-        return itertools.islice(everything, index - 1, None, count)
+        return range(index - 1, len(self.all_batches()), count)
 
     @property
     def own_cases(self) -> list[PlannedCase]:
-        """Cases of the batches of this process."""
-        return [case for batch in self.batches for case in batch]
+        """Cases of the batches of this shard."""
+        everything = self.all_batches()
+        return [case for number in self.own_batches() for case in everything[number]]
 
     def first_line(self) -> str:
         """Describe the run in one line."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmark.errors import EvaluationError
 from benchmark.results import CaseResult, Run
+from benchmark.runner.plan import PlannedCase
 from benchmark.runner.prepared_run import PreparedRun
 from benchmark.runner.run_document import started_run
 from talkingpose.weights import read_lock
 
 
-def finished_cases(run: PreparedRun) -> dict[str, CaseResult | None]:
-    """Return the finished cases of the plan by clip id, None for each that is still to do."""
+def finished_cases(
+    run: PreparedRun, cases: Sequence[PlannedCase] | None = None
+) -> dict[str, CaseResult | None]:
+    """Return the finished ones of some cases, or of all, by clip id; None for each that is still to do."""
     return {
         case.clip.clip_id: run.folder.finished(
             case.clip.clip_id, run.key(case), with_frames=run.settings.keep_frames
         )
-        for case in run.plan.cases
+        for case in (run.plan.cases if cases is None else cases)
     }
 
 
@@ -52,7 +57,7 @@ def _difference(stored: Run, requested: Run) -> str | None:
         "clips of the dataset": (stored.dataset.cases_sha256, requested.dataset.cases_sha256),
         "version of the project": (stored.env.get("talkingpose"), requested.env.get("talkingpose")),
         # The order of floating-point sums depends on the device and the batch size.
-        "device": (stored.env.get("device"), requested.env.get("device")),
+        "device": _devices(stored, requested),
         "--batch-size": (stored.env.get("batch_size"), requested.env.get("batch_size")),
     }
     for what, (old, new) in pairs.items():
@@ -80,6 +85,17 @@ def _isolation(stored: Run, requested: Run) -> tuple[bool | None, bool | None]:
     if stored.contestant.isolated is None:
         return None, None
     return stored.contestant.isolated, requested.contestant.isolated
+
+
+def _devices(stored: Run, requested: Run) -> tuple[str, str]:
+    """Devices to compare: kind and model, not the index. Runs of older versions name no model."""
+    (old, old_model), (new, new_model) = (
+        (str(run.env.get("device")).partition(":")[0], run.env.get("device_model"))
+        for run in (stored, requested)
+    )
+    if old_model is None or new_model is None:
+        return old, new
+    return f"{old}, {old_model}", f"{new}, {new_model}"
 
 
 def _shortened(value: object) -> str:

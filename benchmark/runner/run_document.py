@@ -18,7 +18,7 @@ from benchmark.results import (
     Status,
     WeightRef,
 )
-from benchmark.runner.environment import environment
+from benchmark.runner.environment import device_facts, environment
 from benchmark.runner.generate import CaseFailed, CaseFinished
 from benchmark.runner.hosts.memory import peak_rss_mb
 from benchmark.runner.prepared_run import PreparedRun
@@ -65,7 +65,11 @@ def started_run(run: PreparedRun) -> Run:
         max_frames=settings.max_frames,
         comparable=settings.comparable,
         command=settings.command(),
-        env={**environment(), "device": run.device, "batch_size": settings.batch_size or info.batch_size},
+        env={
+            **environment(),
+            **device_facts(run.device),
+            "batch_size": settings.batch_size or info.batch_size,
+        },
         weights=[WeightRef(name=name, sha256=sha256) for name, sha256 in _weights(run)],
         cases=[case.clip.clip_id for case in plan.cases],
         audit=list(plan.audit),
@@ -197,5 +201,5 @@ def _cost(cases: Sequence[CaseResult], run: PreparedRun) -> Cost:
         scoring_s=sum(case.scoring_s for case in cases),
         peak_rss_mb=peak_rss_mb() + run.host.peak_rss_mb(),
         peak_device_mb=run.host.peak_device_mb(run.device),
-        device=run.device,
+        device=", ".join(device_facts(run.device).values()),
     )

@@ -18,9 +18,9 @@ class RunSettings:
 
     If `predictions`, a folder of finished videos, is set, `model` is the name to show, `revision` the
     revision of the model that made them, `driving_frames` what it saw of the driving clip, `backbone` what it
-    is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1.
-    `in_process` is None for the default: bundled controls in the evaluator's process, everything else in a
-    process of its own.
+    is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1;
+    `worker` is the same among the processes of a shard, which share a queue of batches. `in_process` is None
+    for the default: bundled controls in the evaluator's process, everything else in a process of its own.
     """
 
     model: str
@@ -42,6 +42,7 @@ class RunSettings:
     driving_frames: FramesSeen = "none"
     backbone: str | None = None
     shard: tuple[int, int] | None = None
+    worker: tuple[int, int] | None = None
     keep_frames: bool = False
     codec_run: Path | None = None
     in_process: bool | None = None

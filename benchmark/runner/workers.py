@@ -1,132 +1,230 @@
-"""One run in several processes: each takes a shard, the last one to end summarizes."""
+"""One run in several processes that share a queue of batches, on one device each."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
-import queue
+import os
+import threading
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Literal
+from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
+from typing import Any, Literal
 
 from benchmark.errors import EvaluationError
 from benchmark.results import Run, read_run
-from benchmark.runner.evaluate import clear_run, evaluate
+from benchmark.run_dir import RunDir
+from benchmark.runner.devices import WorkerDevice
+from benchmark.runner.evaluate import CaseOutcome, clear_run, evaluate, open_session, start_progress
 from benchmark.runner.run_settings import RunSettings
 from talkingpose.io.errors import UserError
 from talkingpose.io.progress import Progress
 
-if TYPE_CHECKING:
-    from multiprocessing.queues import Queue
-
-_WAIT_S = 0.2
+# Workers that may end during a batch before it is left out.
+_TRIES = 2
 
 
 @dataclass(frozen=True)
 class _Report:
-    """Progress of a worker, or the error that ended it."""
+    """Message of a worker: its progress, the work that it finds or has done, or the error that ended it."""
 
-    kind: Literal["message", "start", "advance", "error"]
-    text: str = ""
-    frames: int = 0
+    kind: Literal["message", "advance", "missing", "case", "batch", "complete", "error"]
+    value: Any = None
 
 
-class _QueuedProgress(Progress):
+class _PipedProgress(Progress):
     """Progress that is sent to the main process."""
 
-    def __init__(self, reports: Queue[_Report], shard: str) -> None:
-        self._reports, self._shard = reports, shard
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
 
     def message(self, text: str) -> None:
-        self._reports.put(_Report("message", f"{self._shard}: {text}"))
-
-    def start(self, label: str, total: int | None, unit: str = "") -> None:
-        self._reports.put(_Report("start", frames=total or 0))
+        self._pipe.send(_Report("message", text))
 
     def advance(self, steps: int = 1) -> None:
-        self._reports.put(_Report("advance", frames=steps))
+        self._pipe.send(_Report("advance", steps))
 
 
-def evaluate_in_workers(settings: RunSettings, count: int, progress: Progress) -> Run:
-    """Run `evaluate` in several processes; the result is bit-identical.
+def evaluate_in_workers(settings: RunSettings, devices: Sequence[WorkerDevice], progress: Progress) -> Run:
+    """Run `evaluate` in one process per device; the result is bit-identical.
 
-    Each process loads the model and takes every n-th batch. If one ends early, the others finish theirs, and
-    the same call does the rest.
+    Each process loads the model once and takes the next batch when it is free. If a process ends, another one
+    takes its batch; the same call does what is left.
 
     Raises:
-        UserError: as `evaluate`.
+        UserError: as `evaluate`; or all processes ended.
     """
-    if count < 1:
-        raise EvaluationError(f"--workers {count}: give a number from 1")
-    if settings.shard is not None and count > 1:
-        raise EvaluationError("--workers: a shard is one process: give --shard or --workers, not both")
-    if count == 1:
-        return evaluate(settings, progress)
+    if len(devices) == 1 and devices[0].visible is None:
+        return evaluate(dataclasses.replace(settings, device=devices[0].device), progress)
     if settings.fresh:
-        clear_run(settings)
+        if settings.shard is not None:
+            raise EvaluationError("--fresh: other shards may be at work in the folder: choose another --out")
+        with devices[0].environment():
+            clear_run(dataclasses.replace(settings, device=devices[0].device))
         settings = dataclasses.replace(settings, fresh=False)
-    # A process that is forked while torch's threads are at work may hang.
-    context = multiprocessing.get_context("spawn")
-    reports: Queue[_Report] = context.Queue()
-    workers = [
-        context.Process(
-            target=_work,
-            args=(dataclasses.replace(settings, shard=(index, count)), f"{index}/{count}", reports),
-            name=f"worker {index} of {count}",
-            daemon=True,
+    return _Pool(settings, devices, progress).run()
+
+
+class _Worker:
+    """Process with its pipe, and the batch it works on."""
+
+    def __init__(self, settings: RunSettings, device: WorkerDevice, number: int, of: int) -> None:
+        # A process that is forked while torch's threads are at work may hang.
+        context = multiprocessing.get_context("spawn")
+        self.name = device.name
+        self.pipe, theirs = context.Pipe()
+        self.settings = dataclasses.replace(settings, device=device.device, worker=(number, of))
+        self.process = context.Process(
+            target=_work, args=(self.settings, theirs), name=self.name, daemon=True
         )
-        for index in range(1, count + 1)
-    ]
-    for worker in workers:
-        worker.start()
-    error = _pass_on(workers, reports, progress)
-    if error is not None:
-        raise EvaluationError(error)
-    broken = next((worker for worker in workers if worker.exitcode), None)
-    if broken is not None:
-        raise EvaluationError(
-            f"--out {settings.out}: {broken.name} ended early (exit code {broken.exitcode}); the results of "
-            "the others are kept: run the same command again"
-        )
-    run = read_run(settings.out)
-    if run.status == "running":
-        raise EvaluationError(
-            f"--out {settings.out}: the workers ended before the run was complete: run the same command again"
-        )
-    return run
+        self.batch: int | None = None
+        with device.environment():
+            self.process.start()
+        theirs.close()
+
+    def send(self, message: object) -> None:
+        """Send a message; a process that has ended is noticed by its pipe."""
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send(message)
+
+    def end(self) -> None:
+        """Close the pipe; the process ends itself, and is killed if it does not."""
+        self.pipe.close()
+        self.process.join(10)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
 
 
-def _work(settings: RunSettings, shard: str, reports: Queue[_Report]) -> None:
-    """Do one shard."""
-    try:
-        evaluate(settings, _QueuedProgress(reports, shard))
-    except KeyboardInterrupt:
-        pass  # the terminal interrupts every process at once; the main process reports it
-    except UserError as error:
-        reports.put(_Report("error", str(error)))
+class _Pool:
+    """Queue of batches, longest first, and the processes that take them."""
 
+    def __init__(self, settings: RunSettings, devices: Sequence[WorkerDevice], progress: Progress) -> None:
+        self._settings, self._progress = settings, progress
+        of = len(devices)
+        self._workers = [_Worker(settings, device, i, of) for i, device in enumerate(devices, start=1)]
+        self._queue: deque[int] | None = None
+        self._idle: list[_Worker] = []
+        self._outcomes: dict[str, CaseOutcome] = {}
+        self._lost = Counter[int]()
+        self._total = 0
+        self._said: set[str] = set()
+        self._endings: list[str] = []
+        self._writer: _Worker | None = None
+        self._complete = False
 
-def _pass_on(workers: Sequence[BaseProcess], reports: Queue[_Report], progress: Progress) -> str | None:
-    """Pass on the progress of the workers until all have ended; return the first error."""
-    error: str | None = None
-    planned = done = 0
-    while True:
-        alive = any(worker.is_alive() for worker in workers)
+    def run(self) -> Run:
+        """Do all batches and return the document of the run."""
+        working = list(self._workers)
         try:
-            report = reports.get(timeout=_WAIT_S)
-        except queue.Empty:
-            if alive:
-                continue
-            return error
-        if report.kind == "message":
-            progress.message(report.text)
-        elif report.kind == "start":
-            planned += report.frames
-            progress.start("frames", planned, "frames")
-            progress.advance(done)
-        elif report.kind == "advance":
-            done += report.frames
-            progress.advance(report.frames)
-        else:
-            error = error or report.text
+            while working and not self._complete:
+                ready = connection.wait([worker.pipe for worker in working])
+                for worker in [worker for worker in working if worker.pipe in ready]:
+                    try:
+                        self._take(worker, worker.pipe.recv())
+                    except (EOFError, ConnectionResetError):
+                        working.remove(worker)
+                        self._mourn(worker)
+                self._hand_out(working)
+        finally:
+            for worker in self._workers:
+                worker.end()
+        return self._result()
+
+    def _take(self, worker: _Worker, report: _Report) -> None:
+        match report.kind:
+            case "message":
+                if report.value not in self._said:  # every process describes the run
+                    self._progress.message(report.value)
+                    self._said.add(report.value)
+            case "advance":
+                self._progress.advance(report.value)
+            case "missing":
+                if self._queue is None:
+                    self._total = start_progress(report.value, self._progress)
+                    # The longest last would leave the other processes without work.
+                    self._queue = deque(sorted(report.value, key=lambda n: (-report.value[n][1], n)))
+                self._idle.append(worker)
+            case "case":
+                self._outcomes[report.value.clip_id] = report.value
+                self._progress.message(
+                    f"{worker.name}: {len(self._outcomes)}/{self._total} {report.value.text}"
+                )
+            case "batch":
+                worker.batch = None
+                self._idle.append(worker)
+            case "complete":
+                self._complete = True
+            case "error":
+                self._endings.append(report.value)
+
+    def _mourn(self, worker: _Worker) -> None:
+        """Give the batch of a process that ended to another one."""
+        worker.process.join()
+        if worker.process.exitcode:
+            self._endings.append(f"{worker.name} ended early (exit code {worker.process.exitcode})")
+            own = worker.settings
+            assert own.worker is not None
+            RunDir(own.out.absolute()).remove_drafts_of(own.shard, own.worker)
+        self._writer = None if self._writer is worker else self._writer
+        self._idle = [idle for idle in self._idle if idle is not worker]
+        if worker.batch is not None and self._queue is not None:
+            self._lost[worker.batch] += 1
+            if self._lost[worker.batch] < _TRIES:
+                self._queue.appendleft(worker.batch)
+
+    def _hand_out(self, working: Sequence[_Worker]) -> None:
+        """Give batches to idle processes; the last one to be idle writes the document."""
+        while self._queue and self._idle:
+            worker = self._idle.pop()
+            worker.batch = self._queue.popleft()
+            worker.send(worker.batch)
+        is_done = self._queue is not None and not self._queue and len(self._idle) == len(working)
+        if is_done and working and self._writer is None:
+            self._writer = self._idle[0]
+            self._writer.send(list(self._outcomes.values()))
+
+    def _result(self) -> Run:
+        endings = list(dict.fromkeys(self._endings))
+        given_up = any(times >= _TRIES for times in self._lost.values())
+        if not self._complete and not self._lost and self._queue is None and endings:
+            raise EvaluationError(endings[0])
+        if not self._complete or given_up:
+            raise EvaluationError(
+                f"--out {self._settings.out}: {'; '.join(endings)}; finished clips are kept: "
+                "run the same command again"
+            )
+        for ending in endings:
+            self._progress.message(f"{ending}; the other processes did its work")
+        return read_run(self._settings.out)
+
+
+def _work(settings: RunSettings, pipe: Connection) -> None:
+    """Main loop of a process: numbers of batches in, outcomes out; a list of outcomes ends the run."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        with open_session(settings, _PipedProgress(pipe)) as session:
+            pipe.send(_Report("missing", session.missing()))
+            while True:
+                message = pipe.recv()
+                if isinstance(message, list):
+                    session.complete(message)
+                    pipe.send(_Report("complete"))
+                    continue
+                for outcome in session.generate(message):
+                    pipe.send(_Report("case", outcome))
+                pipe.send(_Report("batch"))
+    except (KeyboardInterrupt, EOFError, BrokenPipeError):
+        pass  # the main process has ended, or has no more work and reports the reason
+    except UserError as error:
+        pipe.send(_Report("error", str(error)))
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from curation.dataset.hash_index import num_bands, similar_clips
 from curation.records import ClipRecord, SourceRecord
 from curation.settings import DuplicatesSettings
 
@@ -26,8 +27,13 @@ Bits = npt.NDArray[np.uint8]
 @dataclass(frozen=True)
 class _HashedClip:
     source: str
-    clip: ClipRecord
-    hashes: Bits  # (N, bits), of the whole picture or of the person
+    clip_id: str
+    packed: Bits  # (N, bits / 8), of the whole picture or of the person
+
+    @property
+    def hashes(self) -> Bits:
+        """Bits, (N, bits)."""
+        return np.unpackbits(self.packed, axis=1)
 
 
 def find_duplicates(records: Sequence[SourceRecord], settings: DuplicatesSettings | None) -> dict[str, str]:
@@ -39,6 +45,9 @@ def find_duplicates(records: Sequence[SourceRecord], settings: DuplicatesSetting
     are compared; the latter also match cropped copies. Of two such clips the one with more pixels over all
     frames stays, so that an enlarged excerpt does not replace the whole; then the first by id. The result
     does not depend on the order of the records. A source is not compared with itself.
+
+    Many clips are searched by locality-sensitive hashing (`hash_index`), few all against all; both verify
+    every pair in the same way.
 
     Args:
         records: all sources.
@@ -60,24 +69,56 @@ def _clips(
     records: Sequence[SourceRecord], looks: Callable[[ClipRecord], Sequence[str]]
 ) -> list[_HashedClip]:
     clips = [
-        _HashedClip(record.source_id, clip, _bits(looks(clip)))
+        _HashedClip(record.source_id, clip.clip_id, _packed(looks(clip)))
         for record in records
         for clip in record.clips
         if looks(clip)
     ]
-    return sorted(clips, key=lambda one: one.clip.clip_id)
+    return sorted(clips, key=lambda one: one.clip_id)
 
 
 def _matches(
     clips: Sequence[_HashedClip], max_difference: float, settings: DuplicatesSettings
 ) -> set[tuple[str, str]]:
     """Pairs of clip ids that show the same footage."""
-    return {
-        (clips[other].clip.clip_id, clips[index].clip.clip_id)
-        for index, others in enumerate(_candidates(clips, max_difference))
-        for other in others
-        if nearest(clips[other].hashes, clips[index].hashes, settings.min_overlap) <= max_difference
-    }
+    found = set()
+    for one, other in _candidates(clips, max_difference):
+        first, second = clips[one], clips[other]
+        if nearest(first.hashes, second.hashes, settings.min_overlap) <= max_difference:
+            found.add((first.clip_id, second.clip_id))
+    return found
+
+
+def _candidates(clips: Sequence[_HashedClip], max_difference: float) -> Iterable[tuple[int, int]]:
+    """Find pairs of clips of different sources that share some similar hashes."""
+    sizes = {clip.packed.shape[1] for clip in clips}
+    few = sum(len(clip.packed) for clip in clips) <= _HASHES_AT_ONCE
+    bits = 8 * max(sizes, default=1)
+    if few or len(sizes) > 1 or num_bands(bits, int(max_difference * bits)) is None:
+        return all_candidates(clips, max_difference)
+    return banded_candidates(clips, max_difference)
+
+
+def banded_candidates(clips: Sequence[_HashedClip], max_difference: float) -> Iterator[tuple[int, int]]:
+    """Find the pairs of `all_candidates` by an index, in nearly linear time."""
+    hashes = np.concatenate([clip.packed for clip in clips])
+    owners = np.repeat(np.arange(len(clips), dtype=np.int32), [len(clip.packed) for clip in clips])
+    numbers = {source: number for number, source in enumerate(sorted({clip.source for clip in clips}))}
+    sources = np.array([numbers[clip.source] for clip in clips], np.int32)
+    most = int(max_difference * hashes.shape[1] * 8)
+    for one, other in similar_clips(hashes, owners, sources, most).tolist():
+        if _shares_hashes(clips[one].hashes, clips[other].hashes, max_difference):
+            yield one, other
+
+
+def _shares_hashes(one: Bits, other: Bits, max_difference: float) -> bool:
+    """Return whether probes of one clip, mirrored or not, are among the hashes of the other."""
+    least = one.shape[1] * (1 - 2 * max_difference)
+    for probed, searched in ((one, other), (other, one)):
+        alike = _signs([_probes(probed)]) @ _signs([searched]).T
+        if (alike.max(axis=1) >= least).sum() >= _MIN_PROBES:
+            return True
+    return False
 
 
 def _chosen(records: Sequence[SourceRecord], matches: set[tuple[str, str]]) -> dict[str, str]:
@@ -87,15 +128,17 @@ def _chosen(records: Sequence[SourceRecord], matches: set[tuple[str, str]]) -> d
     for one, other in matches:
         partners.setdefault(one, set()).add(other)
         partners.setdefault(other, set()).add(one)
-    kept: list[str] = []
+    ordered = sorted(clips, key=lambda clip: (-_pixels(clip), clip.clip_id))
+    rank = {clip.clip_id: number for number, clip in enumerate(ordered)}
     duplicates: dict[str, str] = {}
-    for clip in sorted(clips, key=lambda clip: (-_pixels(clip), clip.clip_id)):
-        own = partners.get(clip.clip_id, set())
-        original = next((other for other in kept if other in own), None) if own else None
-        if original is None:
-            kept.append(clip.clip_id)
-        else:
-            duplicates[clip.clip_id] = original
+    for clip in ordered:
+        before = [
+            other
+            for other in partners.get(clip.clip_id, ())
+            if rank[other] < rank[clip.clip_id] and other not in duplicates
+        ]
+        if before:
+            duplicates[clip.clip_id] = min(before, key=rank.__getitem__)
     return duplicates
 
 
@@ -148,20 +191,19 @@ def distance(one: Bits, other: Bits, min_overlap: float) -> float:
     return min((float(np.median(np.diagonal(differing, offset))) for offset in offsets), default=1.0)
 
 
-def _candidates(clips: Sequence[_HashedClip], max_difference: float) -> list[set[int]]:
-    """For each clip, find the clips before it, of other sources, that share some similar hashes.
+def all_candidates(clips: Sequence[_HashedClip], max_difference: float) -> list[tuple[int, int]]:
+    """Compare all clips: pairs of different sources, the first one first, that share some similar hashes.
 
     One matrix product compares many pairs: of vectors of +1 and -1 it is equal bits minus differing bits.
     """
-    candidates: list[set[int]] = [set() for _ in clips]
+    candidates: set[tuple[int, int]] = set()
     if not clips:
-        return candidates
-    bits = max(one.hashes.shape[1] for one in clips)
-    probes = [one.hashes[:: max(len(one.hashes) // _PROBES, 1)] for one in clips]
-    probes = [np.concatenate([probe, mirrored(probe)]) for probe in probes]
-    for columns in _batches([len(one.hashes) for one in clips]):
+        return []
+    bits = max(one.packed.shape[1] for one in clips) * 8
+    probes = [_probes(one.hashes) for one in clips]
+    for columns in _batches([len(one.packed) for one in clips]):
         theirs = _signs([clips[j].hashes for j in columns])
-        starts = np.cumsum([0, *(len(clips[j].hashes) for j in columns)])[:-1]
+        starts = np.cumsum([0, *(len(clips[j].packed) for j in columns)])[:-1]
         for rows in _batches([len(probe) for probe in probes]):
             alike = _signs([probes[i] for i in rows]) @ theirs.T
             closest = np.maximum.reduceat(alike, starts, axis=1) >= bits * (1 - 2 * max_difference)
@@ -169,8 +211,14 @@ def _candidates(clips: Sequence[_HashedClip], max_difference: float) -> list[set
             for i, j in np.argwhere(np.add.reduceat(closest, first, axis=0, dtype=int) >= _MIN_PROBES):
                 one, other = sorted((rows[i], columns[j]))
                 if clips[one].source != clips[other].source:
-                    candidates[other].add(one)
-    return candidates
+                    candidates.add((one, other))
+    return sorted(candidates)
+
+
+def _probes(hashes: Bits) -> Bits:
+    """Return evenly spaced hashes of a clip, then their mirrored versions."""
+    chosen = hashes[:: max(len(hashes) // _PROBES, 1)]
+    return np.concatenate([chosen, mirrored(chosen)])
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[range]:
@@ -192,6 +240,5 @@ def _pixels(clip: ClipRecord) -> int:
     return clip.width * clip.height * clip.num_frames
 
 
-def _bits(hashes: Sequence[str]) -> Bits:
-    raw = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(len(hashes), -1)
-    return np.unpackbits(raw, axis=1)
+def _packed(hashes: Sequence[str]) -> Bits:
+    return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(len(hashes), -1)

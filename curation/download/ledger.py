@@ -449,6 +449,11 @@ class Ledger:
         digest = _digest(self._meta("salt"), name)
         return bool(self._db.read("SELECT 1 FROM tombstones WHERE digest = ?", (digest,)))
 
+    def barred_contents(self) -> BarredContents:
+        """Return a copy of the tombstones for other processes."""
+        digests = frozenset(row[0] for row in self._db.read("SELECT digest FROM tombstones"))
+        return BarredContents(self._meta("salt") if digests else "", digests)
+
     def num_tombstones(self) -> int:
         """Return the number of tombstones."""
         return int(self._db.read("SELECT COUNT(*) FROM tombstones")[0][0])
@@ -561,6 +566,23 @@ def _entry(row: sqlite3.Row) -> LedgerEntry:
     values["cause"] = Cause(values["cause"]) if values["cause"] else None
     values["kept"] = bool(values["kept"])
     return LedgerEntry(**values)
+
+
+def nothing_barred(sha256: str | None) -> bool:
+    """Return False: there are no tombstones."""
+    return False
+
+
+@dataclass(frozen=True)
+class BarredContents:
+    """Content hashes that must not enter the dataset, as salted digests; may be pickled."""
+
+    salt: str
+    digests: frozenset[str]
+
+    def __call__(self, sha256: str | None) -> bool:
+        """Return whether the content has a tombstone."""
+        return bool(self.digests) and _digest(self.salt, f"sha256:{sha256}") in self.digests
 
 
 def _digest(salt: str, name: str) -> str:

@@ -33,7 +33,7 @@ def parse_shard(text: str, environ: Mapping[str, str] = os.environ) -> Shard:
     """Read `I/N`, or `auto` for the shard that the launcher assigned to this process.
 
     `auto` reads the variables of a Slurm job array (`SLURM_ARRAY_TASK_ID`, `_MIN`, `_STEP`, `_COUNT`), else
-    `RANK` and `WORLD_SIZE`.
+    `RANK` and `WORLD_SIZE` (torchrun), else `SLURM_PROCID` and `SLURM_NTASKS` (srun).
 
     Raises:
         ShardError: not of this form, out of range, or no such variables.
@@ -54,10 +54,11 @@ def _assigned(environ: Mapping[str, str]) -> Shard:
             task, first, step, of = (int(environ.get(name) or defaults[name]) for name in slurm)
             number = (task - first) // step + 1
         else:
-            number, of = int(environ["RANK"]) + 1, int(environ["WORLD_SIZE"])
+            rank, size = ("RANK", "WORLD_SIZE") if "RANK" in environ else ("SLURM_PROCID", "SLURM_NTASKS")
+            number, of = int(environ[rank]) + 1, int(environ[size])
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise ShardError(
-            "--shard auto: neither a Slurm job array nor RANK and WORLD_SIZE in the environment: give I/N"
+            "--shard auto: no Slurm job array, RANK and WORLD_SIZE, or srun in the environment: give I/N"
         ) from error
     if not 1 <= number <= of:
         raise ShardError(

@@ -32,6 +32,8 @@ def start(tiny: Path, out: Path, sleep: float = 0, *more: str) -> subprocess.Pop
         "--protocol": "tp-long@1",
         "--out": str(out),
     }
+    if "--devices" in more:
+        del options["--device"]
     words = [word for option in options.items() for word in option]
     return subprocess.Popen([*PROGRAM, *words, *more], cwd=HERE, stdout=-1, stderr=-1, text=True)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmark.errors import EvaluationError
 from benchmark.results import read_run
+from benchmark.runner import prepared_run, run_document
+from benchmark.runner.devices import parse_devices, same_device
 from benchmark.runner.run_settings import RunSettings
 from benchmark.runner.workers import evaluate_in_workers
 from talkingpose.io.progress import SILENT
@@ -78,17 +82,79 @@ def test_wrong_shards_are_refused(tiny: Path, tmp_path: Path, shard: tuple[int, 
     assert not (tmp_path / "run").exists()
 
 
-def test_wrong_numbers_of_workers_are_refused(tiny: Path, tmp_path: Path) -> None:
-    settings = RunSettings(model="frozen", dataset=str(tiny), out=tmp_path / "run", shard=(1, 2))
-    for number in (0, -1, 2):
+def test_wrong_numbers_of_workers_are_refused() -> None:
+    for number in (0, -1):
         with pytest.raises(EvaluationError, match="--workers"):
-            evaluate_in_workers(settings, number, SILENT)
+            same_device("cpu", number, f"--workers {number}")
+
+
+@pytest.mark.parametrize(
+    ("text", "visible", "expected"),
+    [
+        ("all", None, ["0", "1", "2"]),
+        ("2,0", None, ["2", "0"]),
+        (" 1 , 2 ", "5,6,GPU-77ab", ["6", "GPU-77ab"]),
+    ],
+)
+def test_each_gpu_is_the_only_one_that_its_process_sees(
+    text: str, visible: str | None, expected: list[str]
+) -> None:
+    environ = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    found = parse_devices(text, 3, environ)
+    assert [one.visible for one in found] == expected and {one.device for one in found} == {"cuda"}
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    with found[0].environment():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == expected[0]
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+
+
+def test_cpu_processes_see_what_this_one_sees() -> None:
+    assert [(one.device, one.visible) for one in parse_devices("cpu:2")] == [("cpu", None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "num_gpus"),
+    [("all", 0), ("0", 0), ("3", 3), ("0,0", 2), ("", 2), ("cpu", 2), ("cpu:0", 2), ("1,", 2), ("-1", 2)],
+)
+def test_wrong_devices_are_refused(text: str, num_gpus: int) -> None:
+    with pytest.raises(EvaluationError, match="--devices"):
+        parse_devices(text, num_gpus, {})
+
+
+def test_shards_on_gpus_of_one_model_complete_one_run(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Identity names the model of the device, not its index."""
+    models = {"cuda:0": "H200", "cuda:1": "H200", "cuda:2": "A100"}
+    monkeypatch.setattr(prepared_run, "pick_device", str)
+    monkeypatch.setattr(
+        run_document,
+        "device_facts",
+        lambda device: {"device": device.partition(":")[0], "device_model": models[device]},
+    )
+    folder = tmp_path / "run"
+    run("frozen", tiny, folder, device="cuda:0", shard=(1, 2), batch_size=1)
+    with pytest.raises(EvaluationError, match="A100"):
+        run("frozen", tiny, folder, device="cuda:2", shard=(2, 2), batch_size=1)
+    assert run("frozen", tiny, folder, device="cuda:1", shard=(2, 2), batch_size=1).status == "complete"
+    run("frozen", tiny, tmp_path / "one", device="cuda:0", batch_size=1)
+    assert _cases(folder) == _cases(tmp_path / "one")
+
+
+def test_a_run_of_a_version_that_stored_the_index_resumes(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_run, "pick_device", str)
+    monkeypatch.setattr(run_document, "device_facts", lambda device: {"device": device})
+    run("frozen", tiny, tmp_path / "run", device="cuda:1", shard=(1, 2), batch_size=1)
+    monkeypatch.setattr(run_document, "device_facts", lambda _: {"device": "cuda", "device_model": "H200"})
+    assert run("frozen", tiny, tmp_path / "run", device="cuda", batch_size=1).status == "complete"
 
 
 def test_workers_that_cannot_start_say_why_once(tmp_path: Path) -> None:
     settings = RunSettings(model="frozen", dataset=str(tmp_path / "nowhere"), out=tmp_path / "run")
     with pytest.raises(EvaluationError, match=r"^dataset .*nowhere"):
-        evaluate_in_workers(settings, 2, SILENT)
+        evaluate_in_workers(settings, same_device("cpu", 2, ""), SILENT)
     assert not (tmp_path / "run").exists()
 
 
@@ -106,12 +172,22 @@ def test_shards_at_once(tiny: Path, tmp_path: Path, whole: dict[str, Any]) -> No
     assert _cases(out) == {name: value for name, value in whole.items() if name != "run.json"}
 
 
-def test_workers(tiny: Path, tmp_path: Path, whole: dict[str, Any]) -> None:
-    process = start(tiny, tmp_path / "run", 0, "--workers", "2")
+def test_a_killed_worker_loses_no_finished_clip(tiny: Path, tmp_path: Path, whole: dict[str, Any]) -> None:
+    """Two processes share the queue; one is killed in its clip, and the other does it again."""
+    out = tmp_path / "run"
+    process = start(tiny, out, SLOW, "--devices", "cpu:2")
+    drafts = out / ".partial"
+    wait_for(lambda: all(any((drafts / f"worker-{i}-of-2").glob(".tiny*")) for i in (1, 2)), process)
+    workers = [
+        one for one in psutil.Process(process.pid).children() if "--multiprocessing-fork" in one.cmdline()
+    ]
+    assert len(workers) == 2
+    workers[1].kill()
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
-    assert "tp-eval: 1/2: 2/2 tiny-c: " in errors and "tp-eval: 2/2: 1/1 tiny-b: " in errors
-    assert _cases(tmp_path / "run") == {name: value for name, value in whole.items() if name != "run.json"}
+    assert "ended early (exit code -9)" in errors and "3/3" in errors
+    assert _cases(out) == {name: value for name, value in whole.items() if name != "run.json"}
+    assert read_run(out).status == "complete" and not drafts.exists()
 
 
 def _cases(out: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from curation.config import load_config
-from curation.dataset.dedup import _bits, distance, find_duplicates, mirrored
+from curation.dataset.dedup import _packed, distance, find_duplicates, mirrored
 from curation.dataset.perceptual_hash import PersonHashes, perceptual_hashes
 from curation.detect.measurements import Box
 from curation.records import ClipRecord, SourceRecord
@@ -204,7 +204,8 @@ def test_changed_copies_are_found_and_other_talks_are_not(talks, kind):
 def test_mirrored_hashes_are_those_of_mirrored_pictures(talks):
     frames = talks[0][:8]
     plain, turned = (
-        _bits(looks_of(clip)["looks"]) for clip in (frames, [(i[:, ::-1], p) for i, p in frames])
+        np.unpackbits(_packed(looks_of(clip)["looks"]), axis=1)
+        for clip in (frames, [(i[:, ::-1], p) for i, p in frames])
     )
     assert (mirrored(plain) != turned).mean() < 0.03
     assert (plain != turned).mean() > 0.2
