@@ -82,6 +82,8 @@ class Config(Section):
         """SHA-256, in hex, of the settings that change a clip; download and layout are left out."""
         settings = self.model_dump(mode="json", exclude=_NOT_HASHED)
         stored = {_FORMER_NAMES.get(name, name): value for name, value in settings.items()}
+        if self.encode.gop is None:
+            del stored["encode"]["gop"]
         versions = {
             name: filters.get(name).spec.version for name, own in self.filters.items() if own is not None
         }

@@ -23,6 +23,7 @@ from curation.download.ledger import nothing_barred
 from curation.download.status import DownloadReport
 from curation.executors.base import Executor, JobFailure, Limits
 from curation.executors.local_executor import LocalExecutor
+from curation.heartbeat import Heartbeat, heartbeats
 from curation.protocols import long_clips
 from curation.records import SourceRecord
 from curation.sources import LocalSource, Source, UnreadFile, identify
@@ -111,6 +112,7 @@ class CurationSummary:
         wall_s: wall-clock time of this run.
         exported: the run wrote the dataset.
         downloads: report of the downloads; None if there were none.
+        workers: processes of a run that is going on, see `curation.heartbeat`; only in `tp-curate status`.
     """
 
     out: Path
@@ -123,6 +125,7 @@ class CurationSummary:
     wall_s: float = 0.0
     exported: bool = False
     downloads: DownloadReport | None = None
+    workers: list[Heartbeat] = field(default_factory=list)
 
     @property
     def is_partial(self) -> bool:
@@ -159,6 +162,8 @@ class CurationSummary:
             "seconds": {step: round(spent, 3) for step, spent in sorted(self.seconds.items())},
             "wall_s": round(self.wall_s, 3),
         }
+        if self.workers:
+            document["workers"] = [worker.document() for worker in self.workers]
         return document if self.downloads is None else document | {"download": self.downloads.document()}
 
 
@@ -380,7 +385,9 @@ def summarize(out: Path) -> CurationSummary:
     errors = [(record.name, message) for record in records for message in record.errors]
     done = len(records) - len({name for name, _ in errors})
     duplicates = dropped_duplicates(store, records)
-    return CurationSummary(out, done, 0, records, duplicates, errors)
+    summary = CurationSummary(out, done, 0, records, duplicates, errors)
+    summary.workers = heartbeats(store.state)
+    return summary
 
 
 def existing_store(out: Path) -> Store:

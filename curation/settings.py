@@ -91,6 +91,8 @@ class EncodeSettings(Section):
     """Encoding of clips."""
 
     crf: Annotated[int, Field(ge=0, le=51)]
+    # None: the encoder's own. Not hashed then, so that clips of former versions stay valid.
+    gop: Annotated[int, Field(ge=1, le=600)] | None = None
     preset: Literal[
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ]

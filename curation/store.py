@@ -7,6 +7,7 @@
 .curation/exported.json                     files of the export, and a digest of its inputs
 .curation/salt                              salt of person ids
 .curation/acquisition/                      ledger and files of downloads
+.curation/workers/HOST-PID.json             source that a worker processes, and its heartbeat
 .curation/workers.log                       output of libraries in the workers
 """
 
@@ -23,6 +24,7 @@ from typing import Annotated, Any
 from filelock import FileLock, Timeout
 from pydantic import AfterValidator, BaseModel, ValidationError
 
+from curation.heartbeat import clear_heartbeats
 from curation.records import SourceRecord
 from curation.settings import ExportSettings
 from curation.sources import LocalSource, Source, UnreadFile, encodable, identify, name_problem
@@ -113,6 +115,7 @@ class Store:
                 return
             for stray in self.state.rglob(".*.part*"):
                 stray.unlink(missing_ok=True)
+            clear_heartbeats(self.state)
             held.enter_context(whole.pop_all())
 
     def _busy(self) -> StoreError:

@@ -26,6 +26,7 @@ from curation.detect.measurements import Shot
 from curation.detect.scan import Scan, scan
 from curation.detect.transitions import edges_of
 from curation.filters.length import LengthFilter, LengthSettings
+from curation.heartbeat import beating
 from curation.records import ClipRecord, FilterResult, ShotVerdict, SourceRecord, Step
 from curation.sources import Source, UnreadFile, identify
 from curation.store import Store
@@ -124,8 +125,12 @@ def process_file(job: FileJob) -> SourceRecord | Skipped:
 
 
 def process_any(job: Job | FileJob) -> SourceRecord | Skipped:
-    """Process a source or an unread file."""
-    return process(job) if isinstance(job, Job) else process_file(job)
+    """Process a source or an unread file in a worker, with a heartbeat."""
+    if isinstance(job, FileJob):
+        with beating(Store(job.out).state, job.file.name):
+            return process_file(job)
+    with beating(job.folder.parents[2], job.source.name):
+        return process(job)
 
 
 def process(job: Job) -> SourceRecord:

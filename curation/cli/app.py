@@ -70,6 +70,14 @@ def run(
     pose: Annotated[
         str | None, typer.Option(help="Keypoint detector: mediapipe or dwpose. [default: mediapipe]")
     ] = None,
+    gop: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=600,
+            help="Frames from key frame to key frame: 12 for random access. [default: the encoder's]",
+        ),
+    ] = None,
     require_license: License = None,
     disk_budget: Budget = None,
     delete_sources: DeleteSources = False,
@@ -87,7 +95,13 @@ def run(
     from curation.run import RunOptions
 
     settings = load_settings(
-        config, rate, pose=pose, licenses=require_license, budget_gb=disk_budget, protocol=protocol
+        config,
+        rate,
+        pose=pose,
+        licenses=require_license,
+        budget_gb=disk_budget,
+        protocol=protocol,
+        gop=gop,
     )
     access = read_access(cookies, proxy)
     part = read_shard(shard)
@@ -232,6 +246,8 @@ def _show(summary: CurationSummary, *, json: bool) -> None:
     if summary.downloads is not None:
         for line in summary.downloads.lines():
             print(printable(line))
+    for worker in summary.workers:
+        print(printable(f"at work: {worker}"))
     rows = [("kept", document["clips"]["kept"])]
     if summary.duplicates:
         rows.append(("duplicate of another source", len(summary.duplicates)))

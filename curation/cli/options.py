@@ -66,6 +66,7 @@ def load_settings(
     licenses: list[str] | None = None,
     budget_gb: float | None = None,
     protocol: str | None = None,
+    gop: int | None = None,
 ) -> Config:
     """Load the configuration with the options of the command line over it."""
     from curation.config import load_config
@@ -77,6 +78,8 @@ def load_settings(
 
         frames = FramesSettings(min_frames=min_frames_of(protocol))
         loaded = loaded.model_copy(update={"filters": loaded.filters | {"frames": frames}})
+    if gop is not None:
+        loaded = loaded.model_copy(update={"encode": loaded.encode.model_copy(update={"gop": gop})})
     download = loaded.download.model_dump()
     if rate is not None:
         download["politeness"]["requests_per_minute"] = rate

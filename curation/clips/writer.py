@@ -118,7 +118,9 @@ def make_clip(
     fps = info.fps
     if scan.report.variable_frame_rate:
         fps = (span.num_frames / ((end_pts - start_pts) * info.time_base)).limit_denominator(_MAX_RATE_TERM)
-    with VideoWriter(video, fps=fps, crf=config.encode.crf, preset=config.encode.preset) as writer:
+    with VideoWriter(
+        video, fps=fps, crf=config.encode.crf, preset=config.encode.preset, gop=config.encode.gop
+    ) as writer:
         for image in span.frames():
             writer.write(image[crop.y0 : crop.y1, crop.x0 : crop.x1])
     begun = _spent(seconds, "encode", begun)

@@ -307,7 +307,9 @@ def _write(source: Place, offset: int, folder: Path, config: Config, detectors: 
     video = folder / f"{row.clip_id}.mp4"
     fps = Fraction(row.fps).limit_denominator(100_000)
     count = 0
-    with VideoWriter(video, fps=fps, crf=config.encode.crf, preset=config.encode.preset) as writer:
+    with VideoWriter(
+        video, fps=fps, crf=config.encode.crf, preset=config.encode.preset, gop=config.encode.gop
+    ) as writer:
         for image in source.frames(offset):
             writer.write(image[crop.y0 : crop.y1, crop.x0 : crop.x1])
             count += 1

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ from talkingpose.pose.keypoints import NUM_KEYPOINTS
 if TYPE_CHECKING:
     import pyarrow
     import pyarrow.dataset
+
+    from talkingpose.data.pairs import RandomPairs
 
 # Named datasets of installed packages: each entry point is the Path of a dataset folder.
 ENTRY_POINT_GROUP = "talkingpose.datasets"
@@ -104,25 +107,76 @@ class Clip:
         """
         return _decoded(self._opened().video(self), f"clip {self.clip_id}")
 
+    def frames_at(self, indices: Sequence[int]) -> list[Image]:
+        """Decode single frames, each from the key frame before it.
+
+        Args:
+            indices: frame numbers, ascending, from 0.
+
+        Returns:
+            uint8 RGB (height, width, 3) for each.
+
+        Raises:
+            DatasetError: the row holds no video bytes, or the video lacks a frame.
+            MediaError: the video cannot be decoded.
+        """
+        from talkingpose.media import VideoReader
+
+        found = []
+        with VideoReader(self._opened().video(self), name=f"clip {self.clip_id}") as reader:
+            base, start = reader.info.time_base, reader.first_pts
+            for index in indices:
+                # Half a frame earlier, as containers round times to ticks.
+                wanted = start + int((index - Fraction(1, 2)) / (self.fps * base)) if index else start
+                frame = next(reader.frames(wanted), None)
+                if frame is None:
+                    raise DatasetError(f"clip {self.clip_id}: no frame {index}: curate the clip again")
+                found.append(frame.image)
+        return found
+
     def _opened(self) -> ClipDataset:
         if self.dataset is None:
             raise DatasetError(f"clip {self.clip_id}: not read from a dataset: use load_clips")
         return self.dataset
 
 
-def load_clips(location: str | Path, split: str | None = None) -> list[Clip]:
+@overload
+def load_clips(
+    location: str | Path, split: str | None = None, *, shuffle: int | None = None, frames: None = None
+) -> list[Clip]: ...
+
+
+@overload
+def load_clips(
+    location: str | Path,
+    split: str | None = None,
+    *,
+    shuffle: int | None = None,
+    frames: Literal["random pair"],
+) -> RandomPairs: ...
+
+
+def load_clips(
+    location: str | Path,
+    split: str | None = None,
+    *,
+    shuffle: int | None = None,
+    frames: Literal["random pair"] | None = None,
+) -> list[Clip] | RandomPairs:
     """List the clips of a dataset without reading their videos.
 
     Args:
         location: a folder, a Hub repository (`owner/name` or `owner/name@revision`), or the name of an
             installed dataset, such as the bundled `tp-mini`.
         split: `train`, `validation` or `test`; all splits if None.
+        shuffle: seed of a random order over all splits; None sorts.
+        frames: `random pair` for two frames of each clip, as training needs; see `RandomPairs`.
 
     Returns:
-        The clips of each split, sorted by clip id.
+        The clips of each split, sorted by clip id unless shuffled; or their pairs of frames.
 
     Raises:
-        DatasetError: as `ClipDataset`, or there is no such split.
+        DatasetError: as `ClipDataset`, there is no such split, or `frames` is unknown.
 
     Example:
         >>> from talkingpose import load_clips
@@ -133,7 +187,16 @@ def load_clips(location: str | Path, split: str | None = None) -> list[Clip]:
     """
     dataset = ClipDataset(str(location))
     splits = dataset.splits if split is None else (split,)
-    return [clip for name in splits for clip in dataset.clips(name)]
+    clips = [clip for name in splits for clip in dataset.clips(name)]
+    if shuffle is not None:
+        random.Random(shuffle).shuffle(clips)
+    if frames is None:
+        return clips
+    if frames != "random pair":
+        raise DatasetError(f"frames {frames!r}: unknown: give 'random pair', or None")
+    from talkingpose.data.pairs import RandomPairs
+
+    return RandomPairs(clips, seed=shuffle or 0)
 
 
 class ClipDataset:

@@ -109,6 +109,11 @@ class VideoReader:
             raise MediaError(f"{self.name}: no report yet: read all frames first")
         return self._report
 
+    @property
+    def first_pts(self) -> int:
+        """Presentation time of the first frame, in ticks of the time base."""
+        return self._first_pts
+
     def frames(self, start_pts: int | None = None, end_pts: int | None = None) -> Iterator[Frame]:
         """Iterate over the frames with `pts` in [start_pts, end_pts), in presentation order.
 

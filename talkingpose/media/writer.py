@@ -59,6 +59,7 @@ class VideoWriter:
         lossless: keep every RGB value (H.264 in RGB, qp 0); few browsers play such a file.
         crf: x264 CRF (0-51); lower is better quality and a larger file.
         preset: x264 preset.
+        gop: frames from key frame to key frame, from 1; None for x264's own choice, up to 250.
 
     Raises:
         MediaError: a path, rate, setting or frame that cannot be written.
@@ -72,12 +73,13 @@ class VideoWriter:
         lossless: bool = False,
         crf: int = 18,
         preset: str = "medium",
+        gop: int | None = None,
     ) -> None:
         self.path = Path(path)
         self._fps = _checked_rate(fps, self.path)
         self._lossless = lossless
         quality = {"qp": "0"} if lossless else {"crf": str(crf), **_REPEATABLE}
-        self._options = {"preset": preset} | quality
+        self._options = {"preset": preset} | quality | ({} if gop is None else {"g": str(gop)})
         _check_settings(self.path, crf, preset)
         self._temporary = temporary_path(self.path)
         self._container: OutputContainer | None = None

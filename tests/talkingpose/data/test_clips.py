@@ -15,6 +15,7 @@ from datasets import Dataset, load_dataset
 from talkingpose.data.clips import ClipDataset, fingerprint, load_clips
 from talkingpose.data.schema import COLUMNS, CONFIGS, SCORES, DatasetError, features
 from talkingpose.io.errors import UserError
+from talkingpose.media import VideoWriter
 
 CARD = """---
 configs:
@@ -244,3 +245,37 @@ def test_keypoints_of_another_shape_are_refused(tmp_path: Path, broken: object) 
     dataset = ClipDataset(str(folder))
     with pytest.raises(DatasetError, match="keypoints"):
         dataset.keypoints(dataset.clips("train")[0])
+
+
+def test_single_frames_are_those_of_a_full_decode_and_pairs_depend_on_seed_and_epoch(
+    tmp_path: Path,
+) -> None:
+    """Key frames every 5 frames, NTSC times, three clips in two splits."""
+    rows = []
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        video = tmp_path / f"{number}.mp4"
+        with VideoWriter(video, fps=Fraction(30000, 1001), preset="ultrafast", gop=5) as writer:
+            for _ in range(23):
+                writer.write(np.kron(rng.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8))
+        cell = {"bytes": video.read_bytes(), "path": video.name}
+        rows.append(row(f"clip-{number}", 23, video=cell))
+    folder = write(tmp_path / "set", {"test": rows[:1], "train": rows[1:]})
+    clips = load_clips(folder)
+    everything = list(clips[0].frames())
+    for index, image in zip(range(23), clips[0].frames_at(range(23)), strict=True):
+        assert np.array_equal(image, everything[index])
+
+    pairs = load_clips(folder, shuffle=3, frames="random pair")
+    assert [clip.clip_id for clip in load_clips(folder, shuffle=3)] == [pair.clip_id for pair in pairs]
+    first = pairs[1]
+    whole = {clip.clip_id: list(clip.frames()) for clip in clips}
+    assert first.indices[0] != first.indices[1]
+    assert np.array_equal(first.target, whole[first.clip_id][first.indices[1]])
+    again = load_clips(folder, shuffle=3, frames="random pair")
+    assert again[1].indices == first.indices
+    assert np.array_equal(again[1].target_keypoints, first.target_keypoints)
+    again.set_epoch(1)
+    assert [pair.indices for pair in again] != [pair.indices for pair in pairs]
+    with pytest.raises(DatasetError, match="random pair"):
+        load_clips(folder, frames="all")  # type: ignore[call-overload]
