@@ -21,6 +21,10 @@ from talkingpose.io.progress import SILENT, Progress
 __all__ = ["RunSession", "RunSettings", "clear_run", "dry_run", "evaluate", "open_session"]
 
 
+# Steps of a batch of eight pictures of 512 x 512: 200 MB.
+_FRAMES_AHEAD = 32
+
+
 @dataclass(frozen=True)
 class CaseOutcome:
     """Outcome of a case: its line for the terminal, and the reason if it failed."""
@@ -45,6 +49,7 @@ class RunSession:
             progress.advance,
             run.settings.keep_frames,
             MAX_LAG if run.predictions is None else MAX_SHIFT,
+            frames_ahead(run),
         )
 
     def missing(self) -> dict[int, tuple[int, int]]:
@@ -97,6 +102,16 @@ class RunSession:
                 yield outcome
         for case in alone:
             yield from generate([case], unfinished, self._task)
+
+
+def frames_ahead(run: PreparedRun) -> int:
+    """Return how many steps may wait for their scores, so that a GPU does not wait for the scores.
+
+    On the CPU generation and scoring share the cores, and the cost of a frame is measured alone. Driving
+    frames come from the decoder that the scores read.
+    """
+    apart = run.host.isolated and run.device != "cpu" and run.info.driving_frames == "none"
+    return _FRAMES_AHEAD if apart else 0
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -22,6 +21,7 @@ from talkingpose.data.contestant_steps import FrameFault, PoseReader, Step, Step
 from talkingpose.data.schema import DatasetError
 from talkingpose.io.image import Image
 from talkingpose.media import MediaError
+from talkingpose.media.prefetch import prefetch
 from talkingpose.pose.face_crop import FaceCrop
 from talkingpose.pose.keypoints import PoseError
 
@@ -58,6 +58,7 @@ class BatchTask:
         on_frames: is told after each step how many frames of unfinished cases it made.
         keep_frames: whether the frames are also stored without loss.
         max_lag: largest constant lag to look for, in frames.
+        frames_ahead: steps that are generated while earlier ones are scored; 0 alternates.
     """
 
     dataset: ClipDataset
@@ -68,6 +69,7 @@ class BatchTask:
     on_frames: Callable[[int], None]
     keep_frames: bool = False
     max_lag: int = MAX_LAG
+    frames_ahead: int = 0
 
 
 class _OpenCase:
@@ -221,15 +223,13 @@ def _open(planned: PlannedCase, unfinished: bool, stack: contextlib.ExitStack, t
 
 def _animate(cases: Sequence[_OpenCase], task: BatchTask) -> Iterator[CaseFinished | CaseFailed]:
     """Run the batch. A case is finished once the step after its last frame is valid too."""
-    steps = task.host.steps([case.given for case in cases], task.seed)
-    task.host.take_hidden_s()
+    steps = _timed_steps(cases, task)
+    if task.frames_ahead:
+        steps = prefetch(steps, task.frames_ahead)
     pending = list(cases)
     with contextlib.closing(steps):
-        for number in itertools.count():
+        for number, (step, fault, seconds) in enumerate(steps):
             going = [case for case in pending if case.planned.num_frames > number]
-            started = perf_counter()
-            step, fault = _next(steps)
-            seconds = perf_counter() - started + task.host.take_hidden_s()
             for case in pending:
                 case.shared_failure = fault
                 if fault is not None or case not in going:
@@ -244,6 +244,20 @@ def _animate(cases: Sequence[_OpenCase], task: BatchTask) -> Iterator[CaseFinish
             if not any(case.scoring for case in pending):
                 for case in pending:
                     yield from case.finish()
+                return
+
+
+def _timed_steps(
+    cases: Sequence[_OpenCase], task: BatchTask
+) -> Generator[tuple[Step, str | None, float], None, None]:
+    """Yield the frames of each step, the failure of the batch, and the seconds that the step took."""
+    task.host.take_hidden_s()
+    with contextlib.closing(task.host.steps([case.given for case in cases], task.seed)) as steps:
+        while True:
+            started = perf_counter()
+            step, fault = _next(steps)
+            yield step, fault, perf_counter() - started + task.host.take_hidden_s()
+            if fault is not None:
                 return
 
 

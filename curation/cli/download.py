@@ -144,15 +144,38 @@ def rebuild(
 
 
 def forget(
-    source: Annotated[str, typer.Argument(help="Id, URL, or the SHA-256 of the file.")],
     out: Out,
+    source: Annotated[str | None, typer.Argument(help="Id, URL, or the SHA-256 of the file.")] = None,
+    diff: Annotated[
+        Path | None, typer.Option(help="File that receives the ids of the removed clips, for copies.")
+    ] = None,
+    apply: Annotated[
+        Path | None, typer.Option(help="Diff of another copy: remove its clips from this one.")
+    ] = None,
     config: ConfigFile = None,
     json: Json = False,
 ) -> int:
-    """Remove a source from a folder and its releases, for good."""
-    from curation.release.forget import forget as run_forget
+    """Remove a source from a folder and its releases, for good.
 
-    difference = run_forget(out, source, load_settings(config).export)
+    With --apply, remove the clips of a diff from any copy of the dataset.
+    """
+    from curation.release.forget import forget as run_forget
+    from curation.release.forget_diff import apply_diff, write_diff
+
+    settings = load_settings(config).export
+    if (source is None) == (apply is None) or (apply is not None and diff is not None):
+        raise typer.BadParameter("forget: give a source, with --diff FILE or without, or --apply DIFF")
+    if apply is not None:
+        applied = apply_diff(apply, out, settings)
+        if json:
+            console.emit_json(applied.document())
+        else:
+            print(f"removed: {len(applied.clips)} clips from {len(applied.files)} files")
+        return console.EXIT_COMPLETE
+    assert source is not None
+    difference = run_forget(out, source, settings)
+    if diff is not None:
+        write_diff(diff, difference.clips)
     if json:
         console.emit_json(difference.document())
         return console.EXIT_COMPLETE

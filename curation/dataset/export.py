@@ -32,6 +32,7 @@ from talkingpose.pose.keypoints import NUM_KEYPOINTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 # Bump to write existing exports again.
 _VERSION = 7
@@ -254,16 +255,15 @@ def _size(row: DatasetRow, config: str) -> int:
     return text + keypoints + (row.clip.num_bytes if config == "clips" else 0)
 
 
-def _write_shard(store: Store, path: Path, config: str, rows: Sequence[DatasetRow]) -> None:
+def shard_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a Parquet file for rows of a dataset; the same rows and row groups give the same bytes."""
     import pyarrow.parquet as pq
 
-    columns = features(config)
-    schema = columns.arrow_schema
     # Video is compressed already.
     compression = {leaf: "none" if leaf.startswith("video") else "zstd" for leaf in _leaves(schema)}
     # Neighbouring keypoints are similar: this level saves a sixth over the default.
     levels = {leaf: _ZSTD_LEVEL for leaf, name in compression.items() if name == "zstd"}
-    with pq.ParquetWriter(
+    return pq.ParquetWriter(
         path,
         schema,
         compression=compression,
@@ -272,7 +272,12 @@ def _write_shard(store: Store, path: Path, config: str, rows: Sequence[DatasetRo
         # Readers find a page without the whole column; a content-addressed hub gets only changed pages.
         write_page_index=True,
         use_content_defined_chunking=True,
-    ) as writer:
+    )
+
+
+def _write_shard(store: Store, path: Path, config: str, rows: Sequence[DatasetRow]) -> None:
+    schema = features(config).arrow_schema
+    with shard_writer(path, schema) as writer:
         for group in _chunks(rows, config, _ROW_GROUP_BYTES):
             writer.write_table(_table(store, schema, group))
 

@@ -44,12 +44,14 @@ class Difference:
         before, after: content of the folder.
         releases: folders of releases that were rewritten.
         lost_releases: folders of releases that do not exist any more and could not be updated.
+        clips: ids of the removed clips.
     """
 
     before: Size
     after: Size
     releases: tuple[str, ...]
     lost_releases: tuple[str, ...]
+    clips: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the difference as JSON values."""
@@ -91,7 +93,8 @@ def forget(out: Path, name: str, settings: ExportSettings) -> Difference:
         # Files that a downloader wrote in the meantime; from now on it deletes them itself.
         for entry in entries:
             delete_files(download_folder(out), entry.key)
-        return Difference(before, _size(out, store), tuple(done), tuple(lost))
+        clips = tuple(sorted(clip.clip_id for record in records for clip in record.clips))
+        return Difference(before, _size(out, store), tuple(done), tuple(lost), clips)
 
 
 def _find(ledger: Ledger, store: Store, name: str) -> tuple[list[LedgerEntry], list[SourceRecord]]:

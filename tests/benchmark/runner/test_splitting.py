@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.errors import EvaluationError
 from benchmark.results import read_run
-from benchmark.runner import prepared_run, run_document
+from benchmark.runner import evaluate, prepared_run, run_document
 from benchmark.runner.devices import parse_devices, same_device
 from benchmark.runner.run_settings import RunSettings
 from benchmark.runner.workers import evaluate_in_workers
@@ -41,6 +41,16 @@ def whole(tiny: Path, tmp_path: Path) -> dict[str, Any]:
 def test_batches(tiny: Path, tmp_path: Path, whole: dict[str, Any], size: int) -> None:
     run(NOISE, tiny, tmp_path / "run", batch_size=size)
     assert result(tmp_path / "run") == whole
+
+
+def test_generation_ahead_of_the_scores(
+    tiny: Path, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "frames_ahead", lambda run: 4)
+    run(NOISE, tiny, tmp_path / "run")
+    assert result(tmp_path / "run") == whole
+    failed = run("sample_contestants:FailsOnB", tiny, tmp_path / "failed")
+    assert [entry.clip_id for entry in failed.audit if entry.kind == "failed"] == ["tiny-b"]
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
