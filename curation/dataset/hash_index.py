@@ -120,7 +120,7 @@ def _neighbours(
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield pairs of hashes with equal bands, after a sort by the band and then by further bits."""
     keys = (band[rows] << np.uint64(_WORD)) | rest[rows]
-    order = np.argsort(keys)
+    order = np.argsort(keys, kind="stable")  # the same order on every processor
     rows, values = rows[order], band[rows[order]]
     places = np.arange(len(rows))
     for step in range(1, _NEIGHBOURS + 1):
