@@ -177,13 +177,16 @@ class _Pool:
                 self._queue.appendleft(worker.batch)
 
     def _hand_out(self, working: Sequence[_Worker]) -> None:
-        """Give batches to idle processes; the last one to be idle writes the document."""
+        """Give batches to idle processes; when all are done, one of them writes the document.
+
+        A process that is still loading its model is not waited for.
+        """
         while self._queue and self._idle:
             worker = self._idle.pop()
             worker.batch = self._queue.popleft()
             worker.send(worker.batch)
-        is_done = self._queue is not None and not self._queue and len(self._idle) == len(working)
-        if is_done and working and self._writer is None:
+        is_done = self._queue is not None and not self._queue and all(w.batch is None for w in working)
+        if is_done and self._idle and self._writer is None:
             self._writer = self._idle[0]
             self._writer.send(list(self._outcomes.values()))
 
