@@ -10,6 +10,7 @@ import pytest
 from benchmark.analysis.compare import ComparisonError, compare
 from benchmark.analysis.seeds import variance_parts
 from benchmark.runner.evaluate import RunSettings
+from benchmark.runner.devices import same_device
 from benchmark.runner.seeds import evaluate_seeds, seed_folders
 from talkingpose.io.progress import SILENT
 from tests.benchmark.tiny_runs import IDS
@@ -53,7 +54,7 @@ def test_runs_of_several_seeds_are_compared_by_their_means(tiny: Path, tmp_path:
         )
 
     for name, strength in (("a", "9"), ("b", "40")):
-        runs = evaluate_seeds(settings(tmp_path / name, strength), 2, 1, SILENT)
+        runs = evaluate_seeds(settings(tmp_path / name, strength), 2, same_device("cpu", 1, ""), SILENT)
         assert [run.seed for run in runs] == [0, 1]
     assert [folder.name for folder in seed_folders(tmp_path / "a")] == ["seed-0", "seed-1"]
     found = compare(tmp_path / "a", tmp_path / "b", metrics=["psnr"])
