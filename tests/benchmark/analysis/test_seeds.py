@@ -9,8 +9,8 @@ import pytest
 
 from benchmark.analysis.compare import ComparisonError, compare
 from benchmark.analysis.seeds import variance_parts
-from benchmark.runner.evaluate import RunSettings
 from benchmark.runner.devices import same_device
+from benchmark.runner.evaluate import RunSettings
 from benchmark.runner.seeds import evaluate_seeds, seed_folders
 from talkingpose.io.progress import SILENT
 from tests.benchmark.tiny_runs import IDS
