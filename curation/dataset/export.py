@@ -40,6 +40,8 @@ _VERSION = 7
 _ROW_GROUP_BYTES = 32_000_000
 _KEYPOINT_BYTES = NUM_KEYPOINTS * 3 * 2
 _ZSTD_LEVEL = 9
+# A video, and the keypoints of a clip, are larger than a page may be: they get one of their own.
+_CHUNKING = {"min_chunk_size": 16_384, "max_chunk_size": 65_536}
 
 
 @dataclass(frozen=True)
@@ -269,9 +271,10 @@ def shard_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression=compression,
         compression_level=levels,
         use_dictionary=False,
-        # Readers find a page without the whole column; a content-addressed hub gets only changed pages.
+        # Readers find a page without the whole column; a content-addressed hub gets only changed pages. The
+        # default of up to 1 MB cuts between videos by size, and moves all pages after a removed row.
         write_page_index=True,
-        use_content_defined_chunking=True,
+        use_content_defined_chunking=_CHUNKING,
     )
 
 

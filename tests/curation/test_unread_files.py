@@ -32,9 +32,14 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_no_file_is_read_before_the_work_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in (("a", "12"), ("b", "34"), ("c", "567")):
         (tmp_path / f"{name}.mp4").write_text(text)
-    monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("a file was opened"))
+    opened = []
+    plain = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, *a, **k: opened.append(path.suffix) or plain(path, *a, **k)
+    )
     found = Store(tmp_path / "out").recognise(find_sources([tmp_path]))
     monkeypatch.undo()
+    assert ".mp4" not in opened
     assert [(one.name.rpartition("/")[2], [path.name for path in one.alike]) for one in found] == [
         ("a.mp4", []),
         ("b.mp4", ["a.mp4"]),
