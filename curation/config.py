@@ -77,6 +77,16 @@ class Config(Section):
         length = self.filters.get("length")
         return length.min_s if isinstance(length, LengthSettings) else 0.0
 
+    def with_audio(self) -> Config:
+        """Return the same settings for clips with their audio track; downloads include it."""
+        formats = self.download.formats.model_copy(update={"audio": True})
+        return self.model_copy(
+            update={
+                "encode": self.encode.model_copy(update={"audio": True}),
+                "download": self.download.model_copy(update={"formats": formats}),
+            }
+        )
+
     @property
     def hash(self) -> str:
         """SHA-256, in hex, of the settings that change a clip; download and layout are left out."""
@@ -84,6 +94,8 @@ class Config(Section):
         stored = {_FORMER_NAMES.get(name, name): value for name, value in settings.items()}
         if self.encode.gop is None:
             del stored["encode"]["gop"]
+        if not self.encode.audio:  # as in runs of versions without audio
+            del stored["encode"]["audio"]
         versions = {
             name: filters.get(name).spec.version for name, own in self.filters.items() if own is not None
         }

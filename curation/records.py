@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+
+_NO_VALUE = 255
+# Fields of a verdict for the report alone; `verdicts.jsonl` and `explain --json` leave them out.
+SHOWN_ONLY = {"curve_times", "curves"}
 
 
 class _Record(BaseModel):
@@ -64,6 +71,28 @@ class FilterResult(_Record):
         return stored if self.evidence else {k: v for k, v in stored.items() if k != "evidence"}
 
 
+class Curve(_Record):
+    """Measured values over time in 255 levels: enough for a plot, a byte per sample.
+
+    Attributes:
+        low, high: values of levels 0 and 254.
+        levels: base64 of one byte per sample; 255 where nothing could be measured.
+    """
+
+    low: float
+    high: float
+    levels: str
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float64]) -> Curve:
+        """Quantise values, float64 (N,), NaN where nothing could be measured."""
+        known = np.isfinite(values)
+        low, high = (float(edge(values[known])) if known.any() else 0.0 for edge in (np.min, np.max))
+        levels = np.full(len(values), _NO_VALUE, np.uint8)
+        levels[known] = np.round((values[known] - low) / ((high - low) or 1.0) * (_NO_VALUE - 1))
+        return cls(low=low, high=high, levels=base64.b64encode(levels.tobytes()).decode())
+
+
 class ShotVerdict(_Record):
     """Verdict for one span of frames: a whole shot or a part of one.
 
@@ -81,6 +110,8 @@ class ShotVerdict(_Record):
         findings: results of every filter that is on, in their order.
         clip_id: id of the clip of a kept span.
         appearance: properties of a span with a face, by which `report` compares yield; see `report.groups`.
+        curve_times: seconds of the samples of `curves`.
+        curves: values of the filters that measure every sample, for the report.
     """
 
     start_frame: int
@@ -96,11 +127,15 @@ class ShotVerdict(_Record):
     findings: tuple[FilterResult, ...]
     clip_id: str | None
     appearance: dict[str, float] = {}
+    curve_times: tuple[float, ...] = ()
+    curves: dict[str, Curve] = {}
 
     @model_serializer(mode="wrap")
-    def _without_empty_appearance(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_empty_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records from before these fields were stored are written as they were."""
         stored: dict[str, Any] = handler(self)
-        return stored if self.appearance else {k: v for k, v in stored.items() if k != "appearance"}
+        empty = {name for name in ("appearance", "curve_times", "curves") if not stored.get(name)}
+        return {name: value for name, value in stored.items() if name not in empty}
 
 
 class ClipRecord(_Record):
@@ -110,7 +145,8 @@ class ClipRecord(_Record):
     clips; it is not exported. `person_id` is set if the maker of the clip knows the person. `looks` are
     perceptual hashes of the whole picture of the source, ten a second, in hex, by which
     `curation.dataset.dedup` finds the same footage in another source; `person_looks` are those of the square
-    around the face, which a crop of the picture does not change.
+    around the face, which a crop of the picture does not change. `has_audio` is None where the run did not
+    ask for audio.
     """
 
     clip_id: str
@@ -133,6 +169,13 @@ class ClipRecord(_Record):
     person_looks: tuple[str, ...] = ()
     face: str | None = None
     person_id: str | None = None
+    has_audio: bool | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unknown_audio(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of runs without audio are written as before."""
+        stored: dict[str, Any] = handler(self)
+        return {k: v for k, v in stored.items() if k != "has_audio" or v is not None}
 
 
 class SourceRecord(_Record):

@@ -96,6 +96,7 @@ class EncodeSettings(Section):
     preset: Literal[
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ]
+    audio: bool = False
 
 
 class ExportSettings(Section):

@@ -32,8 +32,9 @@ from talkingpose.io.atomic import write_text
 from talkingpose.io.errors import UserError
 from talkingpose.io.shard import Shard
 
-# Page of `tp-curate report`; `forget` deletes it.
+# Page of `tp-curate report` and the folder of its videos; `forget` deletes them.
 REPORT_PAGE = "report.html"
+REPORT_FILES = "report_files"
 
 # Folder of ledger and downloads; see `curation.download`.
 DOWNLOADS = "acquisition"

@@ -27,7 +27,7 @@ from curation.detect.scan import Scan, scan
 from curation.detect.transitions import edges_of
 from curation.filters.length import LengthFilter, LengthSettings
 from curation.heartbeat import beating
-from curation.records import ClipRecord, FilterResult, ShotVerdict, SourceRecord, Step
+from curation.records import ClipRecord, Curve, FilterResult, ShotVerdict, SourceRecord, Step
 from curation.sources import Source, UnreadFile, identify
 from curation.store import Store
 from talkingpose.media import MediaError, PacketIndex, VideoReader, read_index
@@ -272,6 +272,8 @@ def _decide(
         findings=_all_filters(job, known),
         clip_id=None,
         appearance=appearance(span),
+        curve_times=tuple(round(sample.time, 3) for sample in span.samples),
+        curves={one.spec.name: Curve.of(one.values) for one in part.measurements if one.spec.per == "sample"},
     )
     if not part.passed:
         return verdict, None

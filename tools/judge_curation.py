@@ -4,9 +4,10 @@
     python -m tools.judge_curation scan SOURCE... --out SCANS     measure once; thresholds are then free
     python -m tools.judge_curation sweep LABELS SCANS filters.hands.min_share=0.5,0.7,0.9
 
-LABELS is a CSV file with the columns file, keep (yes or no; anything else is open), start_s and end_s. Open
-spans do not count. `sweep` chooses a value of a setting on all sources but one, judges the one that was left
-out with it, and adds up: what a calibrated threshold gives on footage it has not seen.
+LABELS is a CSV file with the columns file, keep (yes or no; anything else is open), start_s and end_s, such
+as labels.csv of `tp-curate report`. Open spans do not count. `sweep` chooses a value of a setting on all
+sources but one, judges the one that was left out with it, and adds up: what a calibrated threshold gives on
+footage it has not seen.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.config import Config, load_config
-from curation.report.labels import Label, read_labels
+from curation.report.labels import Label, labelled_parts, labels_by_source, read_labels
 from talkingpose.io.text_table import text_table
 
 Spans = list[tuple[float, float]]
@@ -70,31 +71,38 @@ class Agreement:
         return 2 * self.kept / total if total else 1.0
 
 
-def agreement(kept: Spans, labels: Sequence[Label], min_s: float) -> Agreement:
+@dataclass(frozen=True)
+class Judged:
+    """Kept spans of a source; its footage begins at `start_s` and ends at `end_s`."""
+
+    kept: Spans
+    start_s: float
+    end_s: float
+
+
+def agreement(judged: Judged, labels: Sequence[Label], min_s: float) -> Agreement:
     """Compare the kept spans of a source with its labels."""
     found = Agreement()
-    for label in labels:
-        end = min(label.end_s, max((span[1] for span in kept), default=0.0) + 1e6)
-        inside = sum(max(min(end, b) - max(label.start_s, a), 0.0) for a, b in kept)
-        if not label.wanted:
+    for start, end, wanted in labelled_parts(labels, judged.start_s, judged.end_s):
+        inside = sum(max(min(end, b) - max(start, a), 0.0) for a, b in judged.kept)
+        if not wanted:
             found += Agreement(wrong=inside)
             continue
-        if label.end_s == float("inf"):
-            raise SystemExit(f"{label.file}: a wanted span needs end_s")
-        length = label.end_s - label.start_s
+        length = end - start
         lost = length - inside
         found += Agreement(kept=inside, lost=lost, short=lost if length < min_s else 0.0)
     return found
 
 
-def report(kept: dict[str, Spans], labels: Sequence[Label], min_s: float) -> Agreement:
+def report(judged: dict[str, Judged], labels: Sequence[Label], min_s: float) -> Agreement:
     """Print a line for each source, and the total."""
     rows: list[tuple[str, ...]] = [("source", *_HEADER)]
     total = []
-    for name in sorted(kept):
-        own = [label for label in labels if label.is_of(name)]
+    assigned, _ = labels_by_source(labels, {name: name for name in judged})
+    for name in sorted(judged):
+        own = assigned.get(name)
         if own:
-            one = agreement(kept[name], own, min_s)
+            one = agreement(judged[name], own, min_s)
             total.append(one)
             rows.append(_row(name, one))
     everything = sum(total, Agreement())
@@ -108,26 +116,28 @@ def _row(name: str, one: Agreement) -> tuple[str, ...]:
     return (name, *(f"{v:.2f}" for v in (one.kept, one.wrong, one.lost, one.short)), *shares)
 
 
-def kept_by_run(folder: Path) -> dict[str, Spans]:
+def kept_by_run(folder: Path) -> dict[str, Judged]:
     """Kept spans by source, of an output folder."""
     from curation.store import Store
 
-    return {
-        record.name: [(span.start_s, span.end_s) for span in record.shots if span.verdict == "keep"]
-        for record in Store(folder).records()
-    }
+    found = {}
+    for record in Store(folder).records():
+        if record.shots:
+            kept = [(span.start_s, span.end_s) for span in record.shots if span.verdict == "keep"]
+            ends = [span.end_s for span in record.shots]
+            found[record.name] = Judged(kept, min(span.start_s for span in record.shots), max(ends))
+    return found
 
 
-def kept_of(scans: dict[str, Any], config: Config) -> dict[str, Spans]:
+def kept_of(scans: dict[str, Any], config: Config) -> dict[str, Judged]:
     """Kept spans by source, of stored scans under another configuration."""
     from curation.clips.trim import parts_of
 
-    found: dict[str, Spans] = {}
+    found: dict[str, Judged] = {}
     for name, scan in scans.items():
         parts = [part for shot in scan.shots for part in parts_of(shot, config, scan.times)]
-        found[name] = [
-            (scan.times[part.shot.start], scan.times[part.shot.end]) for part in parts if part.passed
-        ]
+        kept = [(scan.times[part.shot.start], scan.times[part.shot.end]) for part in parts if part.passed]
+        found[name] = Judged(kept, scan.times[0], scan.times[-1])
     return found
 
 
@@ -155,10 +165,11 @@ def scan_sources(sources: Iterable[Path], out: Path) -> None:
 
 def sweep(scans: dict[str, Any], labels: Sequence[Label], setting: str, values: Sequence[str]) -> None:
     """Print agreement for each value of a setting, and with the value chosen on the other sources."""
+    assigned, _ = labels_by_source(labels, {name: name for name in scans})
     one = {
         value: {
-            name: agreement(spans, [x for x in labels if x.is_of(name)], config.min_length_s)
-            for name, spans in kept_of(scans, config).items()
+            name: agreement(judged, assigned.get(name, []), config.min_length_s)
+            for name, judged in kept_of(scans, config).items()
         }
         for value, config in ((value, _with(setting, value)) for value in values)
     }

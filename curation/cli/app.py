@@ -83,6 +83,7 @@ def run(
     delete_sources: DeleteSources = False,
     retry_dead: RetryDead = False,
     protocol: For = None,
+    audio: Annotated[bool, typer.Option("--audio", help="Keep the audio track of the clips.")] = False,
     json: Json = False,
 ) -> int:
     """Curate sources: keep good shots as clips with keypoints.
@@ -102,6 +103,7 @@ def run(
         budget_gb=disk_budget,
         protocol=protocol,
         gop=gop,
+        audio=audio,
     )
     access = read_access(cookies, proxy)
     part = read_shard(shard)

@@ -130,6 +130,8 @@ def rebuild(
     settings = load_settings(config, rate, budget_gb=disk_budget)
     options = RunOptions(workers=workers, delete_sources=delete_sources, access=read_access(cookies, proxy))
     rows = read_manifest(manifest)
+    if any(row.has_audio for row in rows):
+        settings = settings.with_audio()
     with shown_progress() as progress:
         report = run_rebuild(rows, out, settings, options, progress)
     if json:

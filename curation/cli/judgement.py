@@ -51,11 +51,14 @@ def report(
     folder: Folder,
     to: Annotated[Path | None, typer.Option(help="HTML file. [default: FOLDER/report.html]")] = None,
     pictures: Annotated[int, typer.Option(min=0, help="Maximum number of spans shown per reason.")] = 12,
+    videos: Annotated[int, typer.Option(min=0, help="Maximum number of spans that can be played.")] = 400,
 ) -> int:
-    """Write an HTML report of verdicts, scores and thresholds."""
+    """Write an HTML page to see, play, and review all verdicts."""
     from curation.report.pages import write_report
 
-    print(write_report(folder, to, pictures=pictures))
+    with shown_progress() as progress:
+        path = write_report(folder, to, pictures=pictures, videos=videos, progress=progress)
+    print(printable(str(path)))
     return console.EXIT_COMPLETE
 
 

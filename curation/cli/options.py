@@ -67,6 +67,7 @@ def load_settings(
     budget_gb: float | None = None,
     protocol: str | None = None,
     gop: int | None = None,
+    audio: bool = False,
 ) -> Config:
     """Load the configuration with the options of the command line over it."""
     from curation.config import load_config
@@ -80,6 +81,8 @@ def load_settings(
         loaded = loaded.model_copy(update={"filters": loaded.filters | {"frames": frames}})
     if gop is not None:
         loaded = loaded.model_copy(update={"encode": loaded.encode.model_copy(update={"gop": gop})})
+    if audio:
+        loaded = loaded.with_audio()
     download = loaded.download.model_dump()
     if rate is not None:
         download["politeness"]["requests_per_minute"] = rate

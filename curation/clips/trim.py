@@ -21,10 +21,11 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class TrimmedSpan:
-    """Span of a shot with its filter results."""
+    """Span of a shot with its filter results, and the measurements behind them."""
 
     shot: Shot
     results: tuple[FilterResult, ...]
+    measurements: tuple[Measurement, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -65,7 +66,7 @@ def _judged(shot: Shot, config: Config, *, remainder: bool = False) -> TrimmedSp
     measurements = tuple(filters.measure(shot, config.filters).values())
     results = tuple(one.result() for one in measurements)
     if config.trim is None:
-        return TrimmedSpan(shot, results)
+        return TrimmedSpan(shot, results, measurements)
     gap, evidence = _longest_gap(measurements, shot, config)
     limit = config.trim.max_gap_s
     broken = gap > limit + _TOLERANCE
@@ -81,7 +82,7 @@ def _judged(shot: Shot, config: Config, *, remainder: bool = False) -> TrimmedSp
         reason=None if passed else f"interrupted: {evidence[0].what}" if broken else "good only now and then",
         evidence=evidence if broken else (),
     )
-    return TrimmedSpan(shot, (*results, steady))
+    return TrimmedSpan(shot, (*results, steady), measurements)
 
 
 def _longest_gap(

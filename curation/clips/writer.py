@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from talkingpose.io.atomic import atomic_write
 from talkingpose.io.errors import UserError
 from talkingpose.io.image import Image
 from talkingpose.media import VideoReader, VideoWriter
+from talkingpose.media.audio import cut_audio
 from talkingpose.pose import PoseEstimator, smooth
 
 # Pose models read faces, hands and bodies at 192 to 256 pixels; larger pictures only take longer.
@@ -34,6 +35,7 @@ _LONGEST_SIDE = 1280
 _HASHED_FRAMES = 32
 # Frame rates are ratios such as 30000/1001; the average of a variable frame rate is rounded to one.
 _MAX_RATE_TERM = 100_000
+_MAX_ASYNCHRONY_S = 0.04
 
 
 class ClipError(UserError):
@@ -123,6 +125,13 @@ def make_clip(
     ) as writer:
         for image in span.frames():
             writer.write(image[crop.y0 : crop.y1, crop.x0 : crop.x1])
+    has_audio = None
+    if config.encode.audio:
+        times = scan.times[shot.start : shot.end]
+        begin = start_pts * info.time_base
+        has_audio = is_in_step(times, fps) and cut_audio(
+            video, path, start=begin, length=span.num_frames / fps
+        )
     begun = _spent(seconds, "encode", begun)
 
     appearance = verify(video, span.num_frames, fps)
@@ -155,7 +164,18 @@ def make_clip(
         looks=tuple(hashes),
         person_looks=tuple(persons.hashes),
         face=None if face is None else write_face(face),
+        has_audio=has_audio,
     )
+
+
+def is_in_step(times: Sequence[float], fps: Fraction) -> bool:
+    """Return whether frames at a constant rate stay within a frame, or 40 ms, of their times in the source.
+
+    A clip has a constant rate. Frames of a variable rate move against the sound: beyond this distance the
+    sound would be wrong.
+    """
+    late = np.asarray(times, np.float64) - times[0] - np.arange(len(times)) / float(fps)
+    return bool(np.abs(late).max() <= max(1 / float(fps), _MAX_ASYNCHRONY_S) + 1e-6)
 
 
 def crop_inside(shot: Shot, boxes: npt.NDArray[np.float32], config: Config) -> Crop:

@@ -21,7 +21,7 @@ from curation.dataset.dedup import COPIES, find_duplicates
 from curation.dataset.leakage import find_leakage
 from curation.dataset.persons import groups_of, persons_of
 from curation.dataset.splits import split_of
-from curation.records import ClipRecord, SourceRecord
+from curation.records import SHOWN_ONLY, ClipRecord, SourceRecord
 from curation.settings import ExportSettings
 from curation.store import Store
 from talkingpose.data.schema import CONFIGS, SCORES, SPLITS, features
@@ -59,6 +59,7 @@ class DatasetRow:
         return {
             **own,
             "crop_xyxy": list(self.clip.crop_xyxy),
+            "has_audio": self.clip.has_audio,
             "scores": {name: self.clip.scores.get(name) for name in SCORES},
             "source": self.source.source,
             "source_id": self.source.source_id,
@@ -352,5 +353,5 @@ def _verdict_lines(records: Sequence[SourceRecord], duplicates: Mapping[str, str
         for shot in record.shots:
             kept = duplicates.get(shot.clip_id or "")
             copied = {} if kept is None else {"duplicate_of": kept}
-            line = {**source, **loss, **shot.model_dump(mode="json"), **copied}
+            line = {**source, **loss, **shot.model_dump(mode="json", exclude=SHOWN_ONLY), **copied}
             yield json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"

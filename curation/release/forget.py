@@ -17,7 +17,7 @@ from curation.records import SourceRecord
 from curation.release.rebuild import MEMORY, REPORT
 from curation.release.release import delete_release, is_published, release_ids
 from curation.settings import ExportSettings
-from curation.store import REPORT_PAGE, Store
+from curation.store import REPORT_FILES, REPORT_PAGE, Store
 from talkingpose.io.errors import UserError
 
 
@@ -139,7 +139,7 @@ def _remove(store: Store, entries: Sequence[LedgerEntry], records: Sequence[Sour
             (store.state / place / f"{record.source_id}.json").unlink(missing_ok=True)
     # Traces elsewhere: output of libraries, staged files, the cache of yt-dlp.
     store.log.unlink(missing_ok=True)
-    for cache in (store.state / "export", folder / CACHE):
+    for cache in (store.state / "export", folder / CACHE, store.out / REPORT_FILES):
         shutil.rmtree(cache, ignore_errors=True)
     for page in (REPORT, REPORT_PAGE):
         (store.out / page).unlink(missing_ok=True)

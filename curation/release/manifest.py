@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ _NEEDED = (
 )  # fmt: skip
 # Larger sides are damaged numbers.
 _LARGEST_SIDE = 16384
-_KNOWN = (*_NEEDED, "url", "source_sha256", "config_hash", "person_id")
+_KNOWN = (*_NEEDED, "url", "source_sha256", "config_hash", "person_id", "has_audio")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class ManifestRow:
     source_sha256: str | None
     config_hash: str | None
     person_id: str | None
+    # Not in the representation, by which results of earlier versions are found again.
+    has_audio: bool | None = field(default=None, repr=False)
 
     @property
     def time_base(self) -> Fraction:

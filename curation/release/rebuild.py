@@ -28,6 +28,7 @@ from curation.store import Store
 from talkingpose.io.atomic import atomic_write, write_text
 from talkingpose.io.image import Image
 from talkingpose.media import MediaError, VideoReader, VideoWriter
+from talkingpose.media.audio import cut_audio
 from talkingpose.pose import PoseError, smooth
 
 REPORT = "rebuild.json"
@@ -157,7 +158,10 @@ def _digest(maker: RebuildMaker, source_sha256: str | None, rows: Sequence[Manif
 
     The representation of the rows is stored: their class and its fields keep their names.
     """
-    parts = (maker.recipe, maker.search_frames, source_sha256, list(rows))
+    parts: tuple[Any, ...] = (maker.recipe, maker.search_frames, source_sha256, list(rows))
+    with_audio = [row.clip_id for row in rows if row.has_audio]
+    if with_audio:
+        parts += (with_audio,)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -233,8 +237,8 @@ class Place:
 
     def __init__(self, found: LocalSource, row: ManifestRow) -> None:
         self.row = row
-        self._path, self._name = found.path, found.name
-        with VideoReader(self._path, name=self._name) as reader:
+        self.path, self._name = found.path, found.name
+        with VideoReader(self.path, name=self._name) as reader:
             self._info = reader.info
         x0, y0, x1, y1 = row.crop_xyxy
         # Size of the source when the clip was made; a file of another size is scaled to it.
@@ -254,7 +258,7 @@ class Place:
         first = begin - (frames + Fraction(1, 2)) * interval
         last = begin + (row.num_frames + frames) * interval
         seen: dict[int, Any] = {}
-        with VideoReader(self._path, name=self._name, size=self._size) as reader:
+        with VideoReader(self.path, name=self._name, size=self._size) as reader:
             tick = reader.info.time_base
             for frame in reader.frames(max(int(first / tick), 0), int(last / tick) + 1):
                 image = frame.image[self.crop.y0 : self.crop.y1, self.crop.x0 : self.crop.x1]
@@ -284,11 +288,18 @@ class Place:
         begin = row.start_pts * row.time_base + (offset - Fraction(1, 2)) * interval
         return max(int(begin / tick), 0), None
 
+    def begin(self, offset: int) -> Fraction:
+        """Return the time of the first frame of the clip, in seconds."""
+        start, _ = self.span(offset)
+        with VideoReader(self.path, name=self._name) as reader:
+            first = next(reader.frames(start, None), None)
+        return Fraction(start) * self._info.time_base if first is None else first.time
+
     def frames(self, offset: int, size: tuple[int, int] | None = None) -> Iterator[Image]:
         """Yield the frames of the row, or fewer if the file ends."""
         start, end = self.span(offset)
         with VideoReader(
-            self._path, name=self._name, size=size or self._size, downscaled=size is not None
+            self.path, name=self._name, size=size or self._size, downscaled=size is not None
         ) as reader:
             for number, frame in enumerate(reader.frames(start, end)):
                 if number == self.row.num_frames:
@@ -316,6 +327,9 @@ def _write(source: Place, offset: int, folder: Path, config: Config, detectors: 
     if count != row.num_frames:
         video.unlink()
         raise MediaError(f"the source has only {count} of {row.num_frames} frames")
+    has_audio = row.has_audio
+    if has_audio:
+        has_audio = cut_audio(video, source.path, start=source.begin(offset), length=count / fps)
     look = verify(video, count, fps)
     keypoints = dense_keypoints(source.frames(offset, source.pose_size), detectors.estimator)
     keypoints = smooth(keypoints, row.fps, source.width, source.height, window_s=config.pose.smooth_s)
@@ -345,4 +359,5 @@ def _write(source: Place, offset: int, folder: Path, config: Config, detectors: 
         phash=look.phash,
         num_bytes=len(data),
         person_id=row.person_id,
+        has_audio=has_audio,
     )

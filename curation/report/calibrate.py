@@ -1,23 +1,33 @@
 """Calibration of filter thresholds against labels.
 
-The unit is a judged span, weighted by its seconds. Filters are evaluated together: the better of two
-thresholds is the one that gives the whole cascade the better F1. Filters that did not run, because an earlier
-step had rejected the span, count as passed: a looser threshold is judged optimistically.
+The unit is a labelled part of a judged span, weighted by its seconds. Filters are evaluated together: the
+better of two thresholds is the one that gives the whole cascade the better F1. Filters that did not run,
+because an earlier step had rejected the span, count as passed: a looser threshold is judged optimistically.
+A threshold is proposed only if it is also better when each source is judged with the threshold that the other
+sources choose (10 folds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from curation.records import FilterResult, ShotVerdict, SourceRecord
-from curation.report.labels import Labels, label_of
+from curation.report.labels import Label, Labels, labelled_parts, labels_by_source
 from talkingpose.io.text_table import text_table
 
 # With fewer wanted or unwanted sources, a better threshold would only fit these files.
 MIN_SOURCES = 5
+# A threshold that changes the verdict on fewer sources fits these.
+MIN_DECIDING = 3
+_FOLDS = 10
 # Smallest gain in F1 of a proposal; less is noise.
 _MIN_GAIN = 0.01
 _MAX_CANDIDATES = 200
@@ -57,6 +67,8 @@ class FilterCalibration:
         together: quality of all filters, with this one at its threshold.
         proposed: better threshold for all filters together, None where there is none.
         would_be: quality with the proposed threshold.
+        left_out: quality on sources whose threshold the other sources chose; None without a better threshold.
+        deciding_sources: number of sources with a part that the better threshold decides otherwise.
         note: reason for no proposal, or its reliability.
     """
 
@@ -70,6 +82,8 @@ class FilterCalibration:
     together: DecisionQuality
     proposed: float | None
     would_be: DecisionQuality | None
+    left_out: DecisionQuality | None
+    deciding_sources: int
     note: str
 
 
@@ -106,111 +120,189 @@ class Calibration:
 
 @dataclass(frozen=True)
 class _Case:
-    source: str
+    """Labelled part of a judged span."""
+
+    source_id: str
     span: ShotVerdict
     wanted: bool
+    seconds: float
 
     @property
-    def seconds(self) -> float:
-        return self.span.end_s - self.span.start_s
+    def is_kept(self) -> bool:
+        return self.span.verdict == "keep"
 
     def result(self, name: str) -> FilterResult | None:
         return next((one for one in self.span.findings if one.filter == name), None)
 
 
 def calibrate(records: Sequence[SourceRecord], labels: Labels) -> Calibration:
-    """Compare the decisions of a run with labels."""
-    cases, undecided = _cases(records, labels)
+    """Compare the decisions of a run with labels, and propose thresholds that hold on left-out sources."""
+    names = {record.source_id: record.name for record in records}
+    assigned, unknown = labels_by_source(labels.labels, names)
+    cases, undecided = _cases(records, assigned)
     kept: dict[str, bool] = {}
     wanted: dict[str, bool] = {}
     for case in cases:
-        wanted[case.source] = wanted.get(case.source, False) or case.wanted
-        kept[case.source] = kept.get(case.source, False) or case.span.verdict == "keep"
-    names = list(dict.fromkeys(result.filter for case in cases for result in case.span.findings))
-    thin = min(sum(wanted.values()), len(wanted) - sum(wanted.values())) < MIN_SOURCES
+        wanted[case.source_id] = wanted.get(case.source_id, False) or case.wanted
+        kept[case.source_id] = kept.get(case.source_id, False) or case.is_kept
+    filters = dict.fromkeys(result.filter for case in cases for result in case.span.findings)
+    folds = None
+    if min(sum(wanted.values()), len(wanted) - sum(wanted.values())) >= MIN_SOURCES:
+        folds = _folds(wanted)
     return Calibration(
-        by_source=_quality([(kept[name], wanted[name], 1.0) for name in wanted]),
-        by_seconds=_quality([(case.span.verdict == "keep", case.wanted, case.seconds) for case in cases]),
+        by_source=_quality([(kept[one], wanted[one], 1.0) for one in wanted]),
+        by_seconds=_quality([(case.is_kept, case.wanted, case.seconds) for case in cases]),
         wanted_sources=sum(wanted.values()),
         unwanted_sources=len(wanted) - sum(wanted.values()),
-        false_keeps=tuple(sorted(name for name in wanted if kept[name] and not wanted[name])),
-        false_rejects=tuple(sorted(name for name in wanted if wanted[name] and not kept[name])),
-        filters=tuple(_calibrated(name, cases, thin=thin) for name in names),
-        not_judged=tuple(
-            sorted(
-                {one.file for one in labels.labels if not any(one.is_of(record.name) for record in records)}
-            )
-        ),
+        false_keeps=tuple(sorted(names[one] for one in wanted if kept[one] and not wanted[one])),
+        false_rejects=tuple(sorted(names[one] for one in wanted if wanted[one] and not kept[one])),
+        filters=tuple(_calibrated(name, cases, folds) for name in filters),
+        not_judged=tuple(sorted({one.file or one.source_id for one in unknown})),
         undecided=tuple(sorted(undecided)),
         unclear=labels.unclear,
     )
 
 
-def _cases(records: Sequence[SourceRecord], labels: Labels) -> tuple[list[_Case], set[str]]:
-    """Return labelled spans with a verdict, and names of sources without one."""
+def _cases(
+    records: Sequence[SourceRecord], labels: Mapping[str, Sequence[Label]]
+) -> tuple[list[_Case], set[str]]:
+    """Return labelled parts of spans with a verdict, and names of sources without one."""
     cases, undecided = [], set()
     for record in records:
-        if record.error is not None and any(one.is_of(record.name) for one in labels.labels):
+        own = labels.get(record.source_id, ())
+        if record.error is not None and own:
             undecided.add(record.name)
         for span in record.shots:
-            label = label_of(labels.labels, record.name, span.start_s, span.end_s)
-            if label is None:
-                continue
-            if span.verdict == "error":
+            parts = labelled_parts(own, span.start_s, span.end_s)
+            if parts and span.verdict == "error":
                 undecided.add(record.name)
-            else:
-                cases.append(_Case(record.name, span, label.wanted))
+                continue
+            cases += [_Case(record.source_id, span, wanted, end - start) for start, end, wanted in parts]
     return cases, undecided
 
 
-def _calibrated(name: str, cases: Sequence[_Case], *, thin: bool) -> FilterCalibration:
+def _folds(wanted: Mapping[str, bool]) -> dict[str, int]:
+    """Deal sources to folds by hash, wanted and unwanted ones evenly."""
+    ordered = sorted(wanted, key=lambda one: (wanted[one], hashlib.sha256(one.encode()).digest()))
+    return {source: place % _FOLDS for place, source in enumerate(ordered)}
+
+
+class _Cascade:
+    """Decisions of all filters as a function of the threshold of one of them."""
+
+    def __init__(self, name: str, cases: Sequence[_Case]) -> None:
+        own = [case.result(name) for case in cases]
+        first = next(one for one in own if one is not None)
+        self.threshold, self.at_least, self.unit = first.threshold, first.at_least, first.unit
+        self.values = np.array([_measured(one) for one in own], np.float64)
+        # Without a value the result does not depend on the threshold; a filter that did not run passes.
+        self._fixed = np.array([one is None or one.passed is not False for one in own], bool)
+        self._others = np.array(
+            [
+                all(one.passed is not False for one in case.span.findings if one.filter != name)
+                for case in cases
+            ],
+            bool,
+        )
+        self.wanted = np.array([case.wanted for case in cases], bool)
+        self.seconds = np.array([case.seconds for case in cases], np.float64)
+
+    def kept(self, thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Decisions, bool (number of thresholds, number of cases)."""
+        limits = thresholds[:, None]
+        passed = self.values >= limits if self.at_least else self.values <= limits
+        decided = np.where(np.isnan(self.values), self._fixed, passed)
+        return np.asarray(self._others & decided, np.bool_)
+
+    def quality(
+        self, thresholds: Sequence[float], of: npt.NDArray[np.bool_] | None = None
+    ) -> list[DecisionQuality]:
+        """Quality with each threshold, of some or all cases."""
+        weight = self.seconds if of is None else self.seconds * of
+        kept = self.kept(np.asarray(thresholds, np.float64))
+        sums = (kept @ (weight * self.wanted), kept @ weight)
+        return [
+            _from_sums(float(both), float(all_kept), float(weight @ self.wanted), float(weight.sum()))
+            for both, all_kept in zip(*sums, strict=True)
+        ]
+
+    def best(self, of: npt.NDArray[np.bool_] | None = None) -> tuple[float, DecisionQuality] | None:
+        """Find the threshold with the best F1, in the middle of the widest gap that gives it."""
+        chosen = self.values if of is None else self.values[of]
+        values = np.unique(chosen[np.isfinite(chosen)])
+        if len(values) < 2:
+            return None
+        # Of many values, evenly spaced ones: few spans lie between them.
+        values = values[:: max(len(values) // _MAX_CANDIDATES, 1)]
+        middles = [(low + high) / 2 for low, high in pairwise(values.tolist())]
+        found = self.quality(middles, of)
+        place = max(range(len(middles)), key=lambda i: (found[i].f1, values[i + 1] - values[i]))
+        return _round_between(middles[place], values.tolist()), found[place]
+
+    def chosen(self, of: npt.NDArray[np.bool_] | None = None) -> float:
+        """Return the threshold that some of the cases would propose, or that of the run."""
+        best = self.best(of)
+        (now,) = self.quality([self.threshold], of)
+        return self.threshold if best is None or best[1].f1 < now.f1 + _MIN_GAIN else best[0]
+
+    def left_out(self, fold: npt.NDArray[np.int64]) -> DecisionQuality:
+        """Quality on sources whose threshold the other sources chose, over all folds."""
+        kept = np.zeros(len(fold), bool)
+        for number in np.unique(fold):
+            limit = self.chosen(fold != number)
+            kept |= (fold == number) & self.kept(np.array([limit]))[0]
+        return _quality(list(zip(kept.tolist(), self.wanted.tolist(), self.seconds.tolist(), strict=True)))
+
+
+def _measured(result: FilterResult | None) -> float:
+    known = result is not None and result.passed is not None and result.measured is not None
+    return float(result.measured) if known and result and result.measured is not None else math.nan
+
+
+def _calibrated(name: str, cases: Sequence[_Case], folds: Mapping[str, int] | None) -> FilterCalibration:
+    cascade = _Cascade(name, cases)
     results = [(case, result) for case in cases if (result := case.result(name)) is not None]
-    first = results[0][1]
-    measured = [(case, result) for case, result in results if result.measured is not None]
-    together = _together(name, cases, first.threshold, first.at_least)
-    proposed, would_be, note = None, None, ""
-    if thin:
+    (together,) = cascade.quality([cascade.threshold])
+    proposed, would_be, left_out, deciding = None, None, None, 0
+    best = cascade.best()
+    if folds is None:
         note = f"fewer than {MIN_SOURCES} wanted or unwanted sources: nothing is proposed"
+    elif best is None or best[1].f1 < together.f1 + _MIN_GAIN:
+        note = "no threshold is better on these labels"
     else:
-        best = _best(name, cases, measured, first)
-        if best is None or best[1].f1 < together.f1 + _MIN_GAIN:
-            note = "no threshold is better on these labels"
+        before, after = cascade.kept(np.array([cascade.threshold, best[0]]))
+        changed = before != after
+        deciding = len({case.source_id for case, one in zip(cases, changed, strict=True) if one})
+        left_out = cascade.left_out(np.array([folds[case.source_id] for case in cases]))
+        gain = (
+            f"F1 {together.f1:.3f} -> {best[1].f1:.3f} on these labels, {left_out.f1:.3f} on sources left out"
+        )
+        if deciding < MIN_DECIDING:
+            note = f"{gain}; rests on {deciding} sources, fewer than {MIN_DECIDING}: nothing is proposed"
+        elif left_out.f1 < together.f1 + _MIN_GAIN:
+            note = f"{gain}: nothing is proposed"
         else:
-            proposed, would_be = best
-            note = f"F1 {together.f1:.3f} -> {would_be.f1:.3f} on these labels; verify it on others"
+            (proposed, would_be), note = best, f"{gain}; it decides {deciding} sources"
     passed = [
         (one.passed is True, case.wanted, case.seconds) for case, one in results if one.passed is not None
     ]
+    spans = {id(case.span): one.measured is not None for case, one in results}
+    every = {id(case.span) for case in cases}
     return FilterCalibration(
         filter=name,
-        threshold=first.threshold,
-        at_least=first.at_least,
-        unit=first.unit,
-        measured=len(measured),
-        not_measured=len(cases) - len(measured),
+        threshold=cascade.threshold,
+        at_least=cascade.at_least,
+        unit=cascade.unit,
+        measured=sum(spans.values()),
+        not_measured=len(every) - sum(spans.values()),
         alone=_quality(passed),
         together=together,
         proposed=proposed,
         would_be=would_be,
+        left_out=left_out,
+        deciding_sources=deciding,
         note=note,
     )
-
-
-def _best(
-    name: str, cases: Sequence[_Case], measured: Sequence[tuple[_Case, FilterResult]], first: FilterResult
-) -> tuple[float, DecisionQuality] | None:
-    """Find the threshold with the best F1 of all filters, in the middle of the widest gap that gives it."""
-    values = sorted({one.measured for _, one in measured if one.measured is not None})
-    if len(values) < 2:
-        return None
-    # Of many values, evenly spaced ones: few spans lie between them.
-    values = values[:: max(len(values) // _MAX_CANDIDATES, 1)]
-    scored = [
-        (_together(name, cases, (low + high) / 2, first.at_least), high - low, (low + high) / 2)
-        for low, high in pairwise(values)
-    ]
-    quality, _, threshold = max(scored, key=lambda one: (one[0].f1, one[1]))
-    return _round_between(threshold, values), quality
 
 
 def _round_between(threshold: float, values: Sequence[float]) -> float:
@@ -224,30 +316,15 @@ def _round_between(threshold: float, values: Sequence[float]) -> float:
     return threshold
 
 
-def _together(name: str, cases: Sequence[_Case], threshold: float, at_least: bool) -> DecisionQuality:
-    """Return the quality of all filters, with one of them at another threshold."""
-    decided = []
-    for case in cases:
-        others = all(one.passed is not False for one in case.span.findings if one.filter != name)
-        own = case.result(name)
-        decided.append((others and _passes(own, threshold, at_least), case.wanted, case.seconds))
-    return _quality(decided)
-
-
-def _passes(result: FilterResult | None, threshold: float, at_least: bool) -> bool:
-    if result is None or result.passed is None:
-        return True
-    if result.measured is None:  # without a value the result does not depend on the threshold
-        return result.passed
-    return result.measured >= threshold if at_least else result.measured <= threshold
-
-
 def _quality(decided: Sequence[tuple[bool, bool, float]]) -> DecisionQuality:
     """Compute the quality of (kept, wanted, weight)."""
     kept = sum(weight for is_kept, _, weight in decided if is_kept)
     wanted = sum(weight for _, is_wanted, weight in decided if is_wanted)
     both = sum(weight for is_kept, is_wanted, weight in decided if is_kept and is_wanted)
-    everything = sum(weight for *_, weight in decided)
+    return _from_sums(both, kept, wanted, sum(weight for *_, weight in decided))
+
+
+def _from_sums(both: float, kept: float, wanted: float, everything: float) -> DecisionQuality:
     return DecisionQuality(
         both / kept if kept else None,
         both / wanted if wanted else None,
@@ -272,7 +349,7 @@ def lines(found: Calibration) -> Iterator[str]:
     head = ("filter", "spans", "threshold", "alone: p / r / yield", "together: p / r / yield", "proposed")
     yield from text_table([head, *(_cells(one) for one in found.filters)])
     for one in found.filters:
-        if one.proposed is not None:
+        if one.left_out is not None:
             yield f"{one.filter}: {one.note}"
     if found.filters and found.filters[0].note.startswith("fewer"):
         yield found.filters[0].note

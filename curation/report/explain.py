@@ -10,7 +10,7 @@ from typing import Any
 from curation.dataset.export import dropped_duplicates, exported_copies
 from curation.dataset.persons import groups_of, persons_of
 from curation.dataset.splits import split_of
-from curation.records import STEPS, ClipRecord, Evidence, FilterResult, ShotVerdict, SourceRecord
+from curation.records import SHOWN_ONLY, STEPS, ClipRecord, Evidence, FilterResult, ShotVerdict, SourceRecord
 from curation.settings import ExportSettings
 from curation.store import Store
 from talkingpose.io.errors import UserError
@@ -63,8 +63,7 @@ def find_decisions(folder: Path, name: str) -> list[Decision]:
     if not store.state.is_dir():
         raise ExplainError(f"folder {folder}: not a folder of tp-curate: give the --out of a run")
     records = store.records()
-    splits, duplicates = _exported(store, records)
-    decisions = [one for record in records for one in _decisions(record, splits, duplicates)]
+    decisions = decisions_of(store, records)
     of_clip = [one for one in decisions if one.span and (one.span.clip_id or "").startswith(name)]
     if len(of_clip) == 1 and name:
         return of_clip
@@ -80,12 +79,18 @@ def find_decisions(folder: Path, name: str) -> list[Decision]:
     raise ExplainError(f"{name!r}: no clip and no source of this name in {folder}: see its verdicts.jsonl")
 
 
+def decisions_of(store: Store, records: Sequence[SourceRecord]) -> list[Decision]:
+    """List the decisions about all spans of records, and about sources that could not be read."""
+    splits, duplicates = _exported(store, records)
+    return [one for record in records for one in _decisions(record, splits, duplicates)]
+
+
 def document(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
     """Return JSON values."""
     return [
         {
             "source": one.source.model_dump(mode="json", exclude={"shots", "clips"}),
-            "span": one.span.model_dump(mode="json") if one.span else None,
+            "span": one.span.model_dump(mode="json", exclude=SHOWN_ONLY) if one.span else None,
             "clip": one.clip.model_dump(mode="json", exclude={"face"}) if one.clip else None,
             "split": one.split,
             "duplicate_of": one.duplicate_of,

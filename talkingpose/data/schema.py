@@ -43,13 +43,15 @@ SCORES = (
 _ID = ("clip_id", "source", "source_id", "url")
 _SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den", "start_s", "end_s")
 _SHAPE = ("fps", "width", "height", "num_frames", "crop_xyxy")
+# Null in datasets of runs that did not ask for audio; absent from datasets of earlier versions.
+_AUDIO = ("has_audio",)
 _ANNOTATION = ("keypoints", "boxes", "scores")
 _RIGHTS = ("person_id", "license", "uploader_id", "fetched_at", "rights_evidence")
 _HASHES = ("sha256", "phash", "source_sha256", "config_hash", "tool_versions")
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "clips": (*_ID, *_SPAN, *_SHAPE, "video", *_ANNOTATION, *_RIGHTS, *_HASHES),
-    "manifest": (*_ID, *_SPAN, *_SHAPE, *_RIGHTS, *_HASHES),
+    "clips": (*_ID, *_SPAN, *_SHAPE, *_AUDIO, "video", *_ANNOTATION, *_RIGHTS, *_HASHES),
+    "manifest": (*_ID, *_SPAN, *_SHAPE, *_AUDIO, *_RIGHTS, *_HASHES),
     "annotations": ("clip_id", "source_id", "fps", "width", "height", "num_frames", *_ANNOTATION),
 }
 
@@ -78,6 +80,7 @@ def features(config: str) -> datasets.Features:
         **{name: Value("float64") for name in ("start_s", "end_s", "fps")},
         **{name: Value("int32") for name in ("width", "height", "num_frames")},
         "crop_xyxy": List(Value("float32")),
+        "has_audio": Value("bool"),
         "fetched_at": Value("timestamp[us, tz=UTC]"),
         "keypoints": Array3D(shape=(None, NUM_KEYPOINTS, 3), dtype="float16"),
         "boxes": List(List(Value("float32"))),

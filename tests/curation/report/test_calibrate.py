@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from made_records import SHARPNESS, source, span
 
 from curation.records import FilterResult
-from curation.report.calibrate import MIN_SOURCES, _passes, calibrate, lines
-from curation.report.labels import Label, LabelError, Labels, read_labels
+from curation.report.calibrate import MIN_SOURCES, _Cascade, _Case, calibrate, lines
+from curation.report.labels import (
+    Label,
+    LabelError,
+    Labels,
+    labelled_parts,
+    labels_by_source,
+    read_labels,
+)
 
 
 def labels(*pairs: tuple[str, bool], unclear: tuple[str, ...] = ()) -> Labels:
@@ -110,12 +118,26 @@ def test_a_table_with_parts_of_sources(tmp_path):
         ("file,keep\na,perhaps\n", "has neither yes nor no"),
         ("file,keep,start_s\na,yes,soon\n", "line 2: start_s 'soon': give seconds"),
         ("", "no column file: it has none"),
+        ("file,keep,start_s,end_s\na,yes,4,2\n", "line 2: end_s 2 is not after start_s 4"),
+        ("file,keep\n,yes\n", "line 2: no file"),
+        ("file,keep,end_s\na,yes,nan\n", "end_s 'nan': give seconds"),
+        ("file,keep\n" + "a" * 200_000 + ",yes\n", "not a CSV table"),
+        ('file,keep\n"a', "neither yes nor no"),
     ],
 )
 def test_an_unusable_table_is_refused(tmp_path, text, message):
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(LabelError, match=message):
         read_labels(tmp_path / "labels.csv")
+
+
+def test_tables_of_spreadsheets_are_read(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b'\xef\xbb\xbffile;keep;end_s\r\n"a ""b"";c.mp4";yes;3\r\n')
+    assert read_labels(path).labels == (Label('a "b";c.mp4', True, 0.0, 3.0),)
+    path.write_bytes(b"file,keep\n\xff\xfe,yes\n")
+    with pytest.raises(LabelError, match="not UTF-8"):
+        read_labels(path)
 
 
 def test_no_such_table(tmp_path):
@@ -128,4 +150,46 @@ def test_a_result_without_a_value_does_not_depend_on_the_threshold(passed):
     result = FilterResult(
         **SHARPNESS, passed=passed, measured=None, at_least=True, reason=None if passed else "too soft"
     )
-    assert {_passes(result, threshold, True) for threshold in (0.0, 0.5, 9.0)} == {passed}
+    one = span(0).model_copy(update={"findings": (result,)})
+    case = _Case("a", one, True, 4.0)
+    assert set(_Cascade("sharp", [case]).kept(np.array([0.0, 0.5, 9.0])).ravel().tolist()) == {passed}
+
+
+def test_a_threshold_that_rests_on_few_sources_is_not_proposed():
+    records, table = footage(MIN_SOURCES, (0.4, 0.6))
+    records += [source(f"odd{i}", span(0, seconds=40.0, sharp=0.45 + i * 0.01)) for i in range(2)]
+    table = Labels(table.labels + tuple(Label(f"odd{i}", True) for i in range(2)), ())
+    sharp = next(one for one in calibrate(records, table).filters if one.filter == "sharp")
+    assert sharp.proposed is None and "rests on 2 sources, fewer than 3" in sharp.note
+
+
+def test_a_threshold_that_fits_noise_is_not_proposed():
+    """Labels that have nothing to do with the values: a threshold fits them, but not those left out."""
+    random = np.random.default_rng(16)
+    records = [source(f"s{i}", span(0, sharp=float(0.4 + 0.2 * random.random()))) for i in range(30)]
+    table = labels(*((one.name, bool(random.random() < 0.5)) for one in records))
+    sharp = next(one for one in calibrate(records, table).filters if one.filter == "sharp")
+    assert sharp.left_out is not None and sharp.deciding_sources >= 3
+    assert sharp.proposed is None and "on sources left out: nothing is proposed" in sharp.note
+
+
+def test_a_proposal_is_confirmed_on_sources_left_out():
+    records, table = footage(8, (0.25, 0.35))
+    sharp = next(one for one in calibrate(records, table).filters if one.filter == "sharp")
+    assert sharp.deciding_sources == 8 and sharp.left_out is not None and sharp.left_out.f1 == 1
+
+
+def test_parts_of_a_span_count_by_their_seconds():
+    table = Labels((Label("a", True), Label("a", False, 1.0, 2.0), Label("a", True, 3.0, 9.0)), ())
+    assert labelled_parts(table.labels, 0.0, 4.0) == [(0.0, 1.0, True), (1.0, 2.0, False), (2.0, 4.0, True)]
+    found = calibrate([source("a", span(0, clip_id="k"))], table)
+    assert (found.by_seconds.precision, found.by_seconds.recall) == (3 / 4, 1)
+
+
+def test_an_id_names_one_of_two_sources_with_the_same_name():
+    records = [source("x/a.mp4", span(0, clip_id="k1")), source("y/a.mp4", span(0, sharp=0.1))]
+    table = Labels(
+        (Label("a.mp4", True, source_id="id-x-a.mp4"), Label("a.mp4", False, source_id="gone")), ()
+    )
+    assigned, unknown = labels_by_source(table.labels, {one.source_id: one.name for one in records})
+    assert [len(assigned[one.source_id]) for one in records] == [2, 1] and unknown == []

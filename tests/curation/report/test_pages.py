@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -62,15 +63,43 @@ def page(folder) -> str:
     return write_report(folder).read_text(encoding="utf-8")
 
 
-def test_one_self_contained_page(folder, page):
-    assert (folder / "report.html").is_file()
+def test_the_page_reaches_nothing_outside_and_escapes_names(folder, page):
     assert re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,|#)([^"]*)"', page) == []
-    assert "<script" not in page and "http:" not in re.sub(r'http://www\.w3\.org/[^"]*', "", page)
-    assert "alert(1)" in page and "\u202e" not in page
+    assert "http:" not in re.sub(r'http://www\.w3\.org/[^"]*', "", page)
+    assert "alert(1)" in page and "<script>alert" not in page and "\u202e" not in page
+    files = sorted((folder / "report_files").iterdir())
+    for script in (one for one in files if one.suffix == ".js"):
+        assert not set("<>&\n") & set(script.read_text(encoding="ascii").rstrip("\n"))
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    named = {
+        name for one in data["spans"] if (own := one["preview"]) for name in (own["video"], own["portrait"])
+    }
+    named |= {f"{name}.js" for one in data["spans"] if (name := one["keypoints"])}
+    named |= {f"{one['data']}.js" for one in data["sources"]}
+    assert named == {one.name for one in files} and len(named) == 7
+    made = (folder / "report_files" / data["spans"][1]["preview"]["video"]).stat().st_mtime_ns
+    stale = folder / "report_files" / "v-0123456789abcdef.mp4"
+    stale.write_bytes(b"")
+    (folder / "report_files" / "mine.txt").write_text("not ours")
+    assert write_report(folder).read_text(encoding="utf-8") == page and not stale.exists()
+    assert (folder / "report_files" / data["spans"][1]["preview"]["video"]).stat().st_mtime_ns == made
+    (folder / "report_files" / "mine.txt").unlink()
+
+
+def test_the_page_tells_every_verdict(page):
     for text in ("bad sharp", "bad text", "no video: give another", "tool 1.2", "CC-BY-4.0, by Ada"):
         assert text in page, text
     assert page.count("<svg") == 4  # the funnel and three filters
-    assert write_report(folder).read_text(encoding="utf-8") == page
+
+
+def test_few_videos_and_no_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("curation.report.pages.histogram_figure", lambda one: None)
+    page = write_report(folder, tmp_path / "a #1.html", pictures=0, videos=1).read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert data["files"] == "a%20%231_files" and len(list((tmp_path / "a #1_files").glob("*.mp4"))) == 1
+    assert [one["no_preview"] != "" for one in data["spans"]].count(True) == 2
+    with pytest.raises(ExplainError, match="give a file in an existing folder"):
+        write_report(folder, tmp_path / "none" / "page.html")
 
 
 def test_pictures_show_the_clip_the_span_or_nothing(folder, page, monkeypatch):
