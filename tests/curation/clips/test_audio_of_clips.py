@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from curation.release.manifest import read_manifest
 from curation.release.release import release_ids
 from curation.report.previews import make_preview
 from curation.store import Store
-from talkingpose.data import load_clips
+from talkingpose.data.clips import load_clips
 from talkingpose.media.audio import cut_audio
 
 CLICK_S = 2.6
@@ -41,7 +42,6 @@ def add_click(video: Path, *, seconds: float = 4.0) -> None:
 
 
 def click_of(video: bytes | Path) -> float:
-    import io
 
     with av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video)) as container:
         frames = list(container.decode(audio=0))
