@@ -90,6 +90,8 @@ def write_report(
         raise ExplainError(f"folder {folder}: not a folder of tp-curate: give the --out of a run")
     records = store.records()
     path = to or folder / REPORT_PAGE
+    if path.is_dir():
+        raise ExplainError(f"report {path}: a folder: give the name of a file, such as {path / REPORT_PAGE}")
     files = path.with_name(f"{path.stem}_files")
     try:
         files.mkdir(exist_ok=True)

@@ -25,7 +25,12 @@
   }
   const seconds = (value) => value.toFixed(2);
   const number = (value) => (value === null || value === undefined ? "–" : String(+value.toPrecision(4)));
-  const say = (text) => { $("status").textContent = text; };
+  let fading = 0;
+  function say(text) {
+    $("status").textContent = text;
+    clearTimeout(fading);
+    fading = setTimeout(() => { $("status").textContent = ""; }, 5000);
+  }
 
   // ---- data files -------------------------------------------------------------------------------------------
   const loaded = new Map();
@@ -648,7 +653,7 @@
     event.target.value = "";
   });
   for (const [id, act] of Object.entries({ keep: () => judge(true), drop: () => judge(false), add: addPart, clear, "from-here": () => mark("start"), "to-here": () => mark("end"), back: () => seek(frame - 1), forth: () => seek(frame + 1), play })) $(id).addEventListener("click", act);
-  for (const id of ["start", "end"]) $(id).addEventListener("change", () => change({ [id]: Number($(id).value) }));
+  for (const id of ["start", "end"]) $(id).addEventListener("change", () => ($(id).value === "" ? showReview() : change({ [id]: Number($(id).value) })));
   $("cause").addEventListener("change", () => change({ reason: $("cause").value }));
   $("note").addEventListener("change", () => change({ note: $("note").value }));
   for (const id of ["show-pose", "show-box"]) $(id).addEventListener("change", () => draw(frame));

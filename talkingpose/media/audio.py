@@ -95,19 +95,17 @@ def cut_audio(video: Path, audio: Path, *, start: Fraction, length: Fraction) ->
 
 def _part(audio: Path, start: Fraction, length: int) -> npt.NDArray[np.float32] | None:
     """Samples of a part, float32 (1 or 2 channels, length), 0 where there is no sound; None without any."""
-    with open_video(audio, str(audio)) as sound:
-        if not sound.streams.audio:
-            return None
-        track = sound.streams.audio[0]
-        # A decoder needs a few packets before its sound is right; a wrong seek falls back to the beginning.
-        for seek in (start - _PREROLL_S, None):
+    # A decoder needs a few packets before its sound is right; a wrong seek falls back to the beginning.
+    for seek in (start - _PREROLL_S, None):
+        with open_video(audio, str(audio)) as sound:
+            if not sound.streams.audio:
+                return None
             try:
-                sound.seek(
-                    0 if seek is None else max(int(seek * av.time_base), 0), backward=True, any_frame=False
-                )
+                if seek is not None:
+                    sound.seek(max(int(seek * av.time_base), 0), backward=True)
+                samples, first = _filled(sound, sound.streams.audio[0], start, length)
             except (av.FFmpegError, OSError):
                 continue
-            samples, first = _filled(sound, track, start, length)
             if seek is None or (first is not None and first <= start):
                 return samples
     return None
@@ -128,7 +126,7 @@ def _filled(
         first = round((time - start) * _RATE)
         low, high = max(-first, 0), min(frame.samples, length - first)
         if low < high:
-            samples[:, first + low : first + high] = frame.to_ndarray()[:, low:high]
+            samples[:, first + low : first + high] = np.nan_to_num(frame.to_ndarray()[:, low:high])
             has_sound = True
     return (samples if has_sound else None), began
 
@@ -150,7 +148,11 @@ def _resampled_part(
         for frame in decoded:
             if not isinstance(frame, av.AudioFrame) or frame.pts is None or frame.time_base is None:
                 continue
-            yield from resampler.resample(frame)
+            try:
+                resampled = resampler.resample(frame)
+            except (av.FFmpegError, ValueError):
+                continue  # another format than that of the frames before
+            yield from resampled
             if frame.pts * frame.time_base > end:
                 return
     try:

@@ -10,6 +10,7 @@ import av
 import datasets
 import numpy as np
 import pytest
+from fake_detectors import FAKE
 from shot_videos import write_shots
 from typer.testing import CliRunner
 
@@ -17,8 +18,10 @@ from curation.cli.app import app
 from curation.clips.writer import is_in_step
 from curation.config import load_config
 from curation.release.manifest import read_manifest
+from curation.release.rebuild import Place, _write
 from curation.release.release import release_ids
 from curation.report.previews import make_preview
+from curation.sources import LocalSource
 from curation.store import Store
 from talkingpose.data.clips import load_clips
 from talkingpose.media.audio import cut_audio
@@ -76,7 +79,12 @@ def test_a_run_keeps_sound_and_says_so(tmp_path, fake_models, in_this_process):
     video = clip._opened().video(clip)
     assert click_of(video) == pytest.approx(CLICK_S - kept.start_s, abs=0.02)
     release_ids(out, tmp_path / "release")
-    assert {row.has_audio for row in read_manifest(tmp_path / "release")} == {True, False}
+    manifest = read_manifest(tmp_path / "release")
+    assert {row.has_audio for row in manifest} == {True, False}
+    (row,) = [one for one in manifest if one.has_audio]
+    place = Place(LocalSource(tmp_path / "in" / "sound.mp4", "sound.mp4"), row)
+    rebuilt = _write(place, 0, tmp_path, load_config().with_audio(), FAKE)
+    assert rebuilt.has_audio and rebuilt.sha256 == kept.sha256
     (span,) = [one for one in record.shots if one.clip_id]
     assert span.curves["brightness"].levels and len(span.curve_times) >= 10
     preview = make_preview(Store(out), {}, record, span, tmp_path)
