@@ -197,7 +197,12 @@ def _finding(result: FilterResult, curve: Curve | None) -> dict[str, Any]:
     texts = {name: own[name] and clean(own[name]) for name in ("filter", "unit", "reason")}
     evidence = [{**seen.model_dump(mode="json"), "what": clean(seen.what)} for seen in result.evidence]
     # The threshold of a filter whose samples are yes or no is the share of yes.
-    yes_no = curve is not None and {curve.low, curve.high} <= {0.0, 1.0} and result.measured == result.share
+    yes_no = (
+        curve is not None
+        and {curve.low, curve.high} <= {0.0, 1.0}
+        and result.measured == result.share
+        and result.threshold == result.min_share
+    )
     return {**own, **texts, "evidence": evidence, "yes_no": yes_no}
 
 
