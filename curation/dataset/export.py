@@ -24,13 +24,14 @@ from curation.dataset.splits import split_of
 from curation.records import SHOWN_ONLY, ClipRecord, SourceRecord
 from curation.settings import ExportSettings
 from curation.store import Store
-from talkingpose.data.schema import CONFIGS, SCORES, SPLITS, features
+from talkingpose.data.schema import AUDIO_COLUMN, CONFIGS, SCORES, SPLITS, features
 from talkingpose.io.atomic import move
 from talkingpose.io.documents import read_arrays
 from talkingpose.io.tables import read_table
 from talkingpose.pose.keypoints import NUM_KEYPOINTS
 
 if TYPE_CHECKING:
+    import datasets
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,7 +60,7 @@ class DatasetRow:
         return {
             **own,
             "crop_xyxy": list(self.clip.crop_xyxy),
-            "has_audio": self.clip.has_audio,
+            AUDIO_COLUMN: self.clip.has_audio,
             "scores": {name: self.clip.scores.get(name) for name in SCORES},
             "source": self.source.source,
             "source_id": self.source.source_id,
@@ -214,6 +215,7 @@ def _write_config(
     """Write one configuration under `staged`; return its file names by split, without empty splits."""
     folder = staged / config
     folder.mkdir(parents=True)
+    columns = features(config, audio=any(row.clip.has_audio is not None for row in rows))
     layout: dict[str, list[str]] = {}
     # Compression and files need no interpreter lock; each thread holds one row group.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -222,7 +224,7 @@ def _write_config(
             shards = list(_shards([row for row in rows if row.split == split], config, settings))
             names = [f"{config}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
             for name, shard in zip(names, shards, strict=True):
-                written.append(pool.submit(_write_shard, store, staged / name, config, shard))
+                written.append(pool.submit(_write_shard, store, staged / name, config, columns, shard))
             if names:
                 layout[split] = names
         for one in written:
@@ -279,8 +281,10 @@ def shard_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     )
 
 
-def _write_shard(store: Store, path: Path, config: str, rows: Sequence[DatasetRow]) -> None:
-    schema = features(config).arrow_schema
+def _write_shard(
+    store: Store, path: Path, config: str, columns: datasets.Features, rows: Sequence[DatasetRow]
+) -> None:
+    schema = columns.arrow_schema
     with shard_writer(path, schema) as writer:
         for group in _chunks(rows, config, _ROW_GROUP_BYTES):
             writer.write_table(_table(store, schema, group))

@@ -43,17 +43,19 @@ SCORES = (
 _ID = ("clip_id", "source", "source_id", "url")
 _SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den", "start_s", "end_s")
 _SHAPE = ("fps", "width", "height", "num_frames", "crop_xyxy")
-# Null in datasets of runs that did not ask for audio; absent from datasets of earlier versions.
-_AUDIO = ("has_audio",)
 _ANNOTATION = ("keypoints", "boxes", "scores")
 _RIGHTS = ("person_id", "license", "uploader_id", "fetched_at", "rights_evidence")
 _HASHES = ("sha256", "phash", "source_sha256", "config_hash", "tool_versions")
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "clips": (*_ID, *_SPAN, *_SHAPE, *_AUDIO, "video", *_ANNOTATION, *_RIGHTS, *_HASHES),
-    "manifest": (*_ID, *_SPAN, *_SHAPE, *_AUDIO, *_RIGHTS, *_HASHES),
+    "clips": (*_ID, *_SPAN, *_SHAPE, "video", *_ANNOTATION, *_RIGHTS, *_HASHES),
+    "manifest": (*_ID, *_SPAN, *_SHAPE, *_RIGHTS, *_HASHES),
     "annotations": ("clip_id", "source_id", "fps", "width", "height", "num_frames", *_ANNOTATION),
 }
+
+# Column after `crop_xyxy` in `clips` and `manifest` of runs that asked for audio, and of no other: their files
+# stay as they were.
+AUDIO_COLUMN = "has_audio"
 
 # Columns that a reader needs; all others are optional in datasets that other tools wrote.
 REQUIRED = ("clip_id", "fps", "width", "height", "num_frames", "video", "keypoints")
@@ -63,8 +65,8 @@ class DatasetError(UserError):
     """A dataset that cannot be found, opened or used."""
 
 
-def features(config: str) -> datasets.Features:
-    """Return the columns of a configuration as Hugging Face features.
+def features(config: str, *, audio: bool = False) -> datasets.Features:
+    """Return the columns of a configuration as Hugging Face features, for runs with `audio` one more.
 
     `keypoints` is [T, 133, 3] float16 (x, y, confidence, all in [0, 1]), `boxes` is [T, 4] float32
     (normalised xyxy of the person), `video` holds the bytes of the file and a file name.
@@ -80,11 +82,14 @@ def features(config: str) -> datasets.Features:
         **{name: Value("float64") for name in ("start_s", "end_s", "fps")},
         **{name: Value("int32") for name in ("width", "height", "num_frames")},
         "crop_xyxy": List(Value("float32")),
-        "has_audio": Value("bool"),
+        AUDIO_COLUMN: Value("bool"),
         "fetched_at": Value("timestamp[us, tz=UTC]"),
         "keypoints": Array3D(shape=(None, NUM_KEYPOINTS, 3), dtype="float16"),
         "boxes": List(List(Value("float32"))),
         "scores": {name: Value("float32") for name in SCORES},
         "video": Video(),
     }
-    return Features({name: types[name] for name in COLUMNS[config]})
+    names = list(COLUMNS[config])
+    if audio and "crop_xyxy" in names:
+        names.insert(names.index("crop_xyxy") + 1, AUDIO_COLUMN)
+    return Features({name: types[name] for name in names})
