@@ -53,8 +53,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "annotations": ("clip_id", "source_id", "fps", "width", "height", "num_frames", *_ANNOTATION),
 }
 
-# Column after `crop_xyxy` in `clips` and `manifest` of runs that asked for audio, and of no other: their files
-# stay as they were.
+# Column after `crop_xyxy` in `clips` and `manifest` of runs that asked for audio. Files of other runs have no
+# such column.
 AUDIO_COLUMN = "has_audio"
 
 # Columns that a reader needs; all others are optional in datasets that other tools wrote.
