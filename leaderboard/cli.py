@@ -74,6 +74,41 @@ def build(
     return console.EXIT_PARTIAL if report.refused or opened.refused else console.EXIT_COMPLETE
 
 
+@app.command("serve")
+def serve(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders of such folders.")
+    ],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 for a free one.")] = 8000,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "TalkingPose Bench",
+) -> int:
+    """Serve a board on this machine, and build it again when a run changes; Ctrl+C ends it."""
+    from leaderboard.serve import LiveBoard
+
+    try:
+        LiveBoard(runs, title, console.note).serve(port)
+    except KeyboardInterrupt:
+        console.note("stopped")
+    return console.EXIT_COMPLETE
+
+
+@app.command("push")
+def push(
+    site: Annotated[Path, typer.Argument(help="Folder of a site that this program wrote.")],
+    space: Annotated[str, typer.Argument(metavar="USER/NAME", help="Static Space of the Hugging Face Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Create a private Space.")] = False,
+) -> int:
+    """Upload a site to a static Space; for another web host, copy the folder.
+
+    The token is that of `hf auth login`. Everything in the site becomes public, videos included, unless the
+    Space is private: check the licence of the dataset first.
+    """
+    from leaderboard.push import push_site
+
+    print(push_site(site, space, private=private))
+    return console.EXIT_COMPLETE
+
+
 app.command("study")(study_command)
 app.command("votes")(votes_command)
 

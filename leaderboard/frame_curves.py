@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,29 +43,36 @@ def curve_path(values: Floats, num_frames: int, low: float, high: float, curves:
         curves: curves in the same panel. With more curves each keeps fewer points: the lowest and the highest
             of each stretch of frames.
     """
-    points: list[str] = []
+    kept = _kept(values, max(_FEWEST, _POINTS // max(1, curves)))
+    shown = values[kept]
+    finite = np.isfinite(shown)
+    x = np.rint(WIDTH * kept / max(1, num_frames - 1)).astype(np.int64)
+    scaled = (high - shown) / (high - low) if high > low else np.full(len(shown), 0.5)
+    y = np.rint(HEIGHT * np.where(finite, scaled, 0.0)).astype(np.int64)
+    parts = []
     pen_down = False
-    for frame in _kept(values, max(_FEWEST, _POINTS // max(1, curves))):
-        value = values[frame]
-        if not math.isfinite(value):
-            pen_down = False
-            continue
-        x = round(WIDTH * frame / max(1, num_frames - 1))
-        y = round(HEIGHT * (high - value) / (high - low)) if high > low else HEIGHT // 2
-        points.append(f"{'L' if pen_down else 'M'}{x} {y}")
-        pen_down = True
-    return "".join(points)
+    for there, across, down in zip(finite.tolist(), x.tolist(), y.tolist(), strict=True):
+        if there:
+            parts.append(f"{'L' if pen_down else 'M'}{across} {down}")
+        pen_down = there
+    return "".join(parts)
 
 
-def _kept(values: Floats, most: int) -> list[int]:
-    """Return the frames to draw."""
-    if len(values) <= most:
-        return list(range(len(values)))
-    kept: set[int] = set()
-    for part in np.array_split(np.arange(len(values)), max(1, most // 2)):
-        known = part[np.isfinite(values[part])]
-        # A stretch without any value keeps one frame, so that the path breaks there.
-        kept |= {int(part[0])} if not known.size else set()
-        if known.size:
-            kept |= {int(known[values[known].argmin()]), int(known[values[known].argmax()])}
-    return sorted(kept)
+def _kept(values: Floats, most: int) -> npt.NDArray[np.int64]:
+    """Return the frames to draw: of each stretch the lowest and the highest.
+
+    A stretch without any value keeps its first frame, so that the path breaks there.
+    """
+    frames = len(values)
+    if frames <= most:
+        return np.arange(frames)
+    stretches = max(1, most // 2)
+    length = -(-frames // stretches)
+    padded = np.full(stretches * length, np.nan)
+    padded[:frames] = values
+    table = padded.reshape(stretches, length)
+    first = np.arange(stretches) * length
+    low = np.where(np.isfinite(table), table, np.inf).argmin(axis=1)
+    high = np.where(np.isfinite(table), table, -np.inf).argmax(axis=1)
+    kept: npt.NDArray[np.int64] = np.unique(np.concatenate([first + low, first + high]))
+    return kept[kept < frames]

@@ -56,6 +56,7 @@ class BoardView:
     matrices: Sequence[PairMatrix]
     pair_page: str
     pairs_why: str
+    primary_only: bool
 
 
 def render_page(
@@ -149,6 +150,7 @@ def _board(
         matrices=pair_matrices(group, pairs),
         pair_page=pair_page_name(group),
         pairs_why=pairs.why,
+        primary_only=pairs.primary_only,
     )
 
 

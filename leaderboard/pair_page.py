@@ -11,8 +11,6 @@ from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.pairs import BoardPairs
 from leaderboard.site_page import SitePage, render_site_page
 
-# Matrices of secondary metrics are shown up to this number of models; beyond it they are in pairs.csv alone.
-_SECONDARY_MODELS = 12
 _MARKS = {"better": "\u25b2", "worse": "\u25bc"}
 
 
@@ -50,8 +48,6 @@ def pair_matrices(group: BoardGroup, pairs: BoardPairs) -> list[PairMatrix]:
     columns = columns_of(entry.run for entry in pairs.entries)
     order = {name: place for place, name in enumerate(pairs.primary)}
     columns.sort(key=lambda column: order.get(column.name, len(order)))
-    if len(pairs.entries) > _SECONDARY_MODELS:
-        columns = [column for column in columns if column.name in order]
     return [table for column in columns if (table := _matrix(column, pairs)) is not None]
 
 

@@ -12,6 +12,8 @@ from leaderboard.columns import MetricColumn, column_of
 from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.ranking import rank_ranges
 
+# Pairs of more models than this are compared in the primary metrics alone: 40 models make 780 pairs.
+MANY_MODELS = 12
 _FEW_MODELS = "fewer than two models are verified."
 _REVERSED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 
@@ -25,12 +27,14 @@ class BoardPairs:
         primary: ids of the metrics that the protocol names as primary; their p-values are adjusted together.
         why: reason why no pair could be judged, empty where one was.
         found: (baseline, judged) -> metric -> difference, one order of each pair.
+        primary_only: True where so many models were compared in the primary metrics alone.
     """
 
     entries: tuple[BoardEntry, ...]
     primary: tuple[str, ...]
     why: str
     found: Mapping[tuple[BoardEntry, BoardEntry], Mapping[str, MetricDifference]]
+    primary_only: bool = False
 
     def difference(
         self, baseline: BoardEntry, judged: BoardEntry, column: MetricColumn
@@ -79,6 +83,8 @@ def compare_models(group: BoardGroup) -> BoardPairs:
         why = str(protocol) if isinstance(protocol, RunProblem) else _FEW_MODELS
         return BoardPairs(entries, (), why if len(group.models) > 1 else "", {})
     sides = {entry: ScoredRun.of(entry.checked.folder, entry.run, entry.checked.cases) for entry in entries}
+    # The adjustment of p-values is by role, so the primary metrics do not need the others.
+    primary_only = len(entries) > MANY_MODELS and bool(protocol.primary)
     found = {}
     for a, b in itertools.combinations(entries, 2):
         names = [
@@ -91,7 +97,7 @@ def compare_models(group: BoardGroup) -> BoardPairs:
         found[a, b] = {row.metric: row for row in rows}
     rows = [row for of_pair in found.values() for row in of_pair.values()]
     primary = tuple(dict.fromkeys(row.metric for row in rows if row.role == "primary"))
-    return BoardPairs(entries, primary, _why_undecided(rows), found)
+    return BoardPairs(entries, primary, _why_undecided(rows), found, primary_only)
 
 
 def _why_undecided(rows: Sequence[MetricDifference]) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.analysis.compare import Comparison, MetricDifference, compare
+from benchmark.analysis.compare import Comparison, compare
+from benchmark.analysis.paired import MetricDifference
 from benchmark.protocols.perturbations import is_perturbed
 from benchmark.report.control_rows import ReportError
 from benchmark.report.number_format import NOTHING, between, measured, unit_text

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.analysis.compare import Comparison, MetricDifference, compare
+from benchmark.analysis.compare import Comparison, compare
+from benchmark.analysis.paired import MetricDifference
 from benchmark.errors import EvaluationError
 from benchmark.report.number_format import between, measured
 from benchmark.results import Run, read_run
