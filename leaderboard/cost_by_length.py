@@ -29,17 +29,17 @@ def cost_by_length(group: BoardGroup) -> CostTable | None:
         classes: dict[int, list[CaseResult]] = defaultdict(list)
         for case in entry.checked.cases.values():
             if case.cost is not None and case.cost.seconds_per_frame is not None:
-                classes[_end(case.num_frames)].append(case)
+                classes[length_class(case.num_frames)].append(case)
         if classes:
             found.append((entry, classes))
     ends = sorted({end for _, classes in found for end in classes})
     if not ends:
         return None
     rows = tuple((entry, tuple(_cell(classes.get(end, ())) for end in ends)) for entry, classes in found)
-    return CostTable(tuple(_title(end) for end in ends), rows)
+    return CostTable(tuple(class_title(end) for end in ends), rows)
 
 
-def _end(num_frames: int) -> int:
+def length_class(num_frames: int) -> int:
     """Return the number of frames that all clips of the class stay below."""
     end = _FIRST
     while num_frames >= end:
@@ -47,7 +47,8 @@ def _end(num_frames: int) -> int:
     return end
 
 
-def _title(end: int) -> str:
+def class_title(end: int) -> str:
+    """Return the numbers of frames of a class in words."""
     return f"below {end}" if end == _FIRST else f"{end // 2} to {end - 1}"
 
 

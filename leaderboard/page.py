@@ -19,6 +19,7 @@ from leaderboard.groups import BoardEntry, BoardGroup
 from leaderboard.pair_page import PairMatrix, pair_matrices, pair_page_name
 from leaderboard.pairs import BoardPairs
 from leaderboard.published import published_tables
+from leaderboard.quality_by_length import LengthTables, quality_by_length
 from leaderboard.runs import RefusedRun
 from leaderboard.table import FACT_UNITS, FACTS, BoardTable
 from leaderboard.templating import asset, environment
@@ -49,6 +50,7 @@ class BoardView:
     contestant_pages: Mapping[BoardEntry, str]
     primary: frozenset[str]
     lengths: CostTable | None
+    quality: LengthTables | None
     clips: ClipTables
     strip: FilmStrip | None
     clip_list: str
@@ -143,6 +145,7 @@ def _board(
         contestant_pages={entry: contestant_page_name(group, entry) for entry in group.entries},
         primary=_primary(table, pairs),
         lengths=cost_by_length(group),
+        quality=quality_by_length(group, table.columns),
         clips=clips,
         strip=strip,
         clip_list=clip_list_name(group),

@@ -1,10 +1,14 @@
-"""Cost by clip length, for the models that were generated."""
+"""Cost and quality by clip length."""
 
 from __future__ import annotations
 
+import pytest
+
 from benchmark.run_check import CheckedRun
+from leaderboard.columns import columns_of
 from leaderboard.cost_by_length import cost_by_length
 from leaderboard.groups import group_runs
+from leaderboard.quality_by_length import quality_by_length
 from tests.leaderboard.run_documents import checked, make_case, make_run
 
 
@@ -35,6 +39,25 @@ def test_classes_double_and_count_all_frames() -> None:
 def test_older_cases_give_no_table() -> None:
     (group,) = group_runs([loaded("talkingpose", [101, 300], measured=False)])
     assert cost_by_length(group) is None
+
+
+def test_quality_by_length_has_intervals_and_names_classes_of_few_persons() -> None:
+    lengths = [101] * 6 + [1600]
+    (group,) = group_runs([loaded("talkingpose", lengths), loaded("frozen", lengths)])
+    found = quality_by_length(group, columns_of([group.any_run]))
+    assert found is not None and found.few == ("1600 to 3199",)
+    table = found.tables[0]
+    assert table.column.name == "psnr"
+    assert table.titles == ("below 200 frames, 6 persons", "1600 to 3199 frames, 1 person")
+    entry, (many, one) = table.rows[0]
+    values = [entry.checked.cases[f"clip0{number}"].metrics["psnr"].value or 0.0 for number in range(6)]
+    assert float(many[0]) == pytest.approx(sum(values) / 6, rel=0.01)
+    assert many[1].startswith("[") and one[1] == ""
+
+
+def test_clips_of_one_length_give_no_table() -> None:
+    (group,) = group_runs([loaded("talkingpose", [101, 120])])
+    assert quality_by_length(group, columns_of([group.any_run])) is None
 
 
 def test_it_stands_on_the_page(page: str) -> None:
