@@ -16,6 +16,8 @@ _FILMS = 12
 _POSTER_WIDTH = 200
 # The moment, as a share of the clip: late, because quality decays with time.
 _MOMENT = 2 / 3
+# Every poster is decoded from the beginning of its video: clips of minutes show an earlier moment.
+_LATEST_FRAME = 250
 _SECONDS = 3.0
 
 
@@ -71,7 +73,7 @@ def film_strip(
     entries = [*([real] if real else []), *shown]
     # With few models the controls show the range of what can be seen.
     entries += controls[: max(0, 5 - len(entries))]
-    frame = min(clip.num_frames - 1, round(clip.num_frames * _MOMENT))
+    frame = min(clip.num_frames - 1, round(clip.num_frames * _MOMENT), _LATEST_FRAME)
     size = (clip.width, clip.height)
     films = [
         Film(entry, files[entry], poster, entry is real)

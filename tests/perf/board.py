@@ -1,4 +1,6 @@
-"""Time and size of a board of made-up runs: `python -m tests.perf.board --runs 40 --clips 200`.
+"""Time and size of a board of made-up runs.
+
+    .venv/bin/python tests/perf/board.py [--runs 40] [--clips 200]
 
 The documents are made up and believed, so the check of the runs is timed apart, on one run.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +19,20 @@ import numpy as np
 
 from benchmark.results import Video, write_document
 from benchmark.run_check import check_run
-from tests.leaderboard.run_documents import build_trusted, encode, make_case, make_run, write_frames
+
+# An installed distribution may have a package `tests` too: this folder comes first.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+import tests
+
+tests.__path__ = [str(Path(__file__).parents[1]), *tests.__path__]
+
+from tests.leaderboard.run_documents import (  # noqa: E402
+    build_trusted,
+    encode,
+    make_case,
+    make_run,
+    write_frames,
+)
 
 
 def make_runs(folder: Path, runs: int, clips: int) -> None:
