@@ -33,7 +33,10 @@
   gain.setAttribute("aria-label", "Amplification of the difference");
   if (real) bar.append(make("label", {}, differ, " Difference from the real video "), gain);
   bar.append(share);
-  if (videos.length) clip.querySelector(".players").before(bar);
+  if (videos.length) {
+    clip.querySelector(".players").before(bar);
+    clip.querySelector(".keys").hidden = false;
+  }
 
   const length = (video) => (Number.isFinite(video.duration) ? video.duration : 0);
   function load() {
