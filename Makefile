@@ -15,9 +15,11 @@ env: .venv/.complete
 .venv/.complete: requirements.lock pyproject.toml .ci/machine.py
 	@$(if $(PYTHON),,echo "make: no Python: install python3.11 or python3.12 (Debian, Ubuntu: python3)"; exit 1;) \
 	$(PYTHON) .ci/machine.py before
-	@test -x $(BIN)/python || { echo "making .venv"; $(PYTHON) -m venv .venv; }
-	@echo "installing the packages of requirements.lock (a few minutes, some gigabytes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@echo "This takes about five minutes and 8 GB of disk, most of them for PyTorch."
+	@test -x $(BIN)/python || { echo "1 of 3: making .venv"; $(PYTHON) -m venv .venv; }
+	@echo "2 of 3: installing the packages of requirements.lock"
+	@$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --requirement requirements.lock
+	@echo "3 of 3: installing the project and trying the packages"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python .ci/machine.py after
 	@touch $@

@@ -22,7 +22,7 @@ class _BoardGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the default command."""
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+        if args and args[0] not in self.commands and args[0] not in console.GLOBAL_OPTIONS:
             args = ["build", *args]
         return super().parse_args(ctx, args)
 

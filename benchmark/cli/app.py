@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from talkingpose.pose.styles import PoseStyle
 
 PROGRAM = "tp-eval"
+_SMOKE_FRAMES = 24
 EXIT_CODES = "Exit codes: 0 complete, 2 wrong input, 3 some clips failed; they are listed."
 
 app = console.application("Score models that animate a portrait, on clips of more than 100 frames.")
 app.add_typer(weights.app, name="weights", help="List, fetch and verify weight files.")
-app.command("report")(report.report_command)
-app.command("submit")(report.submit_command)
 
 Dataset = Annotated[str, typer.Option(help="tp-mini (bundled), a folder, or owner/name[@revision].")]
 Split = Annotated[str | None, typer.Option(help="[default: test if it has usable clips, else all]")]
@@ -41,6 +40,13 @@ ProtocolName = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="Only the first N clips; not comparable.")]
 MaxFrames = Annotated[int | None, typer.Option(help="Only the first N frames per clip; not comparable.")]
+Smoke = Annotated[
+    bool,
+    typer.Option("--smoke", help="Trial of 24 frames, or --max-frames, under any protocol; never ranked."),
+]
+AllMetrics = Annotated[
+    bool, typer.Option("--all", help="Show all metrics in the table, not only the primary ones.")
+]
 CodecRun = Annotated[
     Path | None, typer.Option(help="Run of the control reencode on the same clips, to measure drift against.")
 ]
@@ -82,6 +88,7 @@ def run_command(
     protocol: ProtocolName = None,
     limit: Limit = None,
     max_frames: MaxFrames = None,
+    smoke: Smoke = False,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     seeds: Annotated[
         int | None, typer.Option(help="Number of runs, with seeds from --seed on, in OUT/seed-N.")
@@ -114,6 +121,7 @@ def run_command(
     in_process: InProcess = False,
     config: Config = None,
     dry_run: DryRun = False,
+    all_metrics: AllMetrics = False,
     as_json: RunJson = False,
 ) -> int:
     """Generate and score videos of a model."""
@@ -129,7 +137,8 @@ def run_command(
         split=split,
         protocol=protocol or protocol_of(dataset, None if fresh else place),
         limit=limit,
-        max_frames=max_frames,
+        max_frames=_frames(max_frames, smoke),
+        smoke=smoke,
         seed=seed,
         device=device or _default_device(dataset, shard),
         batch_size=batch_size,
@@ -140,12 +149,18 @@ def run_command(
         in_process=in_process or None,
         timeout_s=timeout,
     )
+<<<<<<< HEAD
     if dry_run:
         return _dry_run(settings, as_json)
     places = _devices(devices, device, settings, workers)
     if seeds is not None:
         return _evaluate_seeds(settings, seeds, places, as_json)
     return _evaluate(settings, places, as_json)
+=======
+    if seeds is not None and not dry_run:
+        return _evaluate_seeds(settings, seeds, workers, as_json, all_metrics)
+    return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json, all_metrics)
+>>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
 
 
 @app.command("score", epilog=EXIT_CODES)
@@ -170,11 +185,13 @@ def score_command(
     protocol: ProtocolName = None,
     limit: Limit = None,
     max_frames: MaxFrames = None,
+    smoke: Smoke = False,
     workers: Workers = 1,
     fresh: Fresh = False,
     codec_run: CodecRun = None,
     config: Config = None,
     dry_run: DryRun = False,
+    all_metrics: AllMetrics = False,
     as_json: RunJson = False,
 ) -> int:
     """Score finished videos, matched by clip id or by a map."""
@@ -187,7 +204,8 @@ def score_command(
         split=split,
         protocol=protocol or protocol_of(dataset, None if fresh else out),
         limit=limit,
-        max_frames=max_frames,
+        max_frames=_frames(max_frames, smoke),
+        smoke=smoke,
         device="cpu",
         fresh=fresh,
         codec_run=codec_run,
@@ -197,9 +215,13 @@ def score_command(
         driving_frames=cast("FramesSeen", driving_frames),
         backbone=backbone,
     )
+<<<<<<< HEAD
     if dry_run:
         return _dry_run(settings, as_json)
     return _evaluate(settings, _devices(None, None, settings, workers), as_json)
+=======
+    return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json, all_metrics)
+>>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
 
 
 @app.command("cases", epilog=EXIT_CODES)
@@ -301,6 +323,7 @@ def rescore_command(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the sample of --verify. [default: drawn and printed]")
     ] = None,
+    all_metrics: AllMetrics = False,
     as_json: RunJson = False,
 ) -> int:
     """Score the kept frames of a run again."""
@@ -318,7 +341,7 @@ def rescore_command(
         codec_run=codec_run,
         add=_names(add) or (),
     )
-    _print_run(rescored, as_json)
+    _print_run(rescored, run, as_json, all_metrics)
     return console.EXIT_COMPLETE
 
 
@@ -368,6 +391,10 @@ def compare_command(
     return console.EXIT_COMPLETE
 
 
+app.command("report")(report.report_command)
+app.command("submit")(report.submit_command)
+
+
 @app.command("validate", epilog="Exit codes: 0 no errors, 2 wrong input, 3 errors; they are listed.")
 def validate_command(
     target: Annotated[
@@ -382,6 +409,7 @@ def validate_command(
     protocol: ProtocolName = None,
     sample: Annotated[int | None, typer.Option(help="Clips of a dataset to decode. [default: all]")] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Of a contestant.")] = None,
+    model_args: Annotated[str, typer.Option(help="Of a contestant: key=value,key=value.")] = "",
     device: Annotated[str, typer.Option(help="Of a contestant: cpu, cuda or cuda:N.")] = "cpu",
     in_process: InProcess = False,
     as_json: Json = False,
@@ -397,6 +425,7 @@ def validate_command(
         protocol=protocol or protocol_of(dataset or ""),
         sample=sample,
         checkpoint=checkpoint,
+        model_args=_model_args(model_args),
         device=device,
         in_process=in_process or None,
         prediction_map=prediction_map,
@@ -411,16 +440,19 @@ def validate_command(
 @app.command("ls")
 def list_command(
     what: Annotated[Literal["contestants", "metrics", "protocols"], typer.Argument(help="What to list.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Show one of them in full: a name, a metric id or a family.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List contestants, metrics or protocols."""
-    from benchmark.cli.listing import listing, table
+    from benchmark.cli.listing import details, listing, one, table
 
     if as_json:
-        console.emit_json(listing(what))
-    else:
-        for line in table(what):
-            print(line)
+        console.emit_json(listing(what) if name is None else one(what, name))
+        return
+    for line in table(what) if name is None else details(what, name):
+        print(line)
 
 
 @app.command("schema")
@@ -434,7 +466,7 @@ def schema_command() -> None:
 def main() -> None:
     """Run the command line; `tp-eval --model X` is `tp-eval run --model X`."""
     args = sys.argv[1:]
-    if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+    if args and args[0].startswith("-") and args[0] not in console.GLOBAL_OPTIONS:
         args = ["run", *args]
     console.run(app, PROGRAM, args)
 
@@ -476,6 +508,7 @@ def _dry_run(settings: RunSettings, as_json: bool) -> int:
     return console.EXIT_COMPLETE
 
 
+<<<<<<< HEAD
 def _default_device(dataset: str, shard: str | None) -> str:
     """Return `cpu` on the bundled dataset, else `auto`; torchrun gives each process a GPU of its machine."""
     if dataset == TP_MINI:
@@ -504,6 +537,9 @@ def _devices(
 
 
 def _evaluate_seeds(settings: RunSettings, seeds: int, devices: list[WorkerDevice], as_json: bool) -> int:
+=======
+def _evaluate_seeds(settings: RunSettings, seeds: int, workers: int, as_json: bool, all_metrics: bool) -> int:
+>>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
     """Evaluate with several seeds, print each result, and return the exit code."""
     from benchmark.runner.seeds import evaluate_seeds
 
@@ -514,18 +550,30 @@ def _evaluate_seeds(settings: RunSettings, seeds: int, devices: list[WorkerDevic
     else:
         for run in runs:
             print(f"seed {run.seed}")
-            _print_run(run, as_json=False)
+            _print_run(run, settings.out / f"seed-{run.seed}", False, all_metrics)
         print(f"\ntp-eval compare {settings.out} OTHER compares means over seeds and splits the variance")
     return console.EXIT_COMPLETE if all(run.status == "complete" for run in runs) else console.EXIT_PARTIAL
 
 
+<<<<<<< HEAD
 def _evaluate(settings: RunSettings, devices: list[WorkerDevice], as_json: bool) -> int:
+=======
+def _evaluate(settings: RunSettings, workers: int, as_json: bool, all_metrics: bool) -> int:
+>>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
     """Run or score, print the result, and return the exit code."""
+    from benchmark.cli.run_table import left_out
     from benchmark.runner.workers import evaluate_in_workers
 
     with _stdout_for_results(), _Progress() as progress:
+<<<<<<< HEAD
         run = evaluate_in_workers(settings, devices, progress)
     _print_run(run, as_json)
+=======
+        run = evaluate_in_workers(settings, workers, progress)
+    for line in left_out(run):
+        console.note(f"{PROGRAM}: no score: {line}")
+    _print_run(run, settings.out, as_json, all_metrics)
+>>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
     for entry in run.audit:
         if entry.kind in ("lag", "swapped"):
             console.note(f"{PROGRAM}: {entry.clip_id}: {entry.message}")
@@ -553,13 +601,20 @@ def _verify(run: Path, dataset: str | None, seed: int | None, progress: _Progres
     return console.EXIT_COMPLETE if result.verified else console.EXIT_PARTIAL
 
 
-def _print_run(run: Run, as_json: bool) -> None:
-    from benchmark.cli.run_table import table
+def _print_run(run: Run, folder: Path, as_json: bool, all_metrics: bool) -> None:
+    from benchmark.cli.run_table import closing, table
+    from benchmark.report.run_page import named_primary
 
     if as_json:
         console.emit_json(run.model_dump(mode="json", by_alias=True))
-    else:
-        print(table(run))
+        return
+    print(table(run, () if all_metrics else named_primary(run)))
+    print(f"\n{closing(run, folder)}")
+
+
+def _frames(max_frames: int | None, smoke: bool) -> int | None:
+    """Return the limit of frames; a smoke run has one."""
+    return _SMOKE_FRAMES if smoke and max_frames is None else max_frames
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from benchmark.data.bundled import TP_MINI, open_dataset
 from benchmark.protocols.protocol import load_protocol
 from benchmark.results import CaseResult, Run
 from benchmark.runner.inputs import prepare_inputs
-from benchmark.runner.plan import PlannedCase, plan_run
+from benchmark.runner.plan import PlannedCase, plan_run, planning_rules
 from talkingpose.data.clips import ClipDataset
 from talkingpose.io.errors import UserError
 from talkingpose.io.image import Image
@@ -112,7 +112,7 @@ def _open(run: Run, location: str) -> tuple[ClipDataset, dict[str, PlannedCase] 
     data = open_dataset(location)
     plan = plan_run(
         data,
-        load_protocol(f"{run.protocol.id}@{run.protocol.version}"),
+        planning_rules(load_protocol(f"{run.protocol.id}@{run.protocol.version}"), run.max_frames),
         split=run.dataset.split if run.dataset.split in data.splits else None,
         limit=run.limit,
         max_frames=run.max_frames,

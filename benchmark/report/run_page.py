@@ -165,14 +165,18 @@ def write_page(page: Path, html: str) -> None:
         raise ReportError(f"--out {page}: not writable ({error.strerror}): choose another") from error
 
 
-def primary_metrics(run: Run) -> list[str]:
-    """Return the primary metrics of the protocol of a run; its first metrics if it is not installed."""
+def named_primary(run: Run) -> list[str]:
+    """Return the primary metrics that the protocol of a run names; none if it is not installed."""
     try:
         named = load_protocol(f"{run.protocol.id}@{run.protocol.version}").primary
     except UserError:
-        named = ()
-    found = [name for name in named if name in run.metrics]
-    return found or list(run.metrics)[:_FALLBACK_PRIMARY]
+        return []
+    return [name for name in named if name in run.metrics]
+
+
+def primary_metrics(run: Run) -> list[str]:
+    """Return the primary metrics of a run; its first metrics if its protocol names none."""
+    return named_primary(run) or list(run.metrics)[:_FALLBACK_PRIMARY]
 
 
 def metric_specs(run: Run) -> dict[str, MetricSpec]:

@@ -15,7 +15,7 @@ from benchmark.protocols.protocol import Protocol
 from benchmark.results import CaseResult, Run
 from benchmark.run_dir import RunDir
 from benchmark.runner.inputs import prepare_inputs
-from benchmark.runner.plan import PlannedCase, plan_run
+from benchmark.runner.plan import PlannedCase, plan_run, planning_rules
 from benchmark.runner.scorer import file_sha256
 from talkingpose.data.clips import ClipDataset
 from talkingpose.io.image import Image
@@ -111,7 +111,7 @@ def _plan(run: Run, protocol: Protocol, location: str) -> tuple[ClipDataset, dic
     dataset = open_dataset(location)
     plan = plan_run(
         dataset,
-        protocol,
+        planning_rules(protocol, run.max_frames),
         split=run.dataset.split if run.dataset.split in dataset.splits else None,
         limit=run.limit,
         max_frames=run.max_frames,

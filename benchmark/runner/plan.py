@@ -134,6 +134,17 @@ def plan_run(
     return RunPlan(label, cases, tuple(audit), fingerprint([case.clip for case in cases]))
 
 
+def planning_rules(protocol: Protocol, max_frames: int | None) -> Protocol:
+    """Return the protocol with an admission that fits a smoke run of so few frames; else the protocol itself.
+
+    The result serves to choose clips only: the hash of a run is always that of the protocol itself.
+    """
+    if max_frames is None or not 0 < max_frames < protocol.admission.min_frames:
+        return protocol
+    admission = protocol.admission.model_copy(update={"min_frames": max_frames, "min_seconds": None})
+    return protocol.model_copy(update={"admission": admission})
+
+
 def batches(cases: Sequence[PlannedCase], batch_size: int) -> Iterator[tuple[PlannedCase, ...]]:
     """Yield groups of at most `batch_size` cases of one frame size, in the order of their clip ids.
 
@@ -182,7 +193,8 @@ def _check_limits(protocol: Protocol, limit: int | None, max_frames: int | None)
         raise EvaluationError(f"--limit {limit}: give a number of clips from 1")
     if max_frames is not None and max_frames < protocol.admission.min_frames:
         raise EvaluationError(
-            f"--max-frames {max_frames}: {protocol.name} requires {protocol.admission.min_frames} or more"
+            f"--max-frames {max_frames}: {protocol.name} requires {protocol.admission.min_frames} or more; "
+            "--smoke allows fewer, for a trial"
         )
 
 

@@ -17,7 +17,7 @@ from benchmark.runner.codec_control import CodecControl
 from benchmark.runner.environment import project_version
 from benchmark.runner.hosts.host import Host, InProcessHost
 from benchmark.runner.hosts.isolation import IsolatedHost
-from benchmark.runner.plan import PlannedCase, RunPlan, batches, case_key, plan_run
+from benchmark.runner.plan import PlannedCase, RunPlan, batches, case_key, plan_run, planning_rules
 from benchmark.runner.predictions.case_map import read_case_map
 from benchmark.runner.predictions.cases import inputs_hash
 from benchmark.runner.predictions.folder import Predictions
@@ -144,7 +144,7 @@ def prepare_run(settings: RunSettings, contestant: Contestant | None = None) -> 
     dataset = open_dataset(settings.dataset)
     plan = plan_run(
         dataset,
-        protocol,
+        planning_rules(protocol, settings.max_frames) if settings.smoke else protocol,
         split=settings.split,
         limit=settings.limit,
         max_frames=settings.max_frames,

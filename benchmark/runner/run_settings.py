@@ -16,11 +16,17 @@ DEFAULT_TIMEOUT_S = 900.0
 class RunSettings:
     """Options of `tp-eval run` and `tp-eval score`; `benchmark/default.yaml` describes them.
 
-    If `predictions`, a folder of finished videos, is set, `model` is the name to show, `revision` the
-    revision of the model that made them, `driving_frames` what it saw of the driving clip, `backbone` what it
-    is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1;
-    `worker` is the same among the processes of a shard, which share a queue of batches. `in_process` is None
-    for the default: bundled controls in the evaluator's process, everything else in a process of its own.
+        If `predictions`, a folder of finished videos, is set, `model` is the name to show, `revision` the
+        revision of the model that made them, `driving_frames` what it saw of the driving clip, `backbone` what it
+    <<<<<<< HEAD
+        is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1;
+        `worker` is the same among the processes of a shard, which share a queue of batches. `in_process` is None
+        for the default: bundled controls in the evaluator's process, everything else in a process of its own.
+    =======
+        is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1.
+        `in_process` is None for the default: bundled controls in the evaluator's process, everything else in a
+        process of its own. `smoke` allows fewer frames than the protocol requires; such a run is not comparable.
+    >>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
     """
 
     model: str
@@ -47,6 +53,7 @@ class RunSettings:
     codec_run: Path | None = None
     in_process: bool | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
+    smoke: bool = False
 
     @property
     def comparable(self) -> bool:
@@ -78,4 +85,5 @@ class RunSettings:
         }
         words = [word for key, value in options.items() if value is not None for word in (key, str(value))]
         flags = ["--keep-frames"] * self.keep_frames + ["--in-process"] * bool(self.in_process)
+        flags += ["--smoke"] * self.smoke
         return shlex.join(["tp-eval", *(["score"] if given else []), *words, *flags])

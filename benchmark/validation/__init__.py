@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -53,6 +53,7 @@ def validate(
     protocol: str = "tp-long@2",
     sample: int | None = None,
     checkpoint: str | None = None,
+    model_args: Mapping[str, str] | None = None,
     device: str = "cpu",
     in_process: bool | None = None,
     prediction_map: Path | None = None,
@@ -66,7 +67,7 @@ def validate(
         dataset: dataset of predictions or of a run.
         split, protocol: split and protocol of predictions.
         sample: number of clips of a dataset to decode, chosen by a hash of their ids; None for all.
-        checkpoint, device, in_process: of a contestant.
+        checkpoint, model_args, device, in_process: of a contestant.
         prediction_map: CSV that names the predictions.
 
     Raises:
@@ -91,19 +92,24 @@ def validate(
             Path(target), open_dataset(dataset), load_protocol(protocol), split, notes, prediction_map
         )
     else:
-        checked = _check_contestant(target, checkpoint, device, in_process, notes)
+        checked = _check_contestant(target, checkpoint, model_args or {}, device, in_process, notes)
     return ValidationReport(kind=known, target=target, checked=checked, findings=notes.found)
 
 
 def _check_contestant(
-    name: str, checkpoint: str | None, device: str, in_process: bool | None, notes: CheckList
+    name: str,
+    checkpoint: str | None,
+    model_args: Mapping[str, str],
+    device: str,
+    in_process: bool | None,
+    notes: CheckList,
 ) -> str:
     try:
         host = make_host(
             name,
             checkpoint=checkpoint,
             device=device,
-            args={},
+            args=dict(model_args),
             timeout_s=DEFAULT_TIMEOUT_S,
             in_process=in_process,
         )

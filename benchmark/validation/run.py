@@ -10,7 +10,7 @@ from benchmark.protocols.protocol import CrossProtocol, Protocol, ProtocolError,
 from benchmark.results import CaseResult, Run
 from benchmark.run_check import check_run as check_files_of_run
 from benchmark.run_dir import RunDir
-from benchmark.runner.plan import plan_run
+from benchmark.runner.plan import plan_run, planning_rules
 from benchmark.validation.checks import CheckList
 from talkingpose.data.clips import Clip, ClipDataset, fingerprint
 
@@ -75,7 +75,7 @@ def _planned_clips(run: Run, dataset: ClipDataset, protocol: Protocol) -> tuple[
     """Plan the pairs or perturbed cases of the dataset: their clips by id, and the fingerprint of these."""
     plan = plan_run(
         dataset,
-        protocol,
+        planning_rules(protocol, run.max_frames),
         split=run.dataset.split if run.dataset.split in dataset.splits else None,
         limit=run.limit,
         max_frames=run.max_frames,

@@ -23,6 +23,9 @@ _ENVIRONMENT_ERRORS = {
 
 _MAX_LINE = 1_500  # characters of an error message; a path has at most 4,096 on Linux
 
+# Options of every program, before its commands.
+GLOBAL_OPTIONS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
+
 EXIT_COMPLETE = 0
 EXIT_USAGE = 2
 EXIT_PARTIAL = 3
@@ -31,12 +34,13 @@ EXIT_INTERRUPTED = 130
 
 
 def application(summary: str) -> typer.Typer:
-    """Create a typer application with plain help, `-h` and plain tracebacks."""
+    """Create a typer application with plain help, `-h`, completion of shells and plain tracebacks."""
     import typer
 
     return typer.Typer(
         help=summary,
-        add_completion=False,
+        epilog="--version prints the version.",
+        add_completion=True,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -63,6 +67,9 @@ def run(
     # one on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _accept_any_text()
+    if (sys.argv[1:] if args is None else args) == ["--version"]:
+        print(f"{program} {_version()}")
+        sys.exit(EXIT_COMPLETE)
     try:
         code = app(args=args, prog_name=program, standalone_mode=False)
         if sys.stdout is not None:
@@ -97,6 +104,16 @@ def run(
     if code == EXIT_INTERRUPTED:  # typer reports Ctrl-C by this code
         note(f"{program}: stopped; {stopped}")
     sys.exit(code if isinstance(code, int) else EXIT_COMPLETE)
+
+
+def _version() -> str:
+    """Return the installed version of the project."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("talkingpose")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
 
 
 def fail(program: str, message: str) -> NoReturn:

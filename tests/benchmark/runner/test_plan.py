@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.errors import EvaluationError
 from benchmark.protocols.protocol import load_protocol
-from benchmark.runner.plan import RunPlan, batches, plan_run
+from benchmark.runner.plan import RunPlan, batches, plan_run, planning_rules
 from talkingpose.data.clips import ClipDataset
 from talkingpose.data.schema import DatasetError
 from talkingpose.io.errors import UserError
@@ -48,6 +48,16 @@ def test_limits(dataset: Path) -> None:
     found = plan(dataset, limit=2, max_frames=120)
     assert [case.num_frames for case in found.cases] == [110, 120]
     assert {"limit", "max-frames"} < {entry.kind for entry in found.audit}
+
+
+def test_a_smoke_run_takes_short_clips_and_few_frames(dataset: Path) -> None:
+    protocol = load_protocol("tp-long@1")
+    rules = planning_rules(protocol, 24)
+    found = plan_run(ClipDataset(str(dataset)), rules, split=None, limit=None, max_frames=24, seed=0)
+    assert {case.num_frames for case in found.cases} == {24}
+    assert "clip-short" in {case.clip.clip_id for case in found.cases}
+    assert "max-frames" in {entry.kind for entry in found.audit}
+    assert planning_rules(protocol, None) is protocol and planning_rules(protocol, 120) is protocol
 
 
 @pytest.mark.parametrize("options", [{"limit": 0}, {"limit": -1}, {"max_frames": 100}, {"split": "val"}])

@@ -121,3 +121,10 @@ def test_long_messages_lose_their_middle(capsys: pytest.CaptureFixture[str]) -> 
     line = capsys.readouterr().err.strip()
     assert len(line) < 1_600
     assert line.startswith("tp-x: error: path aaa") and line.endswith("no such file: check the path")
+
+
+def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        console.run(console.application("Test."), "tp-test", ["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.split()[0] == "tp-test"
