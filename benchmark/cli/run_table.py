@@ -32,7 +32,7 @@ def table(run: Run, primary: Sequence[str] = ()) -> str:
         lines.append("  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in cells).rstrip())
     lines += _reasons(shown)
     if len(shown) < len(run.metrics):
-        lines.append(f"{len(run.metrics) - len(shown)} more metrics: --all")
+        lines.append(f"{len(run.metrics) - len(shown)} more: --all")
     if run.long_form is not None and run.long_form.usable is not None:
         lines = [*_lasting(run.long_form, run.cost.seconds_per_minute if run.cost else None), "", *lines]
     return "\n".join(lines)

@@ -171,7 +171,12 @@ def named_primary(run: Run) -> list[str]:
         named = load_protocol(f"{run.protocol.id}@{run.protocol.version}").primary
     except UserError:
         return []
-    return [name for name in named if name in run.metrics]
+    return [
+        metric
+        for name in named
+        for metric in run.metrics
+        if metric == name or metric.startswith((f"{name}.", f"{name}@"))
+    ]
 
 
 def primary_metrics(run: Run) -> list[str]:

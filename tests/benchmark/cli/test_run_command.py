@@ -70,7 +70,10 @@ def test_the_table_is_on_stdout_alone(tp_eval: TpEval, tiny: Path, tmp_path: Pat
     assert code == 0
     lines = out.splitlines()
     assert lines[0].split()[:2] == ["metric", "value"]
-    assert [line.split()[0] for line in lines[1:]] == ["psnr", "ssim", "tje@1", "tje@2"]
+    # The primary metrics of tp-long@1 that the small protocol has.
+    assert [line.split()[0] for line in lines[1:4]] == ["psnr", "ssim", "tje@2"]
+    assert "1 more: --all" in lines and lines[-1].startswith("next: tp-eval report ")
+    assert str(tmp_path / "run") in lines[-2]
     assert all(line.startswith("tp-eval: ") for line in err.splitlines())
 
 

@@ -17,7 +17,7 @@ def test_primary_metrics_alone_and_every_remark_once() -> None:
     run = run.model_copy(update={"metrics": noted})
     lines = table(run, ["psnr", "tje@2"]).splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["metric", "psnr", "tje@2"]
-    assert lines[3:] == ["note: few persons", f"{len(run.metrics) - 2} more metrics: --all"]
+    assert lines[3:] == ["note: few persons", f"{len(run.metrics) - 2} more: --all"]
     everything = table(run)
     assert everything.count("few persons") == 1 and "--all" not in everything
 
