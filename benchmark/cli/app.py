@@ -149,18 +149,12 @@ def run_command(
         in_process=in_process or None,
         timeout_s=timeout,
     )
-<<<<<<< HEAD
     if dry_run:
         return _dry_run(settings, as_json)
     places = _devices(devices, device, settings, workers)
     if seeds is not None:
-        return _evaluate_seeds(settings, seeds, places, as_json)
-    return _evaluate(settings, places, as_json)
-=======
-    if seeds is not None and not dry_run:
-        return _evaluate_seeds(settings, seeds, workers, as_json, all_metrics)
-    return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json, all_metrics)
->>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
+        return _evaluate_seeds(settings, seeds, places, as_json, all_metrics)
+    return _evaluate(settings, places, as_json, all_metrics)
 
 
 @app.command("score", epilog=EXIT_CODES)
@@ -215,13 +209,9 @@ def score_command(
         driving_frames=cast("FramesSeen", driving_frames),
         backbone=backbone,
     )
-<<<<<<< HEAD
     if dry_run:
         return _dry_run(settings, as_json)
-    return _evaluate(settings, _devices(None, None, settings, workers), as_json)
-=======
-    return _dry_run(settings, as_json) if dry_run else _evaluate(settings, workers, as_json, all_metrics)
->>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
+    return _evaluate(settings, _devices(None, None, settings, workers), as_json, all_metrics)
 
 
 @app.command("cases", epilog=EXIT_CODES)
@@ -508,7 +498,6 @@ def _dry_run(settings: RunSettings, as_json: bool) -> int:
     return console.EXIT_COMPLETE
 
 
-<<<<<<< HEAD
 def _default_device(dataset: str, shard: str | None) -> str:
     """Return `cpu` on the bundled dataset, else `auto`; torchrun gives each process a GPU of its machine."""
     if dataset == TP_MINI:
@@ -536,10 +525,9 @@ def _devices(
     return parse_devices(devices)
 
 
-def _evaluate_seeds(settings: RunSettings, seeds: int, devices: list[WorkerDevice], as_json: bool) -> int:
-=======
-def _evaluate_seeds(settings: RunSettings, seeds: int, workers: int, as_json: bool, all_metrics: bool) -> int:
->>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
+def _evaluate_seeds(
+    settings: RunSettings, seeds: int, devices: list[WorkerDevice], as_json: bool, all_metrics: bool
+) -> int:
     """Evaluate with several seeds, print each result, and return the exit code."""
     from benchmark.runner.seeds import evaluate_seeds
 
@@ -555,25 +543,16 @@ def _evaluate_seeds(settings: RunSettings, seeds: int, workers: int, as_json: bo
     return console.EXIT_COMPLETE if all(run.status == "complete" for run in runs) else console.EXIT_PARTIAL
 
 
-<<<<<<< HEAD
-def _evaluate(settings: RunSettings, devices: list[WorkerDevice], as_json: bool) -> int:
-=======
-def _evaluate(settings: RunSettings, workers: int, as_json: bool, all_metrics: bool) -> int:
->>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
+def _evaluate(settings: RunSettings, devices: list[WorkerDevice], as_json: bool, all_metrics: bool) -> int:
     """Run or score, print the result, and return the exit code."""
     from benchmark.cli.run_table import left_out
     from benchmark.runner.workers import evaluate_in_workers
 
     with _stdout_for_results(), _Progress() as progress:
-<<<<<<< HEAD
         run = evaluate_in_workers(settings, devices, progress)
-    _print_run(run, as_json)
-=======
-        run = evaluate_in_workers(settings, workers, progress)
     for line in left_out(run):
         console.note(f"{PROGRAM}: no score: {line}")
     _print_run(run, settings.out, as_json, all_metrics)
->>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
     for entry in run.audit:
         if entry.kind in ("lag", "swapped"):
             console.note(f"{PROGRAM}: {entry.clip_id}: {entry.message}")

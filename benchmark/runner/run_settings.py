@@ -16,17 +16,13 @@ DEFAULT_TIMEOUT_S = 900.0
 class RunSettings:
     """Options of `tp-eval run` and `tp-eval score`; `benchmark/default.yaml` describes them.
 
-        If `predictions`, a folder of finished videos, is set, `model` is the name to show, `revision` the
-        revision of the model that made them, `driving_frames` what it saw of the driving clip, `backbone` what it
-    <<<<<<< HEAD
-        is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1;
-        `worker` is the same among the processes of a shard, which share a queue of batches. `in_process` is None
-        for the default: bundled controls in the evaluator's process, everything else in a process of its own.
-    =======
-        is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1.
-        `in_process` is None for the default: bundled controls in the evaluator's process, everything else in a
-        process of its own. `smoke` allows fewer frames than the protocol requires; such a run is not comparable.
-    >>>>>>> 465638c (tp-eval: short table of a run, --smoke, ls metrics NAME, validate --model-args; --version and completion of shells in all programs)
+    If `predictions`, a folder of finished videos, is set, `model` is the name to show, `revision` the
+    revision of the model that made them, `driving_frames` what it saw of the driving clip, `backbone` what it
+    is built on, and `prediction_map` the CSV that names the videos. `shard` is (index, count), from 1;
+    `worker` is the same among the processes of a shard, which share a queue of batches. `in_process` is None
+    for the default: bundled controls in the evaluator's process, everything else in a process of its own.
+
+    `smoke` allows fewer frames than the protocol requires; such a run is not comparable.
     """
 
     model: str
