@@ -247,9 +247,11 @@ class Animator:
             self.progress.message(line)
         with self._unfinished(job, setup) as unfinished:
             # 1. Poses of both, and their missing parts, before the model is loaded.
-            driving = driving or unfinished.load_poses() or self.driving(job, setup)
-            if setup.source is not None and isinstance(driving, DrivingPoses):
-                unfinished.save_poses(driving)
+            driving = driving or unfinished.load_poses()
+            if driving is None:
+                driving = self.driving(job, setup)
+                if setup.source is not None and isinstance(driving, DrivingPoses):
+                    unfinished.save_poses(driving)
             scene = self._scene(job, setup, driving)
 
             # 2. The model, frame by frame, from where an earlier run stopped.

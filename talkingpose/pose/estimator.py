@@ -67,8 +67,9 @@ class HolisticEstimator:
     def __init__(self, *, static_image_mode: bool = False, model_complexity: int = 1) -> None:
         if model_complexity not in range(len(_POSE_MODELS)):
             raise PoseError(f"model complexity {model_complexity}: choose 0, 1 or 2")
-        import mediapipe
+        from talkingpose.pose.mediapipe_import import import_mediapipe
 
+        mediapipe: Any = import_mediapipe()
         model = Path(mediapipe.__file__).parent / "modules" / "pose_landmark" / _POSE_MODELS[model_complexity]
         if not model.is_file():
             raise PoseError(
