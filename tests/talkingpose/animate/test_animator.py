@@ -216,7 +216,9 @@ class Stop(Lines):
     def advance(self, steps: int = 1) -> None:
         self.left -= 1
         if not self.left:
-            while self.after is not None and not self.after.exists():
+            for _ in range(6000):
+                if self.after is None or self.after.exists():
+                    break
                 time.sleep(0.01)
             raise KeyboardInterrupt
 
