@@ -8,10 +8,11 @@ from typing import Final
 from baselines.arguments import no_checkpoint
 from talkingpose.data.contestant import Case, ContestantInfo, running
 from talkingpose.io.image import Image
+from talkingpose.warp.look_ahead import with_steady_torso
 from talkingpose.warp.portrait_pose import portrait_pose
 from talkingpose.warp.puppet import Puppet
 
-REVISION: Final = "1"
+REVISION: Final = "2"
 
 
 class Warp:
@@ -30,7 +31,7 @@ class Warp:
 
     def animate(self, cases: Sequence[Case], *, seed: int) -> Iterator[list[Image]]:
         """Yield the frames of the running cases; a case depends on its own portrait and poses alone."""
-        poses = [iter(case.keypoints) for case in cases]
+        poses = [with_steady_torso(case.keypoints, float(case.fps)) for case in cases]
         puppets: dict[int, Puppet] = {}
         for step in range(max(case.num_frames for case in cases)):
             images = []
@@ -38,6 +39,6 @@ class Warp:
                 case, keypoints = cases[index], next(poses[index])
                 if index not in puppets:
                     pose = portrait_pose(case.reference, keypoints)
-                    puppets[index] = Puppet(case.reference, pose, float(case.fps))
+                    puppets[index] = Puppet(case.reference, pose, float(case.fps), smooth_torso=False)
                 images.append(puppets[index].frame(keypoints))
             yield images

@@ -17,6 +17,7 @@ _SPEED_GAIN = 10.0
 _TRUNK_REST_HZ = 0.8
 _TRUNK_SPEED_GAIN = 2.5
 _SPEED_HZ = 3.0
+_UNFILTERED_HZ = 1e9
 # A part with fewer points in a frame follows its parent.
 _MIN_POINTS = 4
 # A part does not grow or shrink by more than this from one frame to the next.
@@ -34,9 +35,12 @@ class PoseTrack:
         portrait: (133, 3): x, y in pixels, confidence.
         fps: frames per second.
         height: of the frame in pixels.
+        smooth_torso: smooth the torso; False where `with_steady_torso` has done it.
     """
 
-    def __init__(self, portrait: npt.NDArray[Any], fps: float, height: int) -> None:
+    def __init__(
+        self, portrait: npt.NDArray[Any], fps: float, height: int, *, smooth_torso: bool = True
+    ) -> None:
         self.shown = present(portrait)
         self._fps = fps
         self._complete: Points = portrait[:, :2].astype(np.float64)
@@ -46,6 +50,8 @@ class PoseTrack:
         self._rest_hz, self._speed_gain = (np.full(len(portrait), v) for v in (_REST_HZ, _SPEED_GAIN))
         for rows in (HEAD, TORSO):
             self._rest_hz[list(rows)], self._speed_gain[list(rows)] = _TRUNK_REST_HZ, _TRUNK_SPEED_GAIN
+        if not smooth_torso:
+            self._rest_hz[list(TORSO)] = _UNFILTERED_HZ
 
     def update(self, keypoints: npt.NDArray[Any]) -> Points:
         """Return positions (133, 2) in pixels; rows that the portrait lacks are meaningless.

@@ -29,17 +29,20 @@ class Puppet:
         portrait: uint8 RGB (H, W, 3).
         pose: keypoints of the portrait, (133, 3): x and y in [0, 1], confidence; zeros for a missing point.
         fps: rate of the driving poses.
+        smooth_torso: smooth the torso of the driving poses; False where `with_steady_torso` has done it.
 
     Raises:
         PoseError: invalid keypoints.
     """
 
-    def __init__(self, portrait: Image, pose: npt.NDArray[Any], fps: float) -> None:
+    def __init__(
+        self, portrait: Image, pose: npt.NDArray[Any], fps: float, *, smooth_torso: bool = True
+    ) -> None:
         validate(pose, "keypoints of the portrait")
         height, width = portrait.shape[:2]
         self._unit = np.array([width, height, 1.0])
         own = pose.astype(np.float64) * self._unit
-        self._track = PoseTrack(own, fps, height)
+        self._track = PoseTrack(own, fps, height, smooth_torso=smooth_torso)
         self._points: Points = own[:, :2]
         shown = self._track.shown
         self._layers = cut_layers(portrait, self._points, shown)

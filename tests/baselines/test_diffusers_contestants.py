@@ -268,7 +268,7 @@ def test_code_of_a_checkpoint_is_never_run(
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 1800
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
