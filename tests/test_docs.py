@@ -69,6 +69,10 @@ def test_commands_parse(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         args = [NUMBERS.get(word, word) for word in words[1:]]
         if words[0] == "tp-eval" and args[0].startswith("--"):
             args.insert(0, "run")  # the short form of `tp-eval run`
+        if words[:2] == ["tp-animate", "app"]:
+            from talkingpose.animate.cli import page as app_page
+
+            command, args = typer.main.get_command(app_page), args[1:]
         parent = None
         while True:
             try:
