@@ -119,7 +119,7 @@ def measure(size: int, exact: bool) -> dict[str, Any]:
         assert duplicates == expected
     groups = timed("groups", lambda: groups_of(records, {}, duplicates))
     rows = timed("rows", lambda: _rows(records, settings, duplicates, {}, groups))
-    timed("leakage", lambda: find_leakage(rows, duplicates, {}) if len(rows) <= 20_000 else None)
+    timed("leakage", lambda: find_leakage(rows) if len(rows) <= 20_000 else None)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         timed("manifest", lambda: _write_config(store, Path(folder) / "staged", "manifest", rows, settings))
@@ -158,7 +158,7 @@ def main() -> None:
     results = []
     for size in map(int, given.sizes.split(",")):
         command = [sys.executable, __file__, "--one", str(size), "--exact", str(given.exact)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         results.append(json.loads(done.stdout))
         print(results[-1], flush=True)
     for name in results[0]["seconds"]:
