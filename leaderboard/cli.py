@@ -82,7 +82,10 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 for a free one.")] = 8000,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "TalkingPose Bench",
 ) -> int:
-    """Serve a board on this machine, and build it again when a run changes; Ctrl+C ends it."""
+    """Serve a live board on this machine.
+
+    It is built again when a run changes. Ctrl+C ends it.
+    """
     from leaderboard.serve import LiveBoard
 
     try:
@@ -98,10 +101,10 @@ def push(
     space: Annotated[str, typer.Argument(metavar="USER/NAME", help="Static Space of the Hugging Face Hub.")],
     private: Annotated[bool, typer.Option("--private", help="Create a private Space.")] = False,
 ) -> int:
-    """Upload a site to a static Space; for another web host, copy the folder.
+    """Upload a site to a static Space.
 
-    The token is that of `hf auth login`. Everything in the site becomes public, videos included, unless the
-    Space is private: check the licence of the dataset first.
+    For another web host, copy the folder. The token is that of `hf auth login`. Everything in the site becomes
+    public, videos included, unless the Space is private: check the licence of the dataset first.
     """
     from leaderboard.push import push_site
 
