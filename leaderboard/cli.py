@@ -103,8 +103,8 @@ def push(
 ) -> int:
     """Upload a site to a static Space.
 
-    For another web host, copy the folder. The token is that of `hf auth login`. Everything in the site becomes
-    public, videos included, unless the Space is private: check the licence of the dataset first.
+    For another web host, copy the folder. The token is that of `hf auth login`. Everything in the site
+    becomes public, videos included, unless the Space is private: check the licence of the dataset first.
     """
     from leaderboard.push import push_site
 
