@@ -18,6 +18,8 @@ _LONGEST_SIDE = 480
 # Longest part of a rejected span that is shown; a kept clip is shown as a whole.
 _LONGEST_S = 60.0
 _CRF, _PRESET = 30, "veryfast"
+# Frames from key frame to key frame: a browser shows any frame quickly.
+_GOP = 25
 _QUALITY = 80
 _MAX_RATE_TERM = 100_000
 # Bump to make previews again.
@@ -109,7 +111,7 @@ def _write(path: Path, to: Path, start_pts: int | None, end_pts: int | None, mos
     size = (_even(info.width * scale), _even(info.height * scale))
     with (
         VideoReader(path, size=size, downscaled=True) as reader,
-        VideoWriter(to, fps=info.fps, crf=_CRF, preset=_PRESET) as writer,
+        VideoWriter(to, fps=info.fps, crf=_CRF, preset=_PRESET, gop=_GOP) as writer,
     ):
         for frame in reader.frames(start_pts, end_pts):
             if frame.index == most:
