@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from talkingpose.io.atomic import write_text
 from talkingpose.io.progress import SILENT, Progress
 from talkingpose.model.checkpoint_folder import OFFICIAL_FILE, checkpoint_folder
 from talkingpose.model.inference_settings import read_inference
@@ -113,15 +114,24 @@ def finetune_config(
 
 
 def _diffusers_folder(checkpoint: str, out: Path) -> Path:
-    """Return the folder of a checkpoint in the diffusers layout, converted where it has the other."""
+    """Return the folder of a checkpoint in the diffusers layout, converted where it has the other.
+
+    Raises:
+        TrainingError: `out` holds the conversion of another checkpoint.
+    """
     from talkingpose.pipeline.convert import convert
 
     folder = checkpoint_folder(checkpoint)
     if not any((folder / place / OFFICIAL_FILE).is_file() for place in ("", "weights")):
         return folder
-    converted = out / "source"
+    converted, origin = out / "source", out / "source.txt"
+    name = str(folder.resolve())
     if not converted.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(origin, name + "\n")
         convert(folder, converted, "diffusers")
+    elif not origin.is_file() or origin.read_text(encoding="utf-8").strip() != name:
+        raise TrainingError(f"out {out}: holds a fine-tuning of another checkpoint: give another --out")
     return converted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ def test_published_weights_are_trained_further_and_written_in_both_layouts(
         changed = any(not torch.equal(ours[key], start[key]) for key in used)
         assert changed == (name not in ("vae", "image_encoder"))
 
+    # The weights of another checkpoint do not enter this training.
+    copy = shutil.copytree(parity_folder, tmp_path / "copy")
+    with pytest.raises(TrainingError, match="of another checkpoint"):
+        finetune_config(str(copy), "tp-mini", out, str(config), {})
+
     # The same command resumes.
     arguments[-1] = "2"
     assert CliRunner().invoke(app, arguments).exit_code == 0
@@ -69,8 +75,6 @@ def test_a_fine_tuning_takes_its_defaults_from_the_checkpoint(tmp_path: Path) ->
 
 
 def test_another_kind_of_scheduler_is_refused(tmp_path: Path) -> None:
-    import shutil
-
     from talkingpose.model.checkpoint_folder import checkpoint_folder
 
     folder = tmp_path / "copy"
