@@ -160,7 +160,15 @@ def test_the_defaults_file_documents_every_default(content: dict[str, Any]) -> N
     with_defaults = defaults | required
     with_defaults["optimizer"] = defaults["optimizer"] | required["optimizer"]
     assert checked(with_defaults, "defaults") == checked(required, "nothing")
-    for name in ("augmentation", "optimizer", "diffusion", "autoencoder", "validation"):
+    for name in (
+        "augmentation",
+        "optimizer",
+        "diffusion",
+        "autoencoder",
+        "picture",
+        "sampling",
+        "validation",
+    ):
         fields = type(getattr(checked(required, "nothing"), name)).model_fields.keys()
         assert fields - {"learning_rate"} == defaults[name].keys()
 
