@@ -171,12 +171,12 @@ def named_primary(run: Run) -> list[str]:
         named = load_protocol(f"{run.protocol.id}@{run.protocol.version}").primary
     except UserError:
         return []
-    return [
-        metric
-        for name in named
-        for metric in run.metrics
-        if metric == name or metric.startswith((f"{name}.", f"{name}@"))
-    ]
+    found = []
+    for name in named:
+        # A protocol may name a family, such as `akd_target`, for all of its metrics.
+        family = [metric for metric in run.metrics if metric.startswith((f"{name}.", f"{name}@"))]
+        found += [name] if name in run.metrics else family
+    return found
 
 
 def primary_metrics(run: Run) -> list[str]:
@@ -335,10 +335,16 @@ def _metric_row(
         "better": {"higher": "higher", "lower": "lower", "none": NOTHING}[summary.direction],
         "coverage": percent(summary.coverage),
         "clips": f"{summary.n_cases}, {counted(summary.n_clusters, 'person')}",
-        "reason": f"{summary.state}: {summary.reason}" if summary.reason else "",
+        "reason": _reason(summary),
         "blind": spec.blind_spots if spec is not None else "",
         "controls": [measured(row.values.get(name), summary.ci95) for row in controls],
     }
+
+
+def _reason(summary: MetricSummary) -> str:
+    if not summary.reason:
+        return ""
+    return summary.reason if summary.state == "ok" else f"{summary.state}: {summary.reason}"
 
 
 def _title(name: str, specs: Mapping[str, MetricSpec]) -> str:
