@@ -152,11 +152,8 @@ def _position(metric: str, run: Run, floor: ControlRow, ceiling: ControlRow) -> 
             f"{metric}: the still portrait scores no worse than the real video here: do not quote it alone."
         ]
     share = (summary.value - low) / (high - low)
-    return [
-        f"{metric}: {share:.0%} of the way from the still portrait to the real video.".replace(
-            "%", " %"
-        ).replace(": -", ": \u2212")
-    ]
+    position = f"{share:.0%}".replace("%", " %").replace("-", "\u2212")
+    return [f"{metric}: {position} of the way from the still portrait to the real video."]
 
 
 def _unseen(
