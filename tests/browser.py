@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -36,8 +37,8 @@ class Browser:
         ]  # fmt: skip
 
         def keep_pipes() -> None:
-            # The browser reads from descriptor 3 and writes to 4.
-            a, b = os.dup(to_browser), os.dup(from_browser)
+            # The browser reads from descriptor 3 and writes to 4. A copy that is 3 already would be closed.
+            a, b = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, from_browser))
             os.dup2(a, 3)
             os.dup2(b, 4)
 
