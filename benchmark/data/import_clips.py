@@ -216,7 +216,9 @@ def _moved(
 def _write_shards(done: Sequence[tuple[str, SourceClip]], staged: Path, folder: Path) -> list[str]:
     """Write the Parquet files of all clips; return their names relative to the dataset."""
     import datasets
+    from datasets.utils import disable_progress_bars
 
+    disable_progress_bars()  # of single files, beside the one of this command
     columns = features("clips")
     shards = list(_shards(done, staged))
     folder.mkdir(exist_ok=True)
