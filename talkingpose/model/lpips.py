@@ -29,6 +29,9 @@ class Lpips(nn.Module):
         needed_by: what an error of a missing weight file names.
     """
 
+    _shift: torch.Tensor
+    _scale: torch.Tensor
+
     def __init__(self, needed_by: str) -> None:
         super().__init__()
         self._layers = load_trunk(find("lpips-alex", needed_by=needed_by))

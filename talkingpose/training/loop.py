@@ -93,8 +93,12 @@ def train(config: TrainConfig, *, fresh: bool = False, progress: Progress = SILE
     # 2. Model, data and optimizer; random weights depend on the seed.
     torch.manual_seed(config.seed)
     parts = build_parts(config)
-    stages = {"vae": AutoencoderTask, "denoiser": DenoiserTask, "perceptual": PerceptualTask}
-    task: Task = stages[config.stage](config, parts, accelerator.device)
+    stages: dict[str, Callable[..., Task]] = {
+        "vae": AutoencoderTask,
+        "denoiser": DenoiserTask,
+        "perceptual": PerceptualTask,
+    }
+    task = stages[config.stage](config, parts, accelerator.device)
     samples = Samples(config, *task.weight_map())
     if accelerator.is_main_process:
         folder.claim(config)
