@@ -93,6 +93,8 @@ def compare_models(group: BoardGroup) -> BoardPairs:
             if name in b.run.metrics and column_of(name, summary) == column_of(name, b.run.metrics[name])
         ]
         roles = roles_of(names, protocol.primary)
+        if primary_only:
+            roles = {"primary": roles["primary"]}
         rows = paired_differences(sides[a], sides[b], roles, protocol.aggregation)
         found[a, b] = {row.metric: row for row in rows}
     rows = [row for of_pair in found.values() for row in of_pair.values()]

@@ -89,6 +89,20 @@ def test_the_ranks_of_the_board_follow_from_compare(group: BoardGroup, compared:
         }
 
 
+def test_many_models_are_compared_in_the_primary_metrics_alone(
+    group: BoardGroup, monkeypatch: pytest.MonkeyPatch
+):
+    whole = compare_models(group)
+    monkeypatch.setattr("leaderboard.pairs.MANY_MODELS", 2)
+    pairs = compare_models(group)
+    assert pairs.primary_only and not whole.primary_only
+    assert pairs.found == {
+        pair: {name: row for name, row in rows.items() if row.role == "primary"}
+        for pair, rows in whole.found.items()
+    }
+    assert set(pairs.primary) < set(group.any_run.metrics)
+
+
 def test_a_matrix_of_pairs_stands_on_its_own_page(site: Path):
     page = (site / "pages/b1-pairs.html").read_text("utf-8")
     outline = Outline(page)
