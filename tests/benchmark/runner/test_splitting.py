@@ -175,9 +175,9 @@ def test_shards_at_once(tiny: Path, tmp_path: Path, whole: dict[str, Any]) -> No
     wait_for(lambda: any((out / ".partial").glob("3-of-3/.tiny*")), processes[2])
     processes[2].kill()
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=400)
         assert process.returncode == (-9 if process is processes[2] else 0), errors
-    _, errors = start(tiny, out, 0, "--shard", "3/3").communicate(timeout=120)
+    _, errors = start(tiny, out, 0, "--shard", "3/3").communicate(timeout=400)
     assert read_run(out).status == "complete" and not (out / ".partial").exists()
     assert _cases(out) == {name: value for name, value in whole.items() if name != "run.json"}
 
@@ -193,7 +193,7 @@ def test_a_killed_worker_loses_no_finished_clip(tiny: Path, tmp_path: Path, whol
     ]
     assert len(workers) == 2
     workers[1].kill()
-    _, errors = process.communicate(timeout=180)
+    _, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
     assert "ended early (exit code -9)" in errors and "3/3" in errors
     assert _cases(out) == {name: value for name, value in whole.items() if name != "run.json"}
