@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from talkingpose.data.contestant import Case, Contestant, ContestantInfo
     from talkingpose.pipeline.talkingpose_pipeline import TalkingPosePipeline
     from talkingpose.pose.draw import draw_pose
-    from talkingpose.pose.pose_image import overlay_pose
+    from talkingpose.pose.overlay import overlay_pose
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,7 +38,7 @@ _MODULES = {
     "TalkingPosePipeline": "pipeline.talkingpose_pipeline",
     "draw_pose": "pose.draw",
     "load_clips": "data.clips",
-    "overlay_pose": "pose.pose_image",
+    "overlay_pose": "pose.overlay",
 }
 
 disable_telemetry()

@@ -52,7 +52,7 @@ def evaluate_in_workers(settings: RunSettings, devices: Sequence[WorkerDevice], 
     """Run `evaluate` in one process per device; the result is bit-identical.
 
     Each process loads the model once and takes the next batch when it is free. If a process ends, another one
-    takes its batch; the same call does what is left.
+    takes its batch; the same call does the batches that are missing.
 
     Raises:
         UserError: as `evaluate`; or all processes ended.

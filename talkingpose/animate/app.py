@@ -225,7 +225,7 @@ def write_skeleton(driving: DrivingPoses | DrivingPictures, shown: Path, out: Pa
     """Write the skeleton of the driving poses; drawn poses are their own skeleton."""
     from talkingpose.animate.driving_poses import DrivingPictures
     from talkingpose.media import VideoWriter
-    from talkingpose.pose.pose_image import pose_image
+    from talkingpose.pose.overlay import pose_image
 
     if isinstance(driving, DrivingPictures):
         shutil.copyfile(shown, out)

@@ -47,7 +47,7 @@ class InferenceSettings(BaseModel):
             from talkingpose.pose import draw_pose
 
             return draw_pose(keypoints, height, width)
-        from talkingpose.pose.pose_image import pose_image
+        from talkingpose.pose.overlay import pose_image
 
         return pose_image(keypoints, height, width)
 

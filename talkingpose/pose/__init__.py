@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         mirror,
         validate,
     )
-    from talkingpose.pose.pose_image import overlay_pose, pose_image
+    from talkingpose.pose.overlay import overlay_pose, pose_image
     from talkingpose.pose.refined import RefinedHolisticEstimator
     from talkingpose.pose.smoothing import smooth
 
@@ -67,8 +67,8 @@ _MODULES = {
     "RefinedHolisticEstimator": "refined",
     "draw_pose": "draw",
     "from_holistic": "holistic",
-    "overlay_pose": "pose_image",
-    "pose_image": "pose_image",
+    "overlay_pose": "overlay",
+    "pose_image": "overlay",
     "smooth": "smoothing",
 }
 

@@ -24,7 +24,7 @@ from talkingpose.pose.keypoints import (
     Edges,
     PoseError,
 )
-from talkingpose.pose.pose_image import pose_image
+from talkingpose.pose.overlay import pose_image
 
 PoseStyle = Literal["dwpose", "openpose", "openpose18", "mimicmotion"]
 POSE_STYLES: tuple[PoseStyle, ...] = get_args(PoseStyle)

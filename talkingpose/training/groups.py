@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from talkingpose.io.image import Image
 from talkingpose.pose import FACE, LEFT_HAND, RIGHT_HAND, mirror
-from talkingpose.pose.pose_image import pose_image
+from talkingpose.pose.overlay import pose_image
 from talkingpose.training.config import AugmentationConfig
 from talkingpose.training.errors import TrainingError
 from talkingpose.training.source import AnnotatedFrame, FrameSource
@@ -166,7 +166,7 @@ def region_weights(keypoints: Keypoints, size: int, face: float, hand: float) ->
 def region_masks(keypoints: Keypoints, size: int) -> npt.NDArray[np.float32]:
     """Return face, hands, mouth and background of a picture as masks.
 
-    The first three are convex hulls of keypoints. The background is what is left of head, torso, arms and
+    The first three are convex hulls of keypoints. The background is all outside head, torso, arms and
     hands, each with a margin.
 
     Args:

@@ -45,7 +45,7 @@ class Clip:
 
     def __init__(self, dataset: Any, clip: Any, vae: AutoencoderKL, frames: int | None) -> None:
         from talkingpose.media import VideoReader
-        from talkingpose.pose.pose_image import pose_image
+        from talkingpose.pose.overlay import pose_image
 
         self.pictures = np.stack([f.image for f in VideoReader(dataset.video(clip))][:frames])
         keypoints = np.asarray(dataset.keypoints(clip), np.float32)[:frames]

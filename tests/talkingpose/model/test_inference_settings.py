@@ -15,7 +15,7 @@ from talkingpose.model.inference_settings import (
     read_inference,
 )
 from talkingpose.pose import draw_pose
-from talkingpose.pose.pose_image import pose_image
+from talkingpose.pose.overlay import pose_image
 
 
 def test_a_checkpoint_without_settings_has_those_of_the_published_model(parity_folder: Path) -> None:

@@ -14,7 +14,7 @@ from talkingpose import TalkingPosePipeline
 from talkingpose.media import VideoReader
 from talkingpose.model.checkpoint_folder import CheckpointError, checkpoint_folder
 from talkingpose.model.inference_settings import read_inference
-from talkingpose.pose.pose_image import pose_image
+from talkingpose.pose.overlay import pose_image
 
 # Frames of a clip, far enough apart for the speaker to have moved.
 FRAMES = range(20, 148, 24)

@@ -224,7 +224,7 @@ def test_face_and_hands_are_found_in_the_pose_picture(side) -> None:
     if side == 512:
         picture = draw_pose(speaker(), side, side)
     else:
-        from talkingpose.pose.pose_image import pose_image
+        from talkingpose.pose.overlay import pose_image
 
         picture = pose_image(speaker(), side, side)
     grid = side // 8

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from talkingpose.pose import BODY, FACE, LEFT_HAND, RIGHT_HAND, PoseError
-from talkingpose.pose.pose_image import pose_image
+from talkingpose.pose.overlay import pose_image
 from talkingpose.pose.styles import POSE_STYLES, draw_style
 
 HEIGHT, WIDTH = 512, 512

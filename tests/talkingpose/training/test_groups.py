@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talkingpose.pose import FACE, MIRROR_PERMUTATION, draw_pose
-from talkingpose.pose.pose_image import pose_image
+from talkingpose.pose.overlay import pose_image
 from talkingpose.training.config import AugmentationConfig, TrainConfig, checked
 from talkingpose.training.errors import TrainingError
 from talkingpose.training.groups import cut, make_group, random_stream, region_weights, spread
