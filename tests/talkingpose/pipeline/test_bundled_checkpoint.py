@@ -59,7 +59,18 @@ def test_its_parts_are_those_of_the_large_model(pipeline: TalkingPosePipeline) -
 def test_it_contains_no_absolute_path(folder: Path) -> None:
     texts = [path.read_text() for path in folder.rglob("*.json")]
     assert not any('"/' in text for text in texts)
-    assert json.loads((folder / "training.json").read_text())["stage"] == "denoiser"
+    assert json.loads((folder / "training.json").read_text())["stage"] == "perceptual"
+
+
+def test_its_runs_are_recorded(folder: Path) -> None:
+    runs = json.loads((folder / "runs.json").read_text())
+    assert [run["name"] for run in runs][:4] == ["tiny-vae", "tiny", "tiny-decoder", "tiny-perceptual"]
+    for run in runs[2:]:
+        assert len(run["state_sha256"]) == 64
+        assert run["configuration"]["seed"] == run["seed"]
+        source = run["configuration"]["source"]["options"]
+        # None of the speakers of tp-mini (900000000 and later).
+        assert source["first_seed"] + source["identities"] <= 900_000_000
 
 
 @pytest.fixture(scope="module")
