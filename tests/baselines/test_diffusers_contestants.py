@@ -276,6 +276,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [*CLASSES, "warp", "talkingpose", "fresh-noise"])
 def test_120_frames_in_a_batch_and_alone_with_a_kill(
     name: str, weights: dict[str, Path], tmp_path: Path
