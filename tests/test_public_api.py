@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import json
 import subprocess
 import sys
@@ -38,6 +39,19 @@ def test_example_in_the_docstring_runs(name: str) -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_are_typed(package: str) -> None:
     assert files(package).joinpath("py.typed").is_file()
+
+
+def test_no_module_hides_an_exported_name() -> None:
+    """A module that is loaded becomes an attribute of its package and would hide a function of its name."""
+    import pkgutil
+
+    found = []
+    for root in ("talkingpose", "curation", "benchmark", "baselines", "leaderboard"):
+        package = importlib.import_module(root)
+        for entry in pkgutil.walk_packages(package.__path__, f"{root}."):
+            lazy = getattr(importlib.import_module(entry.name), "_MODULES", {}) if entry.ispkg else {}
+            found += [f"{entry.name}.{name}" for name, module in lazy.items() if module.split(".")[0] == name]
+    assert not found
 
 
 def test_import_loads_no_heavy_library() -> None:
