@@ -14,7 +14,7 @@ import torch
 
 from talkingpose import TalkingPosePipeline, load_clips
 from talkingpose.media import VideoWriter
-from talkingpose.pose.overlay import pose_image
+from talkingpose.pose import pose_image
 from talkingpose.pose.retarget import fullest_frame, retarget
 
 

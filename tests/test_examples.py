@@ -56,7 +56,7 @@ def test_my_contestant(tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "my_contestant.py", tmp_path)
     command = [Path(sys.executable).parent / "tp-eval", "--model", "my_contestant:MyModel", "--limit", "1"]
     done = subprocess.run(
-        [*command, "--max-frames", "101", "--out", "run", "--json"],
+        [*command, "--smoke", "--out", "run", "--json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -77,7 +77,7 @@ def program(name: str) -> str:
 
 
 def test_tp_eval(tmp_path: Path) -> None:
-    command = [program("tp-eval"), "--model", "frozen", "--limit", "1", "--max-frames", "101", "--out", "run"]
+    command = [program("tp-eval"), "--model", "frozen", "--limit", "1", "--smoke", "--out", "run"]
     assert lookups(command, tmp_path) == []
     assert (tmp_path / "run" / "run.json").is_file()
 

@@ -15,7 +15,7 @@ from PIL import Image as PILImage
 
 from talkingpose import Clip, TalkingPosePipeline, load_clips
 from talkingpose.io.image import Image
-from talkingpose.pose.overlay import pose_image
+from talkingpose.pose import pose_image
 from talkingpose.pose.retarget import fullest_frame, retarget
 
 # Portrait and driving clip, as in cross.csv of tp-mini.
