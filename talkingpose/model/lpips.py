@@ -50,7 +50,7 @@ class Lpips(nn.Module):
         Returns:
             Per layer (n, C, h, w), each position of length 1 and weighted by the head of the layer.
         """
-        value: torch.Tensor = (pictures - self._shift) / self._scale
+        value: torch.Tensor = (pictures - self.get_buffer("_shift")) / self.get_buffer("_scale")
         result = []
         for number, (first, end) in enumerate(SLICES):
             value = self._layers[first:end](value)
