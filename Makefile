@@ -51,7 +51,7 @@ format: env
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-# A short part of the bundled dataset (protocol tp-demo@1): minutes on two cores.
+# A short part of the bundled dataset (protocol tp-demo@2): minutes on two cores.
 DEMO_CONTROLS := ground-truth frozen reencode lag drift flicker late-blur
 # The models need weights: those of the project, or others: `make demo CHECKPOINT=FOLDER`.
 CHECKPOINT ?= $(wildcard talkingpose/checkpoints/tiny)
@@ -65,7 +65,7 @@ DEMO_JOBS ?= 2
 $(DEMO_RUNS): env
 	@echo "begin  $@"
 	@mkdir -p work/demo; OMP_NUM_THREADS=1 $(BIN)/tp-eval --model $@ --dataset benchmark/data/tp-mini \
-	    --protocol tp-demo@1 $(DEMO_WEIGHTS) --out work/demo/runs/$@ > work/demo/$@.log 2>&1 \
+	    --protocol tp-demo@2 $(DEMO_WEIGHTS) --out work/demo/runs/$@ > work/demo/$@.log 2>&1 \
 	    || { cat work/demo/$@.log; exit 1; }
 	@echo "done   $@"
 
