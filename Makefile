@@ -37,7 +37,7 @@ check: env
 # Two workers on two cores; the tests of a file stay together because they share expensive fixtures.
 unit: env
 	@echo "long tests are not part of this: make soak"
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --durations=25
 
 # Long tests: many kills, the whole footage with the real models.
 soak: env

@@ -144,7 +144,8 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that a line names, and the words after its name."""
     command: Any = typer.main.get_command(importlib.import_module(APPS[words[0]]).app)
     rest = words[1:]
-    while isinstance(command, click.Group) or hasattr(command, "commands"):
+    # Options instead of the name of a command belong to the group itself.
+    while hasattr(command, "commands") and rest and rest[0] in command.commands:
         command, rest = command.commands[rest[0]], rest[1:]
     return command, rest
 

@@ -275,7 +275,7 @@ def import_command(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Import your copy of published test data, for the protocols that replay papers."""
+    """Import published test data, to replay protocols of papers."""
     from benchmark.data.import_clips import import_clips, layout_of
 
     with _Progress() as progress:

@@ -148,7 +148,7 @@ def test_a_run_that_is_killed_many_times_resumes(footage_made, tmp_path):
 
 def test_ctrl_c_ends_a_run_without_a_traceback(footage_made, tmp_path):
     out = tmp_path / "data"
-    process = start(footage_made, out, slow_s=0.05)
+    process = start(footage_made, out, slow_s=0.2)
     wait_for(out, "sources/*.json", 1, process)
     begun = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group

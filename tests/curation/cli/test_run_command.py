@@ -215,7 +215,7 @@ def test_summaries_of_commands_fit_into_80_columns():
         text=True,
         check=True,
     )
-    commands = done.stdout.split("Commands:\n")[1].splitlines()
+    commands = done.stdout.split("Commands:\n")[1].split("\n\n")[0].splitlines()
     assert len(commands) >= 15
     for line in commands:
         name, summary = line.strip().split(maxsplit=1)

@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "no number": (lambda c: c["optimizer"].update(learning_rate=float("nan")), "optimizer.learning_rate"),
     "share above 1": (lambda c: c.update(augmentation={"flip": 1.5}), "augmentation.flip"),
     "crop upside down": (lambda c: c.update(augmentation={"crop_scale": [1, 0.5]}), "crop_scale"),
-    "stage": (lambda c: c.update(stage="video"), "stage: .*'vae' or 'denoiser'"),
+    "stage": (lambda c: c.update(stage="video"), "stage: .*'vae', 'denoiser' or 'perceptual'"),
     "part left out": (lambda c: c["model"].pop("pose_guider"), "model.pose_guider"),
     "two origins": (lambda c: c["model"]["unet"].update(pretrained="x"), "pretrained or config"),
     "untrained vae": (part("vae", VAE), "needs a trained one"),
