@@ -275,7 +275,7 @@ def drawn(bench: Bench) -> dict[str, Any]:
 
 
 def rows_sha256(path: Path) -> str:
-    """Hash of the rows of a Parquet file; exports have page index and chunks by content since, other bytes."""
+    """Hash of the rows of a Parquet file; its bytes have changed since: page index, chunks by content."""
     return hashlib.sha256(repr(pq.read_table(path).to_pylist()).encode()).hexdigest()
 
 
