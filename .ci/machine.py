@@ -32,7 +32,7 @@ MODULES = ("av", "cv2", "mediapipe", "torch", "pyarrow", "onnxruntime", "scipy",
 
 
 def before() -> str | None:
-    """What is missing to make the environment, or None."""
+    """Return the obstacle to making the environment, or None."""
     version = ".".join(map(str, sys.version_info[:2]))
     if not (3, 11) <= sys.version_info[:2] < (3, 13):
         return f"Python {version} is not 3.11 or 3.12: install one of them, then: make PYTHON=python3.11 ..."
@@ -45,7 +45,7 @@ def before() -> str | None:
 
 
 def after() -> str | None:
-    """Which system packages the installed wheels miss, or None."""
+    """Return the system packages that installed wheels lack, or None."""
     missing = missing_libraries()
     if missing:
         packages = {DEBIAN_PACKAGES.get(library, f"the package that holds {library}") for library in missing}

@@ -49,8 +49,8 @@ def build(
     they are listed, the others are shown, and the exit code is 3. The page works from a file, without
     JavaScript and without a network. The same runs give the same bytes.
     """
+    from leaderboard.entries.submissions import opened_submissions
     from leaderboard.site import build_site
-    from leaderboard.submissions import opened_submissions
     from talkingpose.io.errors import UserError
     from talkingpose.io.progress import ConsoleProgress
 
@@ -86,7 +86,7 @@ def serve(
 
     It is built again when a run changes. Ctrl+C ends it.
     """
-    from leaderboard.serve import LiveBoard
+    from leaderboard.hosting.serve import LiveBoard
 
     try:
         LiveBoard(runs, title, console.note).serve(port)
@@ -106,7 +106,7 @@ def push(
     For another web host, copy the folder. The token is that of `hf auth login`. Everything in the site
     becomes public, videos included, unless the Space is private: check the licence of the dataset first.
     """
-    from leaderboard.push import push_site
+    from leaderboard.hosting.push import push_site
 
     print(push_site(site, space, private=private))
     return console.EXIT_COMPLETE
@@ -131,7 +131,7 @@ def _document(report: SiteReport) -> dict[str, Any]:
 
 
 def _counts(report: SiteReport) -> str:
-    from leaderboard.number_format import counted
+    from leaderboard.text.number_format import counted
 
     numbers = ((report.num_runs, "run"), (report.num_boards, "board"), (report.num_videos, "video"))
     counts = [counted(number, noun) for number, noun in numbers]

@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from leaderboard.columns import MetricColumn, columns_of
-from leaderboard.groups import BoardEntry, BoardGroup
-from leaderboard.pairs import BoardPairs
-from leaderboard.runs import RefusedRun
-from leaderboard.table import check_word, score_of
+from leaderboard.entries.groups import BoardEntry, BoardGroup
+from leaderboard.entries.runs import RefusedRun
+from leaderboard.tables.board_table import check_word, score_of
+from leaderboard.tables.columns import MetricColumn, columns_of
+from leaderboard.tables.pairs import BoardPairs
 
 BOARD_SCHEMA = "talkingpose.board/1"
 _PAIR_COLUMNS = (

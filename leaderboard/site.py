@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.results import ResultError
-from leaderboard.clip_page import Media, render_clip_list, render_clip_page
-from leaderboard.clip_tables import ClipComparison, ClipTables, clip_tables, videos_of
-from leaderboard.contestant_page import contestant_files, render_contestant_page
-from leaderboard.cost_by_length import cost_by_length
+from leaderboard.entries.groups import BoardGroup, group_runs
+from leaderboard.entries.runs import RefusedRun, check_runs, find_runs
 from leaderboard.export import board_csv, board_json, pairs_csv
-from leaderboard.film_strip import film_strip
-from leaderboard.groups import BoardGroup, group_runs
-from leaderboard.page import render_page
-from leaderboard.pair_page import render_pair_page
-from leaderboard.pairs import BoardPairs, compare_models
-from leaderboard.pictures import save_picture
-from leaderboard.runs import RefusedRun, check_runs, find_runs
-from leaderboard.site_page import SitePage, asset_texts
-from leaderboard.table import BoardTable, board_table
-from leaderboard.videos import copy_video
+from leaderboard.media.pictures import save_picture
+from leaderboard.media.videos import copy_video
+from leaderboard.pages.board_page import render_page
+from leaderboard.pages.clip_page import Media, render_clip_list, render_clip_page
+from leaderboard.pages.contestant_page import contestant_files, render_contestant_page
+from leaderboard.pages.film_strip import film_strip
+from leaderboard.pages.pair_page import render_pair_page
+from leaderboard.pages.site_page import SitePage, asset_texts
+from leaderboard.tables.board_table import BoardTable, board_table
+from leaderboard.tables.clip_tables import ClipComparison, ClipTables, clip_tables, videos_of
+from leaderboard.tables.cost_by_length import cost_by_length
+from leaderboard.tables.pairs import BoardPairs, compare_models
 from talkingpose.io.errors import UserError
 from talkingpose.io.progress import SILENT, Progress
 

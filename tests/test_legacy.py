@@ -251,7 +251,7 @@ def test_stopped_run_of_a_model_is_completed(bench: Bench) -> None:
 
 
 def read_dataset(bench: Bench) -> dict[str, Any]:
-    """What is read of a dataset: its clips, what is remembered of its sources, and whether it is sound."""
+    """Clips of a dataset, the records of its sources, and the result of its check."""
     bench.take("dataset")
     status = json.loads(bench.alone("tp-curate", "status", "dataset", "--json"))
     findings = json.loads(bench.alone("tp-eval", "validate", "dataset", "--kind", "dataset", "--json"))

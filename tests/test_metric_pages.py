@@ -15,7 +15,7 @@ def found() -> dict[str, str]:
 
 
 def test_pages_are_up_to_date(found: dict[str, str]) -> None:
-    """Where this fails: `python -m tools.metric_pages`."""
+    """If this fails, run `python -m tools.metric_pages`."""
     stored = {f"{FOLDER}/{path.name}" for path in (DOCS / FOLDER).glob("*.md")}
     assert stored == found.keys() - {f"{FOLDER}.md"}
     for path, text in found.items():

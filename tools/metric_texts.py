@@ -1,6 +1,6 @@
 """Write the texts about metrics that the board ships, from the registry of metrics.
 
-The board reads run documents alone, so it has a copy: leaderboard/templates/metrics.json. Run
+The board reads run documents alone, so it has a copy: leaderboard/tables/metrics.json. Run
 `python tools/metric_texts.py` after a change of a metric's definition, blind spots or source.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark.metrics.registry import families, family
 
-TARGET = Path(__file__).parents[1] / "leaderboard/templates/metrics.json"
+TARGET = Path(__file__).parents[1] / "leaderboard/tables/metrics.json"
 
 
 def metric_texts() -> dict[str, dict[str, str]]:

@@ -25,7 +25,7 @@ Role = Literal["primary", "secondary"]
 
 
 class MetricDifference(Document):
-    """How run B differs from run A in one metric.
+    """Difference of run B from run A in one metric.
 
     Attributes:
         role: primary metrics are those that `--metrics` or the protocol names. Each role is adjusted alone.

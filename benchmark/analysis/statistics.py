@@ -178,7 +178,7 @@ def robust_mean(data: PersonSums) -> tuple[Floats, Floats]:
 
 
 def resamples(persons: int, rule: Aggregation) -> npt.NDArray[np.int64]:
-    """How often each person is in each draw of a bootstrap, int64 (resamples, persons), read-only."""
+    """Return the count of each person in each bootstrap draw, int64 (resamples, persons), read-only."""
     return _draws(persons, rule.resamples, rule.seed)
 
 

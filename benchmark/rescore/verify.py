@@ -42,7 +42,7 @@ class Verification(Document):
 
     @property
     def verified(self) -> bool:
-        """Whether every score was found again."""
+        """True if every score was found again."""
         return not self.differences
 
 

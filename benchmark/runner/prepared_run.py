@@ -85,7 +85,7 @@ class PreparedRun:
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other process may work in the folder."""
+        """True if no other process may work in the folder."""
         return self.settings.shard is None and self.settings.worker is None
 
     def all_batches(self) -> list[tuple[PlannedCase, ...]]:

@@ -53,7 +53,7 @@ class RunSettings:
 
     @property
     def comparable(self) -> bool:
-        """Whether all clips and frames are used, so that the run can be ranked."""
+        """True if all clips and frames are used, so that the run can be ranked."""
         return self.limit is None and self.max_frames is None
 
     def command(self) -> str:

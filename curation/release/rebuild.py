@@ -62,7 +62,7 @@ class Rebuilt:
 
     @property
     def is_there(self) -> bool:
-        """Whether the clip is in the dataset."""
+        """True if the clip is in the dataset."""
         return self.verdict != "different" and not self.verdict.startswith("missing")
 
 

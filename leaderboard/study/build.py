@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmark.results import CaseResult, Run, write_document
 from benchmark.run_check import CheckedRun
-from leaderboard.runs import check_runs, find_runs
+from leaderboard.entries.runs import check_runs, find_runs
 from leaderboard.study.clips import blind_copy, spoiled_copy
 from leaderboard.study.design import PlannedPair, balanced_pairs
 from leaderboard.study.documents import (

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.results import ResultError, Video
+from leaderboard.media.videos import copy_video
 from leaderboard.study.documents import Fault, StudyError
-from leaderboard.videos import copy_video
 from talkingpose.io.image import Image
 
 # Side of a block of a damaged video, as a share of the width.

@@ -22,16 +22,16 @@ from torch import nn
 import talkingpose
 from talkingpose.io.atomic import write_text
 from talkingpose.io.progress import SILENT, Progress
-from talkingpose.training.autoencoder import AutoencoderTask
 from talkingpose.training.config import OptimizerConfig, TrainConfig
-from talkingpose.training.denoiser import DenoiserTask
+from talkingpose.training.data.samples import Sample, Samples, batches
 from talkingpose.training.errors import TrainingError
 from talkingpose.training.memory import check_memory, estimate
 from talkingpose.training.models import build_parts, check_fit
 from talkingpose.training.parameters import longest_prefix
-from talkingpose.training.perceptual import PerceptualTask
-from talkingpose.training.samples import Sample, Samples, batches
 from talkingpose.training.sheets import save_curves
+from talkingpose.training.stages.autoencoder import AutoencoderTask
+from talkingpose.training.stages.denoiser import DenoiserTask
+from talkingpose.training.stages.perceptual import PerceptualTask
 from talkingpose.training.training_folder import TrainingFolder
 
 

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from talkingpose.pipeline.ddim import make_sampler
-from talkingpose.training.autoencoder import AutoencoderModel
 from talkingpose.training.config import TrainConfig
-from talkingpose.training.denoiser import DenoiserModel
 from talkingpose.training.errors import TrainingError
-from talkingpose.training.loss import make_scheduler
 from talkingpose.training.models import vae_factor
 from talkingpose.training.parameters import freeze, frozen_parts
-from talkingpose.training.perceptual import PerceptualModel
+from talkingpose.training.stages.autoencoder import AutoencoderModel
+from talkingpose.training.stages.denoiser import DenoiserModel
+from talkingpose.training.stages.loss import make_scheduler
+from talkingpose.training.stages.perceptual import PerceptualModel
 
 # Bytes per trained parameter: weight, gradient, two moments of AdamW, moving average; all float32.
 _TRAINED = 20

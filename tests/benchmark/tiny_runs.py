@@ -67,7 +67,7 @@ def tiny_rules() -> Iterator[Protocol]:
 
 
 def frames(clip: Drawn, change: int = 0) -> list[np.ndarray]:
-    """What a fair model might give: the clip, a little brighter."""
+    """Output of a fair model: the clip, a little brighter."""
     return [
         np.clip(picture(clip, t).astype(int) + change, 0, 255).astype(np.uint8)
         for t in range(clip.num_frames)

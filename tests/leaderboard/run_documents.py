@@ -33,7 +33,7 @@ from benchmark.results import (
     write_document,
 )
 from benchmark.run_check import CheckedRun
-from leaderboard.runs import RefusedRun
+from leaderboard.entries.runs import RefusedRun
 from leaderboard.site import SiteReport, build_site
 from talkingpose.data.contestant import case_seed
 

@@ -48,8 +48,8 @@ def runs(honest: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("drift_panels", "spectrum_panels"):
-        monkeypatch.setattr(f"leaderboard.figures.{name}", lambda *arguments: [])
-    monkeypatch.setattr("leaderboard.figures.cost_panels", lambda *arguments: {})
+        monkeypatch.setattr(f"leaderboard.figures.board_figures.{name}", lambda *arguments: [])
+    monkeypatch.setattr("leaderboard.figures.board_figures.cost_panels", lambda *arguments: {})
 
 
 def test_honest_runs_are_verified(honest: Path, tmp_path: Path):

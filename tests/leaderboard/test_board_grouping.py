@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.results import Run
-from leaderboard import number_format
-from leaderboard.columns import columns_of
-from leaderboard.groups import BoardGroup, group_runs
-from leaderboard.pairs import compare_models
-from leaderboard.ranking import rank_ranges, skill
-from leaderboard.table import board_table
+from leaderboard.entries.groups import BoardGroup, group_runs
+from leaderboard.tables.board_table import board_table
+from leaderboard.tables.columns import columns_of
+from leaderboard.tables.pairs import compare_models
+from leaderboard.tables.ranking import rank_ranges, skill
+from leaderboard.text import number_format
 from tests.leaderboard.run_documents import LOOKS, checked, make_case, make_run
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.results import ContestantRef, Curve, Horizon, LongForm
-from leaderboard.groups import group_runs
-from leaderboard.published import published_tables
-from leaderboard.templating import clean
+from leaderboard.entries.groups import group_runs
+from leaderboard.pages.templating import clean
+from leaderboard.tables.published import published_tables
 from tests.leaderboard.html_outline import Outline
 from tests.leaderboard.run_documents import (
     DELTAS,

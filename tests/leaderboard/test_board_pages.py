@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 
 from benchmark.results import read_run, write_document
-from leaderboard.frame_curves import HEIGHT, WIDTH, curve_path
-from leaderboard.slugs import slug
-from leaderboard.templating import asset
+from leaderboard.figures.frame_curves import HEIGHT, WIDTH, curve_path
+from leaderboard.text.slugs import slug
 from tests.leaderboard.html_outline import Outline
 from tests.leaderboard.run_documents import build_trusted, make_run, write_run
 from tests.leaderboard.test_board_page import HOLES, HOSTILE
-from tools.metric_texts import metric_texts
+from tools.metric_texts import TARGET, metric_texts
 
 
 def page_of(site: Path, pattern: str) -> str:
@@ -129,7 +128,9 @@ def test_a_curve_keeps_its_extremes_and_breaks_at_gaps(frames: int):
 
 
 def test_texts_about_metrics_are_those_of_the_registry():
-    assert json.loads(asset("metrics.json")) == metric_texts(), "run: python tools/metric_texts.py"
+    assert json.loads(TARGET.read_text(encoding="utf-8")) == metric_texts(), (
+        "run: python tools/metric_texts.py"
+    )
 
 
 def test_a_site_with_pages_is_replaced(small_run: Path, tmp_path: Path):

@@ -11,9 +11,9 @@ import pytest
 from benchmark import compare
 from benchmark.analysis.paired import MetricDifference
 from benchmark.results import read_case, read_run, write_document
-from leaderboard.columns import columns_of
-from leaderboard.groups import BoardEntry, BoardGroup, group_runs
-from leaderboard.pairs import compare_models
+from leaderboard.entries.groups import BoardEntry, BoardGroup, group_runs
+from leaderboard.tables.columns import columns_of
+from leaderboard.tables.pairs import compare_models
 from tests.leaderboard.html_outline import Outline
 from tests.leaderboard.run_documents import make_run, trusted, write_run
 
@@ -93,7 +93,7 @@ def test_many_models_are_compared_in_the_primary_metrics_alone(
     group: BoardGroup, monkeypatch: pytest.MonkeyPatch
 ):
     whole = compare_models(group)
-    monkeypatch.setattr("leaderboard.pairs.MANY_MODELS", 2)
+    monkeypatch.setattr("leaderboard.tables.pairs.MANY_MODELS", 2)
     pairs = compare_models(group)
     assert pairs.primary_only and not whole.primary_only
     assert pairs.found == {

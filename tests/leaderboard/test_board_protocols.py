@@ -14,9 +14,9 @@ from benchmark.results import (
     ProtocolRef,
     RobustnessCurve,
 )
-from leaderboard.groups import group_runs
-from leaderboard.pairs import compare_models
-from leaderboard.table import board_table
+from leaderboard.entries.groups import group_runs
+from leaderboard.tables.board_table import board_table
+from leaderboard.tables.pairs import compare_models
 from tests.leaderboard.run_documents import RULES, build_trusted, checked, make_run, summary, write_run
 
 

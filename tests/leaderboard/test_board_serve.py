@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.results import ResultError
-from leaderboard.push import push_site
-from leaderboard.serve import LiveBoard
+from leaderboard.hosting.push import push_site
+from leaderboard.hosting.serve import LiveBoard
 from leaderboard.site import SiteError
 
 
@@ -58,7 +58,7 @@ class Service:
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    monkeypatch.setattr("leaderboard.serve.build_site", build)
+    monkeypatch.setattr("leaderboard.hosting.serve.build_site", build)
     (tmp_path / "run").mkdir()
     (tmp_path / "run/run.json").write_text("first")
     service = Service(tmp_path / "run")

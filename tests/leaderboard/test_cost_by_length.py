@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from benchmark.run_check import CheckedRun
-from leaderboard.columns import columns_of
-from leaderboard.cost_by_length import cost_by_length
-from leaderboard.groups import group_runs
-from leaderboard.quality_by_length import quality_by_length
+from leaderboard.entries.groups import group_runs
+from leaderboard.tables.columns import columns_of
+from leaderboard.tables.cost_by_length import cost_by_length
+from leaderboard.tables.quality_by_length import quality_by_length
 from tests.leaderboard.run_documents import checked, make_case, make_run
 
 

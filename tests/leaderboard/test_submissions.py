@@ -15,7 +15,7 @@ import pytest
 from benchmark.results import read_case, read_run
 from benchmark.submission import MANIFEST, SubmissionError, extract_submission, write_submission
 from leaderboard.cli import app
-from leaderboard.submissions import opened_submissions
+from leaderboard.entries.submissions import opened_submissions
 from tests.leaderboard.run_documents import checked, make_run, trusted, write_run
 
 Members = dict[str, bytes]

@@ -24,7 +24,7 @@ from talkingpose.model.checkpoint_folder import checkpoint_folder
 from talkingpose.model.inference_settings import read_inference
 from talkingpose.model.lpips import Lpips, weighted_mean
 from talkingpose.pipeline.load import load_pipeline
-from talkingpose.training.groups import REGIONS, region_masks
+from talkingpose.training.data.groups import REGIONS, region_masks
 
 DISTANCE = 2
 

@@ -23,7 +23,7 @@ class Host(Protocol):
 
     @property
     def isolated(self) -> bool:
-        """Whether the contestant runs in a process of its own."""
+        """True if the contestant runs in a process of its own."""
         ...
 
     def steps(self, cases: Sequence[Case], seed: int) -> Generator[Step, None, None]:

@@ -185,7 +185,7 @@ class IsolatedHost:
 
 
 class _BatchInputs:
-    """What a process may ask for while it generates a batch."""
+    """Requests that a process may make while it generates a batch."""
 
     def __init__(self, batch: int, cases: Sequence[Case], driving: FramesSeen) -> None:
         self._batch, self._cases, self._driving = batch, cases, driving

@@ -89,7 +89,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 
 def outcome(work: Callable[[], Any]) -> Any:
-    """What came out; None where the user was told in one line. Anything else is a fault of ours."""
+    """Result of a call; None if it ended with one line for the user. Any other exception fails the test."""
     try:
         return work()
     except UserError as error:

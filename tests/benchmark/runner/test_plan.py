@@ -1,4 +1,4 @@
-"""Which clips a run takes, and what it refuses before it writes anything."""
+"""Selection of clips, and refusals before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `tp-eval validate` finds, and that it finds nothing where nothing is."""
+"""Findings of `tp-eval validate`, and none in sound input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HERE = Path(__file__).parents[1]
 
 
 def found(target: object, **options: Any) -> dict[str, str]:
-    """Where -> messages of the errors."""
+    """Messages of the errors by place."""
     result = validate(str(target), **options)
     assert all("\n" not in line for line in lines(result))
     assert result.sound == all(f.severity == "warning" for f in result.findings)

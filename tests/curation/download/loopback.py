@@ -66,7 +66,7 @@ class Loopback:
         return f"http://{address!s}:{port}/{path}"
 
     def count(self, path: str) -> int:
-        """How often this path was asked before."""
+        """Return the number of earlier requests for this path."""
         with self._lock:
             self._asked[path] += 1
             return self._asked[path] - 1

@@ -83,7 +83,7 @@ def test_a_good_threshold_stays_and_few_labels_propose_nothing():
 
 
 def test_other_filters_are_not_undone_by_a_proposal():
-    """What another filter rejects stays rejected, so this one's threshold is not raised because of it."""
+    """Spans that another filter rejects do not raise the threshold of this one."""
     records, table = footage(8, (0.4, 0.6))
     records += [source(f"worse{i}", span(0, sharp=0.9, text=0.5)) for i in range(8)]
     table = Labels(table.labels + tuple(Label(f"worse{i}", False) for i in range(8)), ())

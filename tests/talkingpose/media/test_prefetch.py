@@ -114,7 +114,7 @@ def test_no_more_than_asked_wait_to_be_used():
 
 @pytest.mark.parametrize("last", [3, 5])
 def test_an_error_in_use_is_raised_by_the_block(last: int):
-    """Whether it comes up at a further item or only at the end."""
+    """The error is raised at a later item or at the end."""
     used = []
 
     def use(item: int) -> None:

@@ -56,7 +56,7 @@ def distances(
     height: int,
     least_confidence: float = 0.3,
 ) -> dict[int | None, list[float]]:
-    """How far keypoints lie from the joints of the drawings of the same frames, in % of the shoulder width.
+    """Distance of keypoints from the joints of the drawings of the same frames, in % of the shoulder width.
 
     Args:
         keypoints: (T, 133, 3), normalised.

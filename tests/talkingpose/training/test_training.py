@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 
 from talkingpose import TalkingPosePipeline
 from talkingpose.model.inference_settings import read_inference
-from talkingpose.training.autoencoder import standardise, start_as_pyramid
 from talkingpose.training.config import TrainConfig, checked
-from talkingpose.training.denoiser import DenoiserModel, DenoiserTask, start_as_identity
+from talkingpose.training.data.samples import Samples, batches
 from talkingpose.training.errors import TrainingError
 from talkingpose.training.loop import train
 from talkingpose.training.models import build_parts
-from talkingpose.training.samples import Samples, batches
+from talkingpose.training.stages.autoencoder import standardise, start_as_pyramid
+from talkingpose.training.stages.denoiser import DenoiserModel, DenoiserTask, start_as_identity
 from tests.talkingpose.training.conftest import VAE, awake
 
 

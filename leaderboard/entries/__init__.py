@@ -1,0 +1,1 @@
+"""Runs of a board: found, checked, grouped, and taken from submissions."""

@@ -1,0 +1,1 @@
+"""A site served on this machine, or uploaded."""

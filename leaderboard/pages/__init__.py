@@ -1,0 +1,1 @@
+"""Pages of a site, rendered from templates."""

@@ -1,0 +1,1 @@
+"""Numbers and file names as text."""

@@ -1,0 +1,1 @@
+"""Frames, groups and samples of a training."""

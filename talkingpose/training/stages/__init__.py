@@ -1,0 +1,1 @@
+"""Stages of a training: what is trained, and on which objective."""
