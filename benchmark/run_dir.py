@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,12 @@ _RESULTS = (
 _LOCK = ".lock"
 _DRAFTS = ".partial"
 _RUN = "run.json"
+# Shard and worker in the name of a lock, as `_part` writes them; either may be missing.
+_PART = re.compile(r"(?:(\d+)-of-(\d+))?-?(?:worker-(\d+)-of-(\d+))?")
 # Longest wait of a shard for another one that is just starting, in seconds.
 _SHARD_WAIT_S = 2.0
+
+Part = tuple[int, int]
 
 
 class RunDir:
@@ -78,9 +83,7 @@ class RunDir:
                 )
 
     @contextmanager
-    def locked(
-        self, shard: tuple[int, int] | None = None, worker: tuple[int, int] | None = None
-    ) -> Iterator[None]:
+    def locked(self, shard: Part | None = None, worker: Part | None = None) -> Iterator[None]:
         """Create the folder and lock it; the lock ends with the process.
 
         Args:
@@ -97,12 +100,13 @@ class RunDir:
             with contextlib.ExitStack() as stack:
                 if name is None:
                     stack.enter_context(self._lock(_LOCK))
-                    self._check_no_shard()
+                    self._check_others(shard, worker)
                     self._remove_drafts()
                 else:
                     # Held only until the lock of the shard is: a run without shards holds it to its end.
                     with self._lock(_LOCK, timeout_s=_SHARD_WAIT_S):
                         stack.enter_context(self._lock(f"{_LOCK}-{name}"))
+                        self._check_others(shard, worker)
                     self.drafts = self.path / _DRAFTS / name
                     shutil.rmtree(self.drafts, ignore_errors=True)
                 self.drafts.mkdir(parents=True)
@@ -119,7 +123,7 @@ class RunDir:
                 with contextlib.suppress(OSError):  # deleted, or another shard is at work
                     (self.path / _DRAFTS).rmdir()
 
-    def remove_drafts_of(self, shard: tuple[int, int] | None, worker: tuple[int, int]) -> None:
+    def remove_drafts_of(self, shard: Part | None, worker: Part) -> None:
         """Delete the unfinished files of a worker that was killed."""
         shutil.rmtree(self.path / _DRAFTS / str(_part(shard, worker)), ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -143,10 +147,17 @@ class RunDir:
                 f"--out {self.path}: another tp-eval is at work in it: wait, or choose another folder"
             ) from error
 
-    def _check_no_shard(self) -> None:
+    def _check_others(self, shard: Part | None, worker: Part | None) -> None:
+        """Check that no process divides the work in another way; delete unfinished files of such a division.
+
+        Raises:
+            EvaluationError: another number of shards or workers is at work.
+        """
         for path in self.path.glob(f"{_LOCK}-*-of-*"):
-            with self._lock(path.name):
-                pass
+            part = path.name.removeprefix(f"{_LOCK}-")
+            if part != _part(shard, worker) and not _works_beside(part, shard, worker):
+                with self._lock(path.name):
+                    shutil.rmtree(self.path / _DRAFTS / part, ignore_errors=True)
 
     def clear(self) -> None:
         """Delete the files of the run, and no others."""
@@ -192,7 +203,20 @@ class RunDir:
                     path.unlink()
 
 
-def _part(shard: tuple[int, int] | None, worker: tuple[int, int] | None) -> str | None:
+def _works_beside(part: str, shard: Part | None, worker: Part | None) -> bool:
+    """Tell whether another part of the work has no batch in common with that of a shard and worker."""
+    found = _PART.fullmatch(part)
+    if found is None:
+        return False
+    of_shard, of_worker = (
+        (int(index), int(count)) if index else None for index, count in (found.group(1, 2), found.group(3, 4))
+    )
+    if of_shard != shard:
+        return of_shard is not None and shard is not None and of_shard[1] == shard[1]
+    return of_worker is not None and worker is not None and of_worker[1] == worker[1]
+
+
+def _part(shard: Part | None, worker: Part | None) -> str | None:
     """Return the name of the locks and drafts of a process; None for one that works alone."""
     names = [] if shard is None else [f"{shard[0]}-of-{shard[1]}"]
     names += [] if worker is None else [f"worker-{worker[0]}-of-{worker[1]}"]

@@ -25,6 +25,8 @@ from talkingpose.io.progress import Progress
 
 # Workers that may end during a batch before it is left out.
 _TRIES = 2
+# Longest wait for processes that have no more work, in seconds.
+_END_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,18 @@ class _Worker:
 
     def send(self, message: object) -> None:
         """Send a message; a process that has ended is noticed by its pipe."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):
             self.pipe.send(message)
 
-    def end(self) -> None:
-        """Close the pipe; the process ends itself, and is killed if it does not."""
-        self.pipe.close()
-        self.process.join(10)
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for the end of the process, kill it after the timeout, and delete its unfinished files."""
+        self.process.join(timeout_s)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+        if self.process.exitcode:
+            assert self.settings.worker is not None
+            RunDir(self.settings.out.absolute()).remove_drafts_of(self.settings.shard, self.settings.worker)
 
 
 class _Pool:
@@ -113,6 +117,7 @@ class _Pool:
         self._total = 0
         self._said: set[str] = set()
         self._endings: list[str] = []
+        self._errors: list[str] = []
         self._writer: _Worker | None = None
         self._complete = False
 
@@ -125,13 +130,15 @@ class _Pool:
                 for worker in [worker for worker in working if worker.pipe in ready]:
                     try:
                         self._take(worker, worker.pipe.recv())
-                    except (EOFError, ConnectionResetError):
+                    except (EOFError, OSError):  # OSError: killed within a message
                         working.remove(worker)
                         self._mourn(worker)
                 self._hand_out(working)
         finally:
             for worker in self._workers:
-                worker.end()
+                worker.pipe.close()
+            for worker in self._workers:
+                worker.join(_END_S)
         return self._result()
 
     def _take(self, worker: _Worker, report: _Report) -> None:
@@ -159,16 +166,14 @@ class _Pool:
             case "complete":
                 self._complete = True
             case "error":
+                self._errors.append(report.value)
                 self._endings.append(report.value)
 
     def _mourn(self, worker: _Worker) -> None:
         """Give the batch of a process that ended to another one."""
-        worker.process.join()
+        worker.join()
         if worker.process.exitcode:
             self._endings.append(f"{worker.name} ended early (exit code {worker.process.exitcode})")
-            own = worker.settings
-            assert own.worker is not None
-            RunDir(own.out.absolute()).remove_drafts_of(own.shard, own.worker)
         self._writer = None if self._writer is worker else self._writer
         self._idle = [idle for idle in self._idle if idle is not worker]
         if worker.batch is not None and self._queue is not None:
@@ -193,9 +198,9 @@ class _Pool:
     def _result(self) -> Run:
         endings = list(dict.fromkeys(self._endings))
         given_up = any(times >= _TRIES for times in self._lost.values())
-        if not self._complete and not self._lost and self._queue is None and endings:
-            raise EvaluationError(endings[0])
         if not self._complete or given_up:
+            if self._errors:  # these say what to do
+                raise EvaluationError(self._errors[0])
             raise EvaluationError(
                 f"--out {self._settings.out}: {'; '.join(endings)}; finished clips are kept: "
                 "run the same command again"
@@ -223,7 +228,8 @@ def _work(settings: RunSettings, pipe: Connection) -> None:
     except (KeyboardInterrupt, EOFError, BrokenPipeError):
         pass  # the main process has ended, or has no more work and reports the reason
     except UserError as error:
-        pipe.send(_Report("error", str(error)))
+        with contextlib.suppress(ConnectionError):
+            pipe.send(_Report("error", str(error)))
 
 
 def _die_with_parent() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import psutil
 import pytest
 
 from benchmark.errors import EvaluationError
 from benchmark.results import read_run
-from benchmark.runner import evaluate, prepared_run, run_document
-from benchmark.runner.devices import parse_devices, same_device
+from benchmark.run_dir import RunDir
+from benchmark.runner import evaluate, prepared_run, run_document, workers
+from benchmark.runner.devices import WorkerDevice, parse_devices, same_device
+from benchmark.runner.evaluate import CaseOutcome
 from benchmark.runner.run_settings import RunSettings
 from benchmark.runner.workers import evaluate_in_workers
 from talkingpose.io.progress import SILENT
@@ -166,6 +170,86 @@ def test_workers_that_cannot_start_say_why_once(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"^dataset .*nowhere"):
         evaluate_in_workers(settings, same_device("cpu", 2, ""), SILENT)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "beside", "refused"),
+    [
+        ((None, (1, 2)), (None, (2, 2)), (None, (1, 3))),
+        (((1, 2), None), ((2, 2), (1, 4)), ((1, 2), (1, 4))),
+        (((1, 2), (1, 2)), ((1, 2), (2, 2)), ((1, 3), (2, 2))),
+        (((1, 2), (1, 2)), ((2, 2), None), (None, (2, 2))),
+        (((1, 2), None), ((2, 2), None), (None, None)),
+    ],
+)
+def test_one_folder_is_divided_in_one_way(first: Any, beside: Any, refused: Any, tmp_path: Path) -> None:
+    with RunDir(tmp_path).locked(*first), RunDir(tmp_path).locked(*beside):
+        for other in (first, refused):
+            with pytest.raises(EvaluationError, match="at work"), RunDir(tmp_path).locked(*other):
+                pass
+    with RunDir(tmp_path).locked(*refused):
+        pass
+
+
+def test_unfinished_files_of_another_division_are_deleted(tmp_path: Path) -> None:
+    with RunDir(tmp_path).locked(None, (3, 3)):
+        pass
+    (tmp_path / ".partial/worker-3-of-3").mkdir(parents=True)  # as after a kill
+    with RunDir(tmp_path).locked(None, (1, 2)):
+        pass
+    assert not (tmp_path / ".partial").exists()
+
+
+class _ScriptedWorker:
+    """Worker without a process: it takes one batch, then ends as `ENDINGS` says for its number."""
+
+    ENDINGS: ClassVar[list[str]] = []
+
+    def __init__(self, settings: RunSettings, device: WorkerDevice, number: int, of: int) -> None:
+        self.name, self.settings, self.batch = device.name, settings, None
+        self.pipe, self._theirs = multiprocessing.Pipe()
+        self._ending = self.ENDINGS[number - 1]
+        self.process = SimpleNamespace(exitcode=-9 if self._ending == "killed" else 0)
+        self._theirs.send(workers._Report("missing", {0: (1, 10)}))
+
+    def send(self, message: object) -> None:
+        if isinstance(message, list):
+            self._theirs.send(workers._Report("complete"))
+        elif self._ending == "works":
+            self._theirs.send(workers._Report("case", CaseOutcome("a", "a: 10 frames")))
+            self._theirs.send(workers._Report("batch"))
+        else:
+            if self._ending != "killed":
+                self._theirs.send(workers._Report("error", self._ending))
+            self._theirs.close()
+
+    def join(self, timeout_s: float | None = None) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("endings", "error"),
+    [
+        (["works", "killed"], None),
+        (["works", "disk full: free space"], None),
+        (["killed", "killed"], "run the same command again"),
+        (["works", "killed", "killed"], "run the same command again"),
+        (["disk full: free space", "killed"], "^disk full: free space$"),
+    ],
+)
+def test_a_batch_is_tried_twice(
+    endings: list[str], error: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_ScriptedWorker, "ENDINGS", endings)
+    monkeypatch.setattr(workers, "_Worker", _ScriptedWorker)
+    monkeypatch.setattr(workers, "read_run", lambda folder: "run")
+    settings = RunSettings(model="frozen", dataset="tp-mini", out=tmp_path)
+    devices = same_device("cpu", len(endings), "")
+    if error is None:
+        assert evaluate_in_workers(settings, devices, SILENT) == "run"
+        return
+    with pytest.raises(EvaluationError, match=error):
+        evaluate_in_workers(settings, devices, SILENT)
 
 
 def test_shards_at_once(tiny: Path, tmp_path: Path, whole: dict[str, Any]) -> None:
