@@ -246,7 +246,7 @@ def _html(
         "statements": report.statements,
         "primary": [_metric_row(name, run.metrics[name], specs, report.controls) for name in report.primary],
         "others": [_metric_row(name, run.metrics[name], specs, report.controls) for name in others],
-        "clips": _clips(cases, report.primary),
+        "clips": _clips(run, cases, report.primary),
         "primary_moments": groups[: len(groups) - len(rest)],
         "other_moments": rest,
         "left_out": [(e.clip_id or "", e.message) for e in run.audit if e.kind in _LEFT_OUT],
@@ -380,15 +380,20 @@ def _facts(run: Run, cases: Mapping[str, CaseResult]) -> list[tuple[str, str]]:
     return [*facts, ("Finished", run.finished_at)] if run.finished_at else facts
 
 
-def _clips(cases: Mapping[str, CaseResult], primary: Sequence[str]) -> list[tuple[str, str, list[str]]]:
+def _clips(
+    run: Run, cases: Mapping[str, CaseResult], primary: Sequence[str]
+) -> list[tuple[str, str, list[str]]]:
     """Return clip, length and primary scores of every clip, the worst by the first primary metric first."""
     first = primary[0]
+    sign = -1 if run.metrics[first].direction == "lower" else 1
 
     def value(case: CaseResult, name: str) -> float | None:
         score = case.metrics.get(name)
         return None if score is None else score.value
 
-    ordered = sorted(cases.values(), key=lambda case: (value(case, first) is None, value(case, first) or 0.0))
+    ordered = sorted(
+        cases.values(), key=lambda case: (value(case, first) is None, sign * (value(case, first) or 0.0))
+    )
     return [
         (case.clip_id, f"{case.num_frames} frames", [measured(value(case, name)) for name in primary])
         for case in ordered

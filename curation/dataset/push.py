@@ -10,6 +10,7 @@ from typing import Any
 from curation.store import Store
 from talkingpose.data.schema import CONFIGS
 from talkingpose.io.errors import UserError
+from talkingpose.io.hub import hub_errors
 from talkingpose.io.tables import read_table
 
 
@@ -102,10 +103,9 @@ def push(upload: Upload, *, api: Any = None) -> str:
         PushError: the Hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     hub = api or HfApi()
-    try:
+    with hub_errors(f"upload {upload.repository}", PushError):
         hub.create_repo(upload.repository, repo_type="dataset", private=upload.private, exist_ok=True)
         done = hub.upload_folder(
             repo_id=upload.repository,
@@ -115,16 +115,6 @@ def push(upload: Upload, *, api: Any = None) -> str:
             delete_patterns=[f"{config}/*.parquet" for config in CONFIGS],
             commit_message=f"{upload.clips} clips by tp-curate",
         )
-    except Exception as error:
-        # Without a network the HTTP client raises its own errors; its name depends on the version of the hub.
-        expected = isinstance(error, HfHubHTTPError | OSError | ValueError)
-        if not expected and not type(error).__module__.startswith("httpx"):
-            raise
-        reason = " ".join(str(error).split())[:300]
-        raise PushError(
-            f"upload {upload.repository}: {type(error).__name__}: {reason}: check the name, the network and "
-            "`hf auth login`"
-        ) from error
     return str(done)
 
 

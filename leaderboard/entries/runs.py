@@ -34,8 +34,10 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         The runs; and the subfolders of folders of runs that are not runs.
 
     Raises:
-        ResultError: a path is not a folder, or has no run in it.
+        ResultError: there is no path, or one is not a folder or has no run in it.
     """
+    if not paths:
+        raise ResultError("no run to read: give a folder that tp-eval wrote")
     found: dict[Path, None] = {}
     left_out: dict[Path, None] = {}
     for path in paths:

@@ -146,7 +146,7 @@ def _rounded(text: str) -> str:
     shorter = re.sub(r"-?\d+\.\d+", lambda match: _short(float(match.group())), text)
     if shorter[:1] != "M":
         return shorter
-    # After `M x y` further pairs are lines of themselves, and a minus sign parts two number_format.
+    # After `M x y` further pairs are lines of themselves, and a minus sign parts two numbers.
     joined = re.sub(r"\s*([A-Za-z])\s*", r"\1", " ".join(shorter.split()))
     return re.sub(r" -", "-", joined.replace("L", " "))
 

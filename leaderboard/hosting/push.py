@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.site import SiteError, is_site
+from talkingpose.io.hub import hub_errors
 
 _README = """---
-title: {title}
+title: "{title}"
 sdk: static
 app_file: index.html
 pinned: false
@@ -33,7 +34,8 @@ def push_site(site: Path, space: str, *, private: bool = False, api: Any = None)
         Address of the Space.
 
     Raises:
-        SiteError: the folder is no site, the name is none of a Space, or the Hub refuses.
+        SiteError: the folder is no site, the name is none of a Space, or the Hub refuses or is not
+            reached.
     """
     if not is_site(site):
         remedy = f"build one with tp-leaderboard RUN... --out {site}"
@@ -41,10 +43,9 @@ def push_site(site: Path, space: str, *, private: bool = False, api: Any = None)
     if _SPACE.fullmatch(space) is None:
         raise SiteError(f"{space}: not the name of a Space: give USER/NAME")
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     api = api or HfApi()
-    try:
+    with hub_errors(space, SiteError):
         api.create_repo(space, repo_type="space", space_sdk="static", private=private, exist_ok=True)
         api.upload_folder(
             repo_id=space,
@@ -60,8 +61,4 @@ def push_site(site: Path, space: str, *, private: bool = False, api: Any = None)
             repo_type="space",
             commit_message="Card of the Space",
         )
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        remedy = "check the name and `hf auth whoami`"
-        raise SiteError(f"{space}: not uploaded ({reason[:200]}): {remedy}") from error
     return f"https://huggingface.co/spaces/{space}"

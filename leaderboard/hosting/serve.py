@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from benchmark.results import ResultError
 from leaderboard.entries.runs import find_runs
 from leaderboard.site import SiteError, SiteReport, build_site
+from leaderboard.text.number_format import counted
 
 ADDRESS = "127.0.0.1"
 # A page of another site must not reach the board by a name that resolves to the loopback address.
@@ -71,6 +73,15 @@ class BoardHandler(SimpleHTTPRequestHandler):
         return False
 
 
+class _BoardServer(ThreadingHTTPServer):
+    """Server that prints no traceback for a lost connection or a file that a new build replaced."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report other errors alone: a browser drops connections whenever it seeks in a video."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
 @dataclass
 class LiveBoard:
     """A site in a temporary folder, served and built again when a run changes.
@@ -103,7 +114,7 @@ class LiveBoard:
             seen = self._state()
             build_site(self.paths, site, self.title)
             try:
-                server = ThreadingHTTPServer((ADDRESS, port), _handler_of(site))
+                server = _BoardServer((ADDRESS, port), _handler_of(site))
             except (OSError, OverflowError) as error:
                 raise SiteError(f"port {port}: cannot be used ({error}): give another --port") from error
             threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -125,7 +136,8 @@ class LiveBoard:
             # A run that is written at this moment is read again with its next change.
             self.report(f"not built again: {error}")
         else:
-            self.report(f"built again: {built.num_runs} runs, {len(built.refused)} refused; reload the page")
+            runs = counted(built.num_runs, "run")
+            self.report(f"built again: {runs}, {len(built.refused)} refused; reload the page")
 
     def _state(self) -> dict[Path, tuple[int, int]]:
         """Return modification time and number of cases of every run."""

@@ -22,8 +22,8 @@ Media = Mapping[tuple[Path, str], str | None]
 
 # Moments of one contestant that are listed, and their least distance in seconds.
 _WORST, _APART_S = 3, 1.0
-# Panels of frame scores, and fewer where many contestants make a page large.
-_CURVES, _FEW_CURVES, _MANY = 6, 4, 12
+# Panels of frame scores.
+_CURVES = 6
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ def votes_command(
     ],
     study: Annotated[Path, typer.Option(help="Folder of the study, or its key.json.")],
     out: Annotated[Path | None, typer.Option(help="File for the result, as JSON.")] = None,
-    allow_failed: Annotated[int, typer.Option(help="Attention checks that a rater may fail.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+    allow_failed: Annotated[int, typer.Option(min=0, help="Attention checks that a rater may fail.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Count the votes of a study.

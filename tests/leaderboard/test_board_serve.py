@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.results import ResultError
 from leaderboard.hosting.push import push_site
-from leaderboard.hosting.serve import LiveBoard
+from leaderboard.hosting.serve import BoardHandler, LiveBoard
 from leaderboard.site import SiteError
 
 
@@ -74,7 +74,7 @@ def test_a_live_board_is_built_again_when_a_run_changes(service: Service):
     service.wait("not built again: half a run")
     assert service.get("/index.html")[2] == b"Live first"
     (service.run / "run.json").write_text("second")
-    service.wait("built again: 1 runs")
+    service.wait("built again: 1 run,")
     assert service.get("/index.html")[2] == b"Live second"
 
 
@@ -86,6 +86,23 @@ def test_a_live_board_answers_ranges_and_strangers_are_refused(service: Service)
     assert service.get("/media/a.mp4", Range="bytes=x")[2] == b"0123456789"
     assert service.get("/index.html", Host="evil.example:80")[0] == 403
     assert service.get("/../run/run.json")[0] == 404
+
+
+@pytest.mark.parametrize(("error", "shown"), [(BrokenPipeError(), False), (RuntimeError("a bug"), True)])
+def test_a_lost_connection_prints_no_traceback(
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    shown: bool,
+):
+    def fail(handler: BoardHandler) -> None:
+        raise error
+
+    monkeypatch.setattr(BoardHandler, "do_GET", fail)
+    with pytest.raises(http.client.RemoteDisconnected):
+        service.get("/media/a.mp4")
+    assert ("Traceback" in capsys.readouterr().err) is shown
 
 
 class Hub:
@@ -117,6 +134,10 @@ def test_an_upload_that_cannot_be_made_says_why_in_one_line(small_site: Path, tm
         push_site(tmp_path, "me/board", api=Hub())
     with pytest.raises(SiteError, match="USER/NAME"):
         push_site(small_site, "https://me/board", api=Hub())
-    with pytest.raises(SiteError, match="no network") as caught:
-        push_site(small_site, "me/board", api=Hub(OSError("no network\nmore")))
-    assert "\n" not in str(caught.value)
+    unreachable = type("ConnectError", (Exception,), {"__module__": "httpx2"})
+    for error in (OSError("no network\nmore"), ValueError("no network"), unreachable("no network")):
+        with pytest.raises(SiteError, match="no network") as caught:
+            push_site(small_site, "me/board", api=Hub(error))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(RuntimeError):
+        push_site(small_site, "me/board", api=Hub(RuntimeError("a bug")))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.results import read_case, read_run
+from benchmark.results import ResultError, read_case, read_run
 from benchmark.submission import MANIFEST, SubmissionError, extract_submission, write_submission
 from leaderboard.cli import app
 from leaderboard.entries.submissions import opened_submissions
@@ -247,5 +247,8 @@ def test_board_takes_in_archives_and_lists_refused_ones(
     assert json.loads(shown.out)["runs"] == 1
     assert "bad.zip" in shown.err and "good.zip" not in shown.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["inbox", "site"]
+    (inbox / "good.zip").unlink()
+    with pytest.raises(ResultError, match="no run"):
+        app(args=args, standalone_mode=False)
     with pytest.raises(ValueError, match="no archive"), opened_submissions(tmp_path / "site", tmp_path / "x"):
         pass

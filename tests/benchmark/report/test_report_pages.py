@@ -123,6 +123,17 @@ def test_damaged_run_is_refused_in_one_line(copied: Path, damage: str):
     assert not (copied / "report.html").exists()
 
 
+@pytest.mark.parametrize("metric", ["psnr", "tje@2"])
+def test_clips_are_listed_worst_first(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str
+):
+    monkeypatch.setattr("benchmark.report.run_page.primary_metrics", lambda run: [metric])
+    page = write_run_report(runs / "noise", tmp_path / "page.html", dataset="none").page.read_text("utf-8")
+    table = page[page.index("Primary scores of every clip") :].partition("</table>")[0]
+    values = [float(text) for text in re.findall(r"<td>([\d.]+)</td></tr>", table)]
+    assert len(values) > 1 and values == sorted(values, reverse=metric != "psnr")
+
+
 def test_comparison_page_shows_both_runs(runs: Path, tmp_path: Path):
     page = tmp_path / "page.html"
     found = write_comparison_page(runs / "frozen", runs / "noise", page)

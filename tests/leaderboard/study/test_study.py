@@ -265,6 +265,8 @@ def test_commands(study: Path, key: StudyKey, tmp_path: Path):
     assert result.exit_code == 0, result.output
     assert "reencode" in result.stdout
     assert json.loads(out.read_text())["schema"] == "talkingpose.vote-result/1"
+    for option in ("--seed", "--allow-failed"):
+        assert CliRunner().invoke(app, [*args, option, "-1"]).exit_code == 2
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
