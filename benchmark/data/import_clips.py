@@ -92,7 +92,7 @@ def import_clips(
         raise LayoutError(f"{layout.name} data {source}: no such folder: give the folder of the data")
     clips = _chosen(layout, source, layout.find(source, fps), only)
     ids = _clip_ids(clips)
-    staged = _prepared(layout, source, out)
+    staged = _prepared(layout, source, out, fps)
     done: list[tuple[str, SourceClip]] = []
     failed = {}
     progress.start("clips", len(clips))
@@ -131,9 +131,9 @@ def _chosen(
 def _clip_ids(clips: Sequence[SourceClip]) -> list[str]:
     """Return clip ids: the names, with `_` for what a clip id must not have."""
     ids = [
-        "".join(c if c.isalnum() or c in "-_." else "_" for c in clip.name).lstrip(".-")[:120] or "clip"
-        for clip in clips
+        "".join(c if c.isalnum() or c in "-_." else "_" for c in clip.name).lstrip(".-") or "clip" for clip in clips
     ]
+    ids = [clip_id.encode()[:120].decode(errors="ignore") for clip_id in ids]
     seen: dict[str, str] = {}
     for clip_id, clip in zip(ids, clips, strict=True):
         if clip_id in seen:
@@ -142,10 +142,15 @@ def _clip_ids(clips: Sequence[SourceClip]) -> list[str]:
     return ids
 
 
-def _prepared(layout: Layout, source: Path, out: Path) -> Path:
+def _prepared(layout: Layout, source: Path, out: Path, fps: Fraction | None) -> Path:
     """Return the folder of finished clips, made by the same import or empty."""
     staged = out / _STAGED
-    recipe = {"layout": layout.name, "version": _VERSION, "source": str(source.resolve())}
+    recipe = {
+        "layout": layout.name,
+        "version": _VERSION,
+        "source": str(source.resolve()),
+        "fps": str(fps),
+    }
     if staged.is_dir() and (staged / _RECIPE).is_file():
         try:
             same = read_json(staged / _RECIPE, "import") == recipe
@@ -154,7 +159,7 @@ def _prepared(layout: Layout, source: Path, out: Path) -> Path:
         if same:
             return staged
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: holds something else: give a new folder, or delete it")
+        raise UserError(f"--out {out}: holds another import or other files: give a new folder, or delete it")
     staged.mkdir(parents=True)
     write_text(staged / _RECIPE, json.dumps(recipe) + "\n")
     return staged
@@ -253,7 +258,7 @@ def _row(clip_id: str, clip: SourceClip, staged: Path) -> dict[str, Any]:
     known = {
         "clip_id": clip_id,
         "source": "file",
-        "source_id": clip.source_id,
+        "source_id": clip.source_id.encode(errors="replace").decode(),  # a file name may be no UTF-8
         "fps": float(clip.fps),
         "width": side,
         "height": side,

@@ -135,10 +135,26 @@ def picture_frames(paths: Sequence[Path]) -> Iterator[Image]:
 
 
 def video_frames(path: Path) -> Iterator[Image]:
-    """Read the frames of a video."""
+    """Read the frames of a video.
+
+    Raises:
+        LayoutError: after the last frame, if frames are damaged or missing.
+    """
     with VideoReader(path) as reader:
         for frame in reader:
             yield frame.image
+        check_undamaged(reader)
+
+
+def check_undamaged(reader: VideoReader) -> None:
+    """Check a video after all its frames were read.
+
+    Raises:
+        LayoutError: frames are damaged or missing.
+    """
+    if reader.report.messages:
+        faults = "; ".join(reader.report.messages)
+        raise LayoutError(f"{reader.name}: damaged video ({faults}): copy or download it again")
 
 
 def _check_numbers(paths: Sequence[Path]) -> None:

@@ -15,7 +15,14 @@ from urllib.parse import parse_qs, urlparse
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.data.layouts.contract import Layout, LayoutError, SquareCrop, SourceClip, videos
+from benchmark.data.layouts.contract import (
+    Layout,
+    LayoutError,
+    SquareCrop,
+    SourceClip,
+    check_undamaged,
+    videos,
+)
 from talkingpose.io.documents import read_text
 from talkingpose.io.image import Image
 from talkingpose.media import VideoReader
@@ -31,16 +38,18 @@ _LISTS = (".txt", ".csv")
 _UPPER_BODY, _NECK = slice(0, 7), 1
 _MARGIN, _ABOVE, _BELOW = 0.25, 0.65, 0.5
 _MIN_CONFIDENCE = 0.3
+_MAX_SECONDS = 3_600_000
 
 
 def find(source: Path, _: Fraction | None) -> Sequence[SourceClip]:
     """List the clips: finished ones, else the spans of a list, else the video files as whole clips."""
     if (source / _FINISHED).is_dir():
         return [_whole_file(path) for path in videos(source / _FINISHED)]
-    lists = [path for path in sorted(source.iterdir()) if path.suffix.lower() in _LISTS and path.is_file()]
-    if lists:
+    texts = [path for path in sorted(source.iterdir()) if path.suffix.lower() in _LISTS and path.is_file()]
+    if texts:
         folder = source / _ORIGINALS if (source / _ORIGINALS).is_dir() else source
-        return _listed(lists[0], folder)
+        # Notes may lie beside the list.
+        return _listed(next((path for path in texts if None not in _columns(_rows(path))), texts[0]), folder)
     clips = [_whole_file(path) for path in videos(source)]
     if not clips:
         raise LayoutError(
@@ -54,7 +63,7 @@ def seconds(timecode: str) -> Fraction:
     """Return the seconds of a timecode: `H:M:S`, `M:S` or seconds, with decimals.
 
     Raises:
-        ValueError: another format.
+        ValueError: another format, or more than 1,000 hours.
     """
     parts = timecode.strip().replace(",", ".").split(":")
     if len(parts) > 3 or not all(re.fullmatch(r"\d+(\.\d+)?", part) for part in parts):
@@ -62,6 +71,8 @@ def seconds(timecode: str) -> Fraction:
     total = Fraction(0)
     for part in parts:
         total = 60 * total + Fraction(part)
+    if total > _MAX_SECONDS:
+        raise ValueError(timecode)
     return total
 
 
@@ -82,7 +93,7 @@ def half_body(keypoints: npt.NDArray[Any], width: int, height: int) -> SquareCro
             tops.append(float(face[:, 1].min()))
             bottoms.append(max(float(joint[1]) for joint in joints[_UPPER_BODY] if joint is not None))
             middles.append(float(neck[0]))
-    if not tops:
+    if not tops or max(bottoms) <= min(tops):
         raise LayoutError("no frame shows a face and both shoulders: leave the clip out")
     top, bottom = min(tops), max(bottoms)
     margin = _MARGIN * (bottom - top)
@@ -106,10 +117,8 @@ def _whole_file(path: Path) -> SourceClip:
 
 def _listed(path: Path, folder: Path) -> list[SourceClip]:
     """Return the spans of a list whose videos are in a folder; LayoutError where it is no such list."""
-    rows = list(csv.reader(read_text(path, "EMTD list").splitlines()))
-    head = [name.strip().lower() for name in rows[0]] if rows else []
-    columns = [next((i for i, name in enumerate(head) if word in name), None) for word in ("url", "start", "end")]
-    url, start, end = columns
+    rows = _rows(path)
+    url, start, end = _columns(rows)
     if url is None or start is None or end is None:
         raise LayoutError(
             f"EMTD list {path}: the first line has no columns URL, start_timecode and end_timecode: give the "
@@ -138,6 +147,19 @@ def _listed(path: Path, folder: Path) -> list[SourceClip]:
     return clips
 
 
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        return list(csv.reader(read_text(path, "EMTD list").splitlines()))
+    except csv.Error as error:
+        raise LayoutError(f"EMTD list {path}: no table ({error}): correct or move the file") from error
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[int | None]:
+    """Return the columns of URL, start and end by the first line; None for one that is not there."""
+    head = [name.strip().lower() for name in rows[0]] if rows else []
+    return [next((i for i, name in enumerate(head) if word in name), None) for word in ("url", "start", "end")]
+
+
 def _video_id(url: str) -> str:
     """Return the id of a YouTube URL, or a bare id."""
     parsed = urlparse(url.strip())
@@ -153,7 +175,7 @@ def _at_24_fps(path: Path, start: Fraction | None, end: Fraction | None) -> Iter
     None means the first frame, or the end of the last one.
 
     Raises:
-        LayoutError: there is no such video, or the span is beyond its end.
+        LayoutError: there is no such video, the span is beyond its end, or a whole video is damaged.
     """
     if not path.is_file():
         raise LayoutError(f"{path}: no such video: download it, or leave its spans out")
@@ -161,6 +183,7 @@ def _at_24_fps(path: Path, start: Fraction | None, end: Fraction | None) -> Iter
     count, last = 0, Fraction(0)
     with VideoReader(path) as reader:
         base = reader.info.time_base
+        is_whole = start is None and end is None
         # A second earlier, because the frame that is shown at the start may be older.
         first = None if start is None else math.floor((start - 1) / base)
         for frame in reader.frames(first, None if end is None else math.ceil(end / base)):
@@ -169,6 +192,8 @@ def _at_24_fps(path: Path, start: Fraction | None, end: Fraction | None) -> Iter
                 yield shown
                 count += 1
             shown, last = frame.image, frame.time
+        if is_whole:
+            check_undamaged(reader)
         last += 1 / reader.info.fps
         until = last if end is None else min(end, last)
         while shown is not None and start is not None and start + count / FPS < until:

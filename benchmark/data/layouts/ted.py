@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.data.layouts.contract import (
-    PICTURES,
     Layout,
     LayoutError,
     SquareCrop,
@@ -24,7 +23,7 @@ from benchmark.data.layouts.contract import (
     videos,
 )
 from talkingpose.io.image import Image
-from talkingpose.media import probe, read_image, resize_image
+from talkingpose.media import MediaError, probe, read_image, resize_image
 
 SIDE = 384
 _TEST = "test"
@@ -34,7 +33,7 @@ def find(source: Path, fps: Fraction | None) -> Sequence[SourceClip]:
     """List the clips of a folder: those of its folder `test` where there is one."""
     root = source / _TEST if (source / _TEST).is_dir() else source
     clips = [
-        SourceClip(path.stem, _recording(path.stem), probe(path).fps, partial(video_frames, path), whole)
+        SourceClip(path.stem, _recording(path.stem), _video_rate(path), partial(video_frames, path), whole)
         for path in videos(root)
     ]
     for folder in folders(root):
@@ -44,10 +43,9 @@ def find(source: Path, fps: Fraction | None) -> Sequence[SourceClip]:
             clips.append(
                 SourceClip(folder.name, _recording(folder.name), _rate(fps, folder), frames, whole)
             )
-    strips = [path for path in sorted(root.iterdir()) if path.suffix.lower() in PICTURES and path.is_file()]
     clips += [
         SourceClip(path.stem, _recording(path.stem), _rate(fps, path), partial(_strip_frames, path), whole)
-        for path in strips
+        for path in pictures(root)
     ]
     if not clips:
         raise LayoutError(
@@ -80,6 +78,14 @@ def _rate(fps: Fraction | None, path: Path) -> Fraction:
     if fps is None:
         raise LayoutError(f"{path}: pictures state no frame rate: give --fps")
     return fps
+
+
+def _video_rate(path: Path) -> Fraction:
+    """Return the rate of a video; a file that is no video fails alone, when its frames are read."""
+    try:
+        return probe(path).fps
+    except MediaError:
+        return Fraction(1)
 
 
 def _strip_frames(path: Path) -> Iterator[Image]:

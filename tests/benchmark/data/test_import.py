@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -223,6 +224,48 @@ def test_another_layout_is_one_line(
     assert "\n" not in str(caught.value) and not (tmp_path / "set" / "README.md").exists()
 
 
+def test_a_damaged_video_fails_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_mp4(data / "a.mp4", SQUARE, number=2)
+    whole = write_mp4(data / "half.mp4", SQUARE).read_bytes()
+    (data / "half.mp4").write_bytes(whole[: len(whole) * 3 // 4])
+    (data / "junk.mp4").write_bytes(b"junk")
+    (data / "._a.png").write_bytes(b"resource fork")
+    found = imported("ted", data, tmp_path / "set")
+    assert found.clip_ids == ("a",) and list(found.failed) == ["half", "junk"]
+    assert "frames lost" in found.failed["half"]
+    with pytest.raises(LayoutError, match="frames lost"):
+        imported("emtd", data, tmp_path / "emtd", only=["half"])
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("x" * 200_000 + ",0,1", "no table"),
+        ("abcd," + "9" * 30 + ",0", "line 2"),
+        ("abcd,0," + "9" * 30, "line 2"),
+    ],
+)
+def test_hostile_lists_are_one_line(row: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(EMTD_LIST.format(row))
+    with pytest.raises(LayoutError, match=what):
+        imported("emtd", tmp_path, tmp_path / "set")
+
+
+def test_notes_beside_the_list(tmp_path: Path) -> None:
+    (tmp_path / "README.txt").write_text("Read me.\n")
+    (tmp_path / "list.csv").write_text(EMTD_LIST.format("abcd,0,1"))
+    with pytest.raises(LayoutError, match=r"list\.csv.*none of the 1 spans"):
+        imported("emtd", tmp_path, tmp_path / "set")
+
+
+def test_file_names_of_any_bytes(tmp_path: Path) -> None:
+    for name in (b"\xff\xfe", "\u5b57".encode() * 70):
+        write_pngs(tmp_path / "data" / os.fsdecode(name) / "images", frames(SQUARE)[:2])
+    assert len(imported("tiktok", tmp_path / "data", tmp_path / "set").clip_ids) == 2
+    assert len(load_clips(tmp_path / "set")) == 2
+
+
 def test_wrong_names_and_folders(tiktok: Path, tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="choose one of tiktok, ted, emtd"):
         layout_of("taichi")
@@ -231,7 +274,7 @@ def test_wrong_names_and_folders(tiktok: Path, tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="--only 00335"):
         imported("tiktok", tiktok, tmp_path / "set", only=["00335"])
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="holds something else"):
+    with pytest.raises(UserError, match="--out"):
         imported("tiktok", tiktok, tmp_path)
 
 
@@ -248,6 +291,8 @@ def test_an_interrupted_import_resumes(tiktok: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         import_clips(layout_of("tiktok"), tiktok, out, new_estimator=stop)
     assert not (out / "README.md").exists()
+    with pytest.raises(UserError, match="another import"):  # the finished clip has the first rate
+        imported("tiktok", tiktok, out, fps=Fraction(25))
     import_clips(layout_of("tiktok"), tiktok, out, new_estimator=stop)
     assert len(made) == 3 and len(load_clips(out)) == 2
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "clips"]
