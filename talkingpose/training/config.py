@@ -308,11 +308,12 @@ def load_config(
 
     Args:
         location: path, or one of `shipped()`.
-        overrides: top-level keys that override the file.
+        overrides: keys that override the file, merged like it.
         start: keys that override the shipped configuration, and that the file overrides.
 
     Raises:
-        TrainingError: no such file or base, an unknown key, or an invalid value; names the key.
+        TrainingError: no such file or base, no base for `start`, an unknown key, or an invalid value; names the
+            key.
         DocumentError: the file is not YAML within the limits.
     """
     path = Path(location)
@@ -329,7 +330,9 @@ def load_config(
         if base not in shipped():
             raise TrainingError(f"config {location}: base {base}: unknown: give {', '.join(shipped())}")
         content = _merged(_merged(_read_shipped(base), start or {}), content)
-    return checked({**content, **(overrides or {})}, location)
+    elif start is not None:
+        raise TrainingError(f"config {location}: key base is missing: add base: finetune")
+    return checked(_merged(content, overrides or {}), location)
 
 
 def checked(content: Mapping[str, Any], where: str) -> TrainConfig:

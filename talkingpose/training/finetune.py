@@ -22,6 +22,8 @@ _PARTS = {
     "image_encoder": "image_encoder",
     "pose_guider": "pose_guider",
 }
+# In the output folder: the start in the diffusers layout, and the folder that it was converted from.
+_CONVERTED, _ORIGIN = "source", "source.txt"
 _REQUIRED_SCHEDULER = {
     "prediction_type": "v_prediction",
     "rescale_betas_zero_snr": True,
@@ -48,7 +50,7 @@ def finetune(
         out: folder of the training. `checkpoint` in it has the diffusers layout, `official` the other.
         config: `finetune`, or a YAML file of what differs from it (`base: finetune`).
         overrides: top-level keys that override the file, and `learning_rate`; None keeps the file's value.
-        fresh: start over.
+        fresh: start over, with the weights that the checkpoint has now.
         progress: of the steps.
 
     Returns:
@@ -64,6 +66,8 @@ def finetune(
     from talkingpose.pipeline.convert import convert
     from talkingpose.training.loop import train
 
+    if fresh and (out / _ORIGIN).is_file():
+        shutil.rmtree(out / _CONVERTED, ignore_errors=True)
     settings = finetune_config(checkpoint, dataset, out, config, overrides or {})
     summary = train(settings, fresh=fresh, progress=progress)
     official = out / "official"
@@ -91,14 +95,14 @@ def finetune_config(
     vae, unet = (read_config(source / part / "config.json") for part in ("vae", "denoising_unet"))
     native = int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
     given = {key: value for key, value in overrides.items() if value is not None}
-    rate = given.pop("learning_rate", None)
+    if "learning_rate" in given:
+        given["optimizer"] = {"learning_rate": given.pop("learning_rate")}
     # As in the training of the reference.
     last_block = f"reference_unet.up_blocks.{len(unet['up_block_types']) - 1}"
     model: dict[str, Any] = {
         name: {"pretrained": str(source), "subfolder": part} for name, part in _PARTS.items()
     }
     changes: dict[str, Any] = {
-        "out": str(out),
         "size": native,
         "source": _source(dataset),
         "model": model | {"freeze": ["image_encoder", last_block]},
@@ -108,9 +112,7 @@ def finetune_config(
             "guidance_scale": settings.guidance_scale,
         },
     }
-    if rate is not None:
-        changes["optimizer"] = {"learning_rate": rate}
-    return load_config(config, given, start=changes)
+    return load_config(config, {**given, "out": str(out)}, start=changes)
 
 
 def _diffusers_folder(checkpoint: str, out: Path) -> Path:
@@ -124,7 +126,7 @@ def _diffusers_folder(checkpoint: str, out: Path) -> Path:
     folder = checkpoint_folder(checkpoint)
     if not any((folder / place / OFFICIAL_FILE).is_file() for place in ("", "weights")):
         return folder
-    converted, origin = out / "source", out / "source.txt"
+    converted, origin = out / _CONVERTED, out / _ORIGIN
     name = str(folder.resolve())
     if not converted.exists():
         out.mkdir(parents=True, exist_ok=True)

@@ -74,6 +74,18 @@ def test_a_fine_tuning_takes_its_defaults_from_the_checkpoint(tmp_path: Path) ->
     assert "reference_unet.up_blocks.2" in config.model.freeze
 
 
+def test_options_win_over_the_file_and_the_file_over_the_checkpoint(tmp_path: Path) -> None:
+    changes = SHORT | {"out": "elsewhere", "size": 64, "steps": 9}
+    file = str(write(tmp_path / "mine.yaml", changes))
+    config = finetune_config("tiny", "tp-mini", tmp_path, file, {"learning_rate": 3e-6, "steps": 7})
+    assert (config.out, config.steps, config.size) == (str(tmp_path), 7, 64)
+    assert config.optimizer.learning_rate == 3e-6 and config.optimizer.warmup_steps == 50
+
+    del changes["base"]
+    with pytest.raises(TrainingError, match="add base: finetune"):
+        finetune_config("tiny", "tp-mini", tmp_path, str(write(tmp_path / "mine.yaml", changes)), {})
+
+
 def test_another_kind_of_scheduler_is_refused(tmp_path: Path) -> None:
     from talkingpose.model.checkpoint_folder import checkpoint_folder
 
