@@ -8,8 +8,11 @@ import sys
 from talkingpose.pose.mediapipe_import import import_mediapipe
 assert import_mediapipe().__name__ == "mediapipe"
 assert not [name for name in sys.modules if name.startswith("matplotlib")]
+# The plots of mediapipe get the real one, too.
+from mediapipe.python.solutions import drawing_utils
+assert drawing_utils.plt.figure.__module__ == "matplotlib.pyplot"
 import matplotlib.pyplot
-assert callable(matplotlib.pyplot.plot)
+assert matplotlib.pyplot.figure is drawing_utils.plt.figure
 """
 
 
