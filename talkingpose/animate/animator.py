@@ -209,6 +209,8 @@ class Animator:
         self._pipelines = {} if pipelines is None else pipelines
         self._overwrite, self._fresh = overwrite, fresh
         self._device_checked = False
+        if not -(2**63) <= options.seed < 2**63:
+            raise AnimatorError(f"--seed {options.seed}: give a number of at most 18 digits")
         if model == WARP:
             _refuse_settings(options)
         elif model != AUTO:

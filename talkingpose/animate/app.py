@@ -61,6 +61,7 @@ class Studio:
         self.models = models
         self._device = device
         self._pipelines: dict[str, TalkingPosePipeline] = {}
+        # Only this user can read it; the folder of the last film is inside.
         self._folder = Path(tempfile.mkdtemp(prefix="talkingpose-app-"))
         self._owner, self._stopped = "", threading.Event()
 
@@ -93,9 +94,10 @@ class Studio:
             raise AppError(f"no {missing}: upload one, or record it with the camera")
         self._owner = owner
         self._stopped.clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
-        job = AnimateJob(Path(portrait), Path(clip), self._folder / "film.mp4")
+        folder = self._folder / "film"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        job = AnimateJob(Path(portrait), Path(clip), folder / "film.mp4")
         progress = PageProgress(report, self._stopped)
         animator = Animator(
             settings["model"],
@@ -106,7 +108,7 @@ class Studio:
         )
         animator.check(job)
         driving = animator.driving(job)
-        shown, skeleton = self._folder / "driving.mp4", self._folder / "skeleton.mp4"
+        shown, skeleton = folder / "driving.mp4", folder / "skeleton.mp4"
         write_driving(Path(clip), animator.options, shown)
         write_skeleton(driving, shown, skeleton)
         animator.make(job, driving)
@@ -180,14 +182,14 @@ def options_of(settings: dict[str, Any]) -> AnimateOptions:
 
         feedback = make_controller("proportional", {"gain": gain})
     size = (settings.get("size") or "").strip()
-    steps = settings.get("steps")
+    steps, seed = settings.get("steps"), settings.get("seed")
     return AnimateOptions(
         feedback=feedback,
         steps=None if steps is None else int(steps),
         guidance=settings.get("guidance"),
         retarget=settings.get("retarget") or "auto",
         audio=bool(settings.get("audio")),
-        seed=int(settings.get("seed") or 0),
+        seed=AnimateOptions.seed if seed is None else int(seed),
         pose=settings.get("pose") or "auto",
         start=float(settings.get("start") or 0),
         duration=min(float(settings.get("duration") or LENGTH_S), LONGEST_S),

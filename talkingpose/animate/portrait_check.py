@@ -28,10 +28,10 @@ def portrait_remarks(portrait: Image, pose: Keypoints) -> list[str]:
         portrait: uint8 RGB (H, W, 3).
         pose: its keypoints, (133, 3); zeros without a person.
     """
-    remarks = []
-    faces = count_faces(portrait)
     if not (pose[:, 2] > 0).any():
         return ["no person found: give the upper body of one person"]
+    remarks = []
+    faces = count_faces(portrait)
     if faces > 1:
         remarks.append(f"{faces} persons: only one of them is animated; crop the picture to one")
     covered = covered_face(portrait, pose)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
@@ -82,16 +82,15 @@ class UnfinishedFilm:
         try:
             self.folder.mkdir(exist_ok=True)
             self._lock.acquire(timeout=0)
+            self._discard_others()
+            write_text(self._place("settings.json"), json.dumps(self._settings, indent=1))
         except Timeout as error:
             raise UnfinishedFilmError(
                 f"out {self._out}: another process is making this film: wait for it, or give another name"
             ) from error
         except OSError as error:
-            raise UnfinishedFilmError(
-                f"out {self._out}: {error.strerror}: give a folder that you can write to"
-            ) from error
-        self._discard_others()
-        write_text(self._place("settings.json"), json.dumps(self._settings, indent=1))
+            self._lock.release()
+            raise self._unwritable(error) from error
         return self
 
     def __exit__(
@@ -105,8 +104,8 @@ class UnfinishedFilm:
 
     def finish(self, film: Path) -> None:
         """Give a finished film, written into the folder, its name, and remove the folder."""
-        self._abandon()
         film.replace(self._out)
+        self._abandon()
         self._remove()
 
     def film_path(self, name: str = "film.mp4") -> Path:
@@ -124,17 +123,20 @@ class UnfinishedFilm:
             return None
 
     def save_poses(self, driving: DrivingPoses) -> None:
-        """Store driving poses."""
+        """Store driving poses; UnfinishedFilmError if they cannot be written."""
         import numpy as np
 
-        with atomic_write(self._place("poses.npz")) as temporary:
-            np.savez(
-                temporary,
-                keypoints=driving.keypoints,
-                width=driving.width,
-                height=driving.height,
-                rate=[driving.fps.numerator, driving.fps.denominator],
-            )
+        try:
+            with atomic_write(self._place("poses.npz")) as temporary:
+                np.savez(
+                    temporary,
+                    keypoints=driving.keypoints,
+                    width=driving.width,
+                    height=driving.height,
+                    rate=[driving.fps.numerator, driving.fps.denominator],
+                )
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def load_state(self) -> StreamState | None:
         """Return the state after the stored frames, None if there is nothing to continue."""
@@ -252,13 +254,21 @@ class UnfinishedFilm:
             path.unlink()
 
     def _remove(self) -> None:
-        if not self.folder.exists():
-            return
+        if not self._lock.is_locked:
+            return  # removed already; a folder of this name is another process's
         for path in self.folder.iterdir():
             if path.name != "lock":
                 path.unlink()
+        # Before the release: a process that waits for the lock sees that its file is gone. Windows deletes it
+        # at the release. The folder is not empty if another process has just taken it over.
+        with suppress(OSError):
+            self._place("lock").unlink()
         self._lock.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def _unwritable(self, error: OSError) -> UnfinishedFilmError:
+        return UnfinishedFilmError(f"out {self._out}: {error.strerror}: free space, or give another folder")
 
     def _place(self, name: str) -> Path:
         return self.folder / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from talkingpose.animate import cli
 from talkingpose.animate.animator import AnimateOptions, Animator, _fit
 from talkingpose.animate.batch_list import AnimateJob
 from talkingpose.animate.driving_poses import DrivingPoses, missing_parts
+from talkingpose.animate.unfinished_film import UnfinishedFilm
 from talkingpose.io.errors import UserError
 from talkingpose.io.progress import SILENT, Progress
 from talkingpose.media import VideoReader, VideoWriter
@@ -314,6 +316,61 @@ def test_two_processes_do_not_make_one_film(place: Path, parity_folder: Path) ->
         animator(parity_folder).make(job(place))
 
 
+def test_the_folder_of_the_next_process_is_left_alone(tmp_path: Path) -> None:
+    first, second = (UnfinishedFilm(tmp_path / "f.mp4", poses={}, film={}) for _ in range(2))
+    with first:
+        first.film_path().write_bytes(b"film")
+        first.finish(first.film_path())
+        assert not first.folder.exists()
+        second.__enter__()
+        second.film_path().write_bytes(b"next")
+    assert second.film_path().read_bytes() == b"next"
+    with pytest.raises(UserError, match="another process"), first:
+        pass
+    second.__exit__(None, None, None)
+    assert {path.name for path in tmp_path.iterdir()} == {"f.mp4"}
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    unfinished = UnfinishedFilm(tmp_path / "f.mp4", poses={}, film={})
+    with unfinished, monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        with pytest.raises(UserError, match=r"f\.mp4: No space left.*free space"):
+            unfinished.save_poses(DrivingPoses(np.stack([person()]), Fraction(25), 64, 64))
+    assert not unfinished.folder.exists()
+    monkeypatch.setattr(talkingpose.animate.unfinished_film, "write_text", full)
+    with pytest.raises(UserError, match="No space left"):
+        unfinished.__enter__()
+
+
+def test_a_film_that_fails_after_its_last_frame_is_finished_by_the_next_run(
+    place: Path, parity_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refused(Path.replace, "film.mp4"))
+        with pytest.raises(PermissionError):
+            animator(parity_folder).make(job(place))
+    frames = count_calls(monkeypatch, TalkingPosePipeline, "decode")
+    animator(parity_folder, progress := Lines()).make(job(place))
+    assert frames == [0] and any("continuing at frame 3" in line for line in progress.lines)
+    assert VideoReader(place / "f.mp4").info.num_frames == 3
+    assert not (place / ".f.mp4.unfinished").exists()
+
+
+def refused(replace: Callable[..., Path], name: str) -> Callable[..., Path]:
+    """Refuse to rename the files of a name."""
+
+    def checked(self: Path, target: Path) -> Path:
+        if self.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(target))
+        return replace(self, target)
+
+    return checked
+
+
 def count_calls(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[int]:
     calls, method = [0], getattr(owner, name)
 
@@ -412,6 +469,7 @@ def test_feedback_from_the_command_line(text: str, gain: float | None, expected:
         (["--feedback", "pid"], "choose one of"),
         (["--batch", "list.csv"], "leave them out"),
         (["--cpu-offload", "--device", "cpu"], "leave it out"),
+        (["--seed", "99999999999999999999"], "at most 18 digits"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -49,6 +49,7 @@ def test_a_film_with_driving_video_and_skeleton(
             str(uploads[0]), str(uploads[1]), SETTINGS, lambda share, line: seen.append((share, line))
         )
         assert [probe(path).num_frames for path in (film, shown, skeleton)] == [8, 8, 8]
+        assert Path(film).parents[1].stat().st_mode & 0o077 == 0, "other users could read the films"
         assert "8 frames" in lines and any(share is not None for share, _ in seen)
 
         # The command that the page shows makes the same film.
