@@ -312,8 +312,8 @@ def load_config(
         start: keys that override the shipped configuration, and that the file overrides.
 
     Raises:
-        TrainingError: no such file or base, no base for `start`, an unknown key, or an invalid value; names the
-            key.
+        TrainingError: no such file or base, no base for `start`, an unknown key, or an invalid value; names
+            the key.
         DocumentError: the file is not YAML within the limits.
     """
     path = Path(location)
