@@ -16,7 +16,7 @@ from benchmark.entry_points import registered
 from benchmark.features.registry import feature_names, spec_of, with_needed
 from benchmark.metrics.contract import MetricSpec
 from benchmark.metrics.registry import GROUP, GROUPS, families, family, foreign
-from benchmark.protocols.protocol import load_protocol
+from benchmark.protocols.protocol import load_protocol, protocol_names
 
 DOCS = Path(__file__).parents[1] / "docs"
 FOLDER = "reference/metrics"
@@ -81,7 +81,7 @@ def _module_page(module: str, names: Sequence[str], controls: Mapping[str, list[
     summary = str(importlib.import_module(module).__doc__).strip().splitlines()[0]
     title, _, rest = summary.partition(": ")
     text = rest[:1].upper() + rest[1:]
-    parts = [f"# {title}\n\n{text}\n", *(_family(name) for name in names)]
+    parts = [f"# {title.removesuffix('.')}\n\n{text}\n", *(_family(name) for name in names)]
     ids = [spec.id for name in names for spec in _specs(name)]
     tables = [table for kind in controls if (table := _table(controls[kind], ids))]
     if tables:
@@ -156,7 +156,10 @@ def _needs(specs: Sequence[MetricSpec]) -> str:
 def _where(name: str) -> str:
     protocols = [each for each in PROTOCOLS if name in _metrics_in(each)]
     groups = [f"`+{group}`" for group, names in GROUPS.items() if name in names]
-    return ", ".join([*protocols, *groups])
+    # Metrics of replays are in no protocol of this project's own.
+    return ", ".join(
+        [*protocols, *groups] or [each for each in protocol_names() if name in _metrics_in(each)]
+    )
 
 
 @cache
