@@ -165,6 +165,8 @@ class YtDlpClient:
         reason = find_objection(info, self._settings.prefilter)
         if reason is not None:
             raise Rejected(reason, license, provenance.info_sha256(document))
+        # Before `begin`, whose files count as well.
+        resumed = partial_bytes(self._folder, entry.key) > 0
         with _CLAIMS:
             self._check_room(info)
             self.has_claim = True
@@ -176,7 +178,6 @@ class YtDlpClient:
         try:
             self._ydl.process_ie_result(chosen, download=True)
         except YoutubeDLError as error:
-            resumed = partial_bytes(self._folder, entry.key) > 0
             if not (resumed and any(message in str(error) for message in _NOTHING_LEFT)):
                 raise
             # Another attempt to resume would fail the same way.

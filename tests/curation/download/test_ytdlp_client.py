@@ -11,6 +11,7 @@ import pytest
 from fake_tube import FakeTubeIE
 from loopback import Loopback
 from scenario import Lines, large, settings
+from yt_dlp.utils import YoutubeDLError
 
 from curation.config import load_config
 from curation.download.access import Access
@@ -109,6 +110,36 @@ def test_a_file_that_was_complete_when_its_run_was_killed(footage_bytes, tmp_pat
         assert f"bytes={len(data)}-" in [one.range for one in site.log]
     assert (entry.state, entry.attempts) == (State.DONE, 1)
     assert (download_folder(tmp_path) / entry.file).read_bytes() == data
+
+
+def test_a_server_that_never_has_anything_left_is_asked_twice(tmp_path, monkeypatch):
+    calls = []
+    with Loopback({}) as site, open_ledger(tmp_path) as ledger:
+        monkeypatch.setenv("FAKE_TUBE", site.url(""))
+        form = {"format_id": "h264", "url": site.url("ok/a.mp4"), "ext": "mp4"}
+        site.infos["tube0000000"] = {"formats": [form], "duration": 4}
+        wanted = parse_address("tube0000000")
+        ledger.add([wanted])
+        entry = ledger.take("me/0", 60).entry
+        folder = download_folder(tmp_path)
+        client = YtDlpClient(folder, RecordingLimiter(), settings(), Access(), extractors=[FakeTubeIE])
+
+        plain = client._ydl.process_ie_result
+
+        def process(info, download=True, *rest):
+            if not download:
+                return plain(info, download, *rest)
+            calls.append(1)
+            assert len(calls) < 5
+            (folder / "partial" / f"{wanted.key}-video.f1.mp4.part").write_bytes(b"video")
+            raise YoutubeDLError("Did not get any data blocks")
+
+        monkeypatch.setattr(client._ydl, "process_ie_result", process)
+        for attempt in (1, 3):  # the second attempt finds an unfinished file and starts over once
+            with pytest.raises(YoutubeDLError):
+                client.fetch(entry)
+            assert len(calls) == attempt
+        client.close()
 
 
 @pytest.mark.parametrize("behaviour", ["steady", "broken"])
