@@ -311,23 +311,23 @@ class Curator:
         )
         # A record states its versions, so they must be the same on every machine.
         versions = partial(tool_versions, self._detectors)
-        hashes: dict[Path, str] = {}
+        read: list[tuple[UnreadFile, str]] = []
         try:
             for number, result in self._options.executor.run(jobs, process_any, limits, versions=versions):
                 self._progress.advance()
                 job = jobs[number]
                 if isinstance(result, Skipped):
-                    self._skip(job, result, hashes)
+                    self._skip(job, result, read)
                     continue
                 if isinstance(result, JobFailure):
                     if isinstance(job, FileJob):
                         job = job.job(identify(job.file.file))
                     message = f"{job.source.name}: {result.message}"
                     result = failed(job, message, quarantined=result.fatal)
-                self._note(todo[number], result.source_id, result.source_sha256, hashes)
+                self._note(todo[number], result.source_id, result.source_sha256, read)
                 yield result
         finally:
-            self._store.remember(hashes)
+            self._store.remember(read)
 
     def _job(self, source: Source | UnreadFile) -> Job | FileJob:
         settings = (self._config, self._recipe, self._versions, self._detectors)
@@ -335,27 +335,29 @@ class Curator:
             return Job(source, *settings, self._store.clip_folder(source.source_id, self._recipe))
         return FileJob(source, *settings, self._store.out, self._options.retry_dead, self._is_forgotten)
 
-    def _skip(self, job: Job | FileJob, result: Skipped, hashes: dict[Path, str]) -> None:
+    def _skip(self, job: Job | FileJob, result: Skipped, read: list[tuple[UnreadFile, str]]) -> None:
         """Count a file that needed no work."""
         assert isinstance(job, FileJob)
         self._progress.message(f"{job.file.name}: {result.state}")
-        if result.source_id is None:
-            return
-        self._note(job.file, result.source_id, result.sha256, hashes)
+        self._note(job.file, result.source_id, result.sha256, read)
         self._summary.done_before += result.state == "done"
         if result.state == "quarantined":
             self._add_quarantined(result.source_id, job.file.name)
 
     def _note(
-        self, source: Source | UnreadFile, source_id: str, sha256: str | None, hashes: dict[Path, str]
+        self,
+        source: Source | UnreadFile,
+        source_id: str,
+        sha256: str | None,
+        read: list[tuple[UnreadFile, str]],
     ) -> None:
         """Remember the content of a local file."""
         if isinstance(source, UnreadFile):
+            if sha256 is not None:
+                read.append((source, sha256))
             source = Source(source.file.path, source.file.name, source_id, sha256)
         if source.origin is None:
             self._identified.append(source)
-            if sha256 is not None:
-                hashes[source.path] = sha256
 
 
 def _is_local(source: Source | UnreadFile) -> bool:

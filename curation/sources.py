@@ -90,10 +90,12 @@ class UnreadFile:
     Attributes:
         file: the file.
         alike: files of the same size before it, which are processed in its place if their content is equal.
+        stamp: size and time of the file when it was found, in bytes and ns; empty if there was none.
     """
 
     file: LocalSource
     alike: tuple[Path, ...] = ()
+    stamp: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -165,16 +165,19 @@ class Store:
 
     def identify(self, found: Iterable[LocalSource], *, remember: bool = True) -> Iterator[Source]:
         """Identify files by their content; a file of known path, size and time is not read again."""
-        hashes: dict[Path, str] = {}
+        read: list[tuple[UnreadFile, str]] = []
         try:
             for file in self.recognise(found):
-                source = identify(file.file) if isinstance(file, UnreadFile) else file
-                if source.sha256 is not None and source.origin is None:
-                    hashes[source.path] = source.sha256
+                if not isinstance(file, UnreadFile):
+                    yield file
+                    continue
+                source = identify(file.file)
+                if source.sha256 is not None:
+                    read.append((file, source.sha256))
                 yield source
         finally:
             if remember:
-                self.remember(hashes)
+                self.remember(read)
 
     def recognise(self, found: Iterable[LocalSource]) -> list[Source | UnreadFile]:
         """Identify downloads and files that an earlier run has read; no file is opened.
@@ -196,15 +199,18 @@ class Store:
             if entry and stamp and entry[:2] == stamp and stamp[0] not in unread:
                 recognised.append(identify(file, entry[2]))
             else:
-                recognised.append(UnreadFile(file, tuple(alike)))
+                recognised.append(UnreadFile(file, tuple(alike), tuple(stamp)))
                 unread |= set(stamp[:1])
             alike.append(file.path)
         return recognised
 
-    def remember(self, hashes: Mapping[Path, str]) -> None:
-        """Store the SHA-256 of files, for later runs."""
+    def remember(self, read: Iterable[tuple[UnreadFile, str]]) -> None:
+        """Store the SHA-256 of files for later runs, with the time at which each was found.
+
+        A file that changes during the run is read again.
+        """
         known = self._known()
-        fresh = {str(path.absolute()): [*_stamp(path), sha256] for path, sha256 in hashes.items()}
+        fresh = {str(one.file.path.absolute()): [*one.stamp, sha256] for one, sha256 in read if one.stamp}
         if fresh != {key: known.get(key) for key in fresh}:
             # Other shards may write at the same time, or have written in the meantime.
             with FileLock(self.state / "lock-hashes") if self._is_shared else nullcontext():

@@ -90,13 +90,13 @@ class Skipped:
 
     Attributes:
         state: of its content, see `curation.run.CurationPlan`; `forgotten` if it must not be processed.
-        sha256: hash of the content; None if it was not needed.
-        source_id: id of the content; None as above.
+        sha256: hash of the content; None if it cannot be read.
+        source_id: id of the content.
     """
 
     state: SourceState
-    sha256: str | None = None
-    source_id: str | None = None
+    sha256: str | None
+    source_id: str
 
 
 def state_of(
@@ -113,9 +113,10 @@ def state_of(
 
 def process_file(job: FileJob) -> SourceRecord | Skipped:
     """Identify a local file, and process it unless its content is known."""
-    if job.file.copied() is not None:
-        return Skipped("same content")
+    is_copy = job.file.copied() is not None
     source = identify(job.file.file)
+    if is_copy:
+        return Skipped("same content", source.sha256, source.source_id)
     if job.is_forgotten(source.sha256):
         return Skipped("forgotten", source.sha256, source.source_id)
     state = state_of(Store(job.out), source, job.recipe, retry=job.retry)

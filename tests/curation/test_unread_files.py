@@ -17,6 +17,7 @@ from curation.download.ledger import BarredContents, _digest
 from curation.run import Curator, RunOptions
 from curation.sources import LocalSource, UnreadFile, find_sources
 from curation.store import Store
+from talkingpose.io.progress import Progress
 
 
 def run(folder: Path, out: Path):
@@ -58,12 +59,31 @@ def test_equal_files_end_as_one_whichever_is_known(tmp_path: Path, video: bytes)
     # A copy before the known file, and the known file under another name.
     (folder / "a.mp4").write_bytes(video)
     (folder / "c.mp4").rename(folder / "z.mp4")
+    (folder / "d.mp4").write_bytes(video)
     second = run(folder, out)
     assert (second.worked_on, len(second.records)) == (0, 2)
     assert {record.name for record in second.records} == {record.name for record in first.records}
     third = run(folder, out)
     assert (third.worked_on, third.done_before) == (0, 2)
     assert not any(isinstance(one, UnreadFile) for one in Store(out).recognise(find_sources([folder])))
+
+
+def test_a_file_that_changes_during_the_run_is_read_again(tmp_path: Path, video: bytes) -> None:
+    file = tmp_path / "talk.mp4"
+    file.write_bytes(video)
+
+    class Overwriting(Progress):
+        def advance(self, amount: int = 1, **_: object) -> None:
+            file.write_bytes(video + b"new content")
+
+    store = Store(tmp_path / "out")
+    options = RunOptions(detectors=FAKE, executor=IN_PROCESS, workers=1)
+    with store.locked():
+        curator = Curator(store, load_config(), options)
+        curator._progress = Overwriting()
+        curator.work([LocalSource(file, "talk.mp4")])
+    (again,) = store.recognise([LocalSource(file, "talk.mp4")])
+    assert isinstance(again, UnreadFile)
 
 
 def test_forgotten_content_is_not_processed_under_a_new_name(tmp_path: Path, video: bytes) -> None:
