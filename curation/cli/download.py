@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,9 +176,8 @@ def forget(
             print(f"removed: {len(applied.clips)} clips from {len(applied.files)} files")
         return console.EXIT_COMPLETE
     assert source is not None
-    difference = run_forget(out, source, settings)
-    if diff is not None:
-        write_diff(diff, difference.clips)
+    announce = None if diff is None else partial(write_diff, diff)
+    difference = run_forget(out, source, settings, announce)
     if json:
         console.emit_json(difference.document())
         return console.EXIT_COMPLETE

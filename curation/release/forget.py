@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,12 @@ class Difference:
         return asdict(self)
 
 
-def forget(out: Path, name: str, settings: ExportSettings) -> Difference:
+def forget(
+    out: Path,
+    name: str,
+    settings: ExportSettings,
+    announce: Callable[[Collection[str]], object] | None = None,
+) -> Difference:
     """Remove a source from a folder and bar it from entering again.
 
     The source is barred first: after an interruption the same command finishes the removal.
@@ -67,6 +72,7 @@ def forget(out: Path, name: str, settings: ExportSettings) -> Difference:
         out: output folder.
         name: id, address, or the hash of the file of a source.
         settings: layout of the export, if the folder has not stored its own.
+        announce: receives the ids of the clips before they are removed; an interrupted removal forgets them.
 
     Raises:
         ForgetError: neither the ledger nor the records have the source; it is barred all the same.
@@ -81,6 +87,9 @@ def forget(out: Path, name: str, settings: ExportSettings) -> Difference:
         ledger.add_tombstones(_marks(name, entries, records))
         if not entries and not records and not barred_before:
             raise ForgetError(f"source {name!r}: not found in {out}; it is barred from now on")
+        clips = tuple(sorted(clip.clip_id for record in records for clip in record.clips))
+        if announce is not None:
+            announce(clips)
         before = _size(out, store)
         _remove(store, entries, records)
         remembered = store.exported().get("settings")
@@ -93,7 +102,6 @@ def forget(out: Path, name: str, settings: ExportSettings) -> Difference:
         # Files that a downloader wrote in the meantime; from now on it deletes them itself.
         for entry in entries:
             delete_files(download_folder(out), entry.key)
-        clips = tuple(sorted(clip.clip_id for record in records for clip in record.clips))
         return Difference(before, _size(out, store), tuple(done), tuple(lost), clips)
 
 

@@ -16,6 +16,7 @@ from talkingpose.data.schema import CONFIGS
 from talkingpose.io.atomic import atomic_write, write_text
 from talkingpose.io.documents import read_json
 from talkingpose.io.errors import UserError
+from talkingpose.io.tables import parquet_errors, read_table
 
 SCHEMA = "talkingpose.forget/1"
 
@@ -90,20 +91,31 @@ def apply_diff(path: Path, out: Path, settings: ExportSettings) -> Applied:
     tables = [table for config in CONFIGS for table in sorted((out / config).glob("*.parquet"))]
     if not tables:
         raise ForgetDiffError(f"folder {out}: no dataset: give the folder with README.md and clips/")
+    verdicts = out / "verdicts.jsonl"
+    lines, kept = _verdicts_without(verdicts, clips)
     removed: set[str] = set()
     files = []
     for table in tables:
         gone = _without(table, clips)
         removed |= gone
         files += [str(table.relative_to(out))] if gone else []
-    verdicts = out / "verdicts.jsonl"
-    if verdicts.is_file():
-        lines = verdicts.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if json.loads(line).get("clip_id") not in clips]
-        if kept != lines:
-            write_text(verdicts, "".join(kept))
-            files.append(verdicts.name)
+    if kept != lines:
+        write_text(verdicts, "".join(kept))
+        files.append(verdicts.name)
     return Applied(tuple(sorted(removed)), tuple(files))
+
+
+def _verdicts_without(path: Path, clips: Collection[str]) -> tuple[list[str], list[str]]:
+    """Read all lines of `verdicts.jsonl`, and those without the clips; none if there is no file."""
+    if not path.is_file():
+        return [], []
+    try:
+        # Names may hold U+2028 and other characters at which str.splitlines breaks a line.
+        with path.open(encoding="utf-8", newline="\n") as file:
+            lines = list(file)
+        return lines, [line for line in lines if str(json.loads(line).get("clip_id")) not in clips]
+    except (ValueError, AttributeError) as error:
+        raise ForgetDiffError(f"verdicts {path}: not JSON lines ({error}): copy the file again") from error
 
 
 def _without(path: Path, clips: Collection[str]) -> set[str]:
@@ -112,16 +124,20 @@ def _without(path: Path, clips: Collection[str]) -> set[str]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as table:
-        ids = table.read(columns=["clip_id"]).column("clip_id").to_pylist()
-        gone = set(ids) & set(clips)
-        if not gone:
-            return gone
-        barred = pa.array(sorted(gone))
-        with atomic_write(path) as temporary, shard_writer(temporary, table.schema_arrow) as writer:
-            for number in range(table.num_row_groups):
-                rows = table.read_row_group(number)
-                kept = rows.filter(pc.invert(pc.is_in(rows.column("clip_id"), value_set=barred)))
-                if kept.num_rows:
-                    writer.write_table(kept)
+    gone = set(read_table(path, "table", ["clip_id"]).column("clip_id").to_pylist()) & set(clips)
+    if not gone:
+        return gone
+    barred = pa.array(sorted(gone))
+    # The old file is closed before the new one replaces it.
+    with (
+        parquet_errors(f"table {path}"),
+        atomic_write(path) as temporary,
+        pq.ParquetFile(path) as table,
+        shard_writer(temporary, table.schema_arrow) as writer,
+    ):
+        for number in range(table.num_row_groups):
+            rows = table.read_row_group(number)
+            kept = rows.filter(pc.invert(pc.is_in(rows.column("clip_id"), value_set=barred)))
+            if kept.num_rows:
+                writer.write_table(kept)
     return gone

@@ -11,7 +11,7 @@ import pytest
 from commands import tp_curate
 from datasets import load_dataset
 
-from curation.release.forget_diff import read_diff
+from curation.release.forget_diff import read_diff, write_diff
 from talkingpose import load_clips
 
 
@@ -52,6 +52,37 @@ def test_a_source_that_is_forgotten_here_leaves_every_copy(made: Path, copy: Pat
     third = Path(shutil.copytree(made, tmp_path / "third"))
     assert tp_curate("forget", "--apply", diff, "--out", third)[0] == 0
     assert {clip.clip_id for clip in load_clips(third)} == set(kept)
+
+
+def test_a_diff_that_cannot_be_written_keeps_the_source(made: Path, tmp_path: Path) -> None:
+    """The ids are known only until the clips are removed."""
+    own = Path(shutil.copytree(made, tmp_path / "own"))
+    clip = next(iter(load_clips(own)))
+    diff = tmp_path / "diff.json"
+    diff.write_text("{")
+    code, _, error = tp_curate("forget", clip.source_id, "--out", own, "--diff", diff)
+    assert code == 2 and "diff" in error and "Traceback" not in error
+    diff.unlink()
+    assert tp_curate("forget", clip.source_id, "--out", own, "--diff", diff)[0] == 0
+    assert clip.clip_id in read_diff(diff)
+
+
+def test_verdicts_with_odd_names_and_damaged_files_of_copies(copy: Path, tmp_path: Path) -> None:
+    clip = next(iter(load_clips(copy))).clip_id
+    diff = tmp_path / "diff.json"
+    write_diff(diff, [clip])
+    verdicts = copy / "verdicts.jsonl"
+    verdicts.write_text('{"name": "a\u2028b\x85.mp4", "clip_id": null}\n' + verdicts.read_text())
+    text = verdicts.read_text()
+    verdicts.write_text(text + "{\n")
+    code, _, error = tp_curate("forget", "--apply", diff, "--out", copy)
+    assert code == 2 and "verdicts" in error and "Traceback" not in error
+    verdicts.write_text(text)
+    assert tp_curate("forget", "--apply", diff, "--out", copy)[0] == 0
+    assert "\u2028" in verdicts.read_text() and clip not in verdicts.read_text()
+    next(iter(copy.glob("manifest/*.parquet"))).write_bytes(b"PAR1")
+    code, _, error = tp_curate("forget", "--apply", diff, "--out", copy)
+    assert code == 2 and "Parquet" in error and "Traceback" not in error
 
 
 @pytest.mark.parametrize(
