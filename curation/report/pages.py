@@ -22,6 +22,7 @@ from curation.report.funnel import FilterYield, by_filter, by_reason, funnel
 from curation.report.groups import by_group
 from curation.report.previews import Preview, PreviewError, make_preview
 from curation.report.span_data import ShownSpan, as_json, clean, page_data, write_details
+from curation.sources import encodable, name_problem
 from curation.store import REPORT_PAGE, Store
 from talkingpose.io.atomic import write_text
 from talkingpose.io.progress import SILENT, Progress
@@ -90,6 +91,8 @@ def write_report(
         raise ExplainError(f"folder {folder}: not a folder of tp-curate: give the --out of a run")
     records = store.records()
     path = to or folder / REPORT_PAGE
+    if problem := name_problem(path):
+        raise ExplainError(f"report {encodable(str(path))}: {problem}")
     if path.is_dir():
         raise ExplainError(f"report {path}: a folder: give the name of a file, such as {path / REPORT_PAGE}")
     files = path.with_name(f"{path.stem}_files")

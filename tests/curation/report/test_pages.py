@@ -100,6 +100,8 @@ def test_few_videos_and_no_folder(folder, tmp_path, monkeypatch):
     assert [one["no_preview"] != "" for one in data["spans"]].count(True) == 2
     with pytest.raises(ExplainError, match="give a file in an existing folder"):
         write_report(folder, tmp_path / "none" / "page.html")
+    with pytest.raises(ExplainError, match="not UTF-8"):
+        write_report(folder, tmp_path / "\udcff.html")
 
 
 def test_pictures_show_the_clip_the_span_or_nothing(folder, page, monkeypatch):
